@@ -1,0 +1,74 @@
+# The words that people, hooks and .ci/run share. `make` alone lists them.
+# Works with GNU make 3.81 (macOS) and later, also where the path of the checkout has spaces:
+# every path here is relative.
+
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet --quiet
+
+# Each stamp is newer than the lock it was installed from; so a second `make` does nothing.
+RUNTIME := $(VENV)/.runtime-installed
+DEV := $(VENV)/.dev-installed
+
+# The newest Python that TensorFlow has wheels for. Choose another with `make PYTHON=python3.11`.
+FIND_PYTHON = for candidate in $(if $(PYTHON),"$(PYTHON)",python3.13 python3.12 python3.11 python3); do \
+	if "$$candidate" -c 'import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null; \
+	then echo "$$candidate"; exit 0; fi; done; \
+	echo "error: Python 3.11, 3.12 or 3.13 with venv is required, and none of python3.13, python3.12, python3.11 and python3 is that. Install one (Debian: apt install python3 python3-venv; macOS: brew install python@3.13), or give its path: make PYTHON=/path/to/python" >&2; exit 1
+
+SHELL := /bin/sh
+
+.DEFAULT_GOAL := help
+.PHONY: help run test check ui install lock clean
+
+help: ## List these commands
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
+
+run: $(RUNTIME) ## Install, fetch the data, run the default sweep, print the verdict (ARGS="--epochs 1")
+	@$(BIN)/cnn-pipeline run $(ARGS)
+
+ui: $(RUNTIME) ## Open the runs in MLflow, on this machine only
+	@$(BIN)/cnn-pipeline ui $(ARGS)
+
+install: $(RUNTIME) ## Make .venv from requirements.lock and install the project into it
+
+test: $(DEV) ## Run the whole test suite (ARGS="tests/test_config.py")
+	@$(BIN)/python -m pytest -m "slow or not slow" $(ARGS)
+
+check: $(DEV) ## Lint, format, types, lock files and documentation
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/python scripts/check_lock.py
+	@$(BIN)/python -m pytest --quiet -m docs
+
+lock: $(DEV) ## Write requirements.lock and requirements-dev.lock anew from pyproject.toml
+	@$(BIN)/uv pip compile pyproject.toml $(LOCK_FLAGS) --output-file requirements.lock
+	@$(BIN)/uv pip compile pyproject.toml $(LOCK_FLAGS) --extra test --extra dev \
+		--constraint requirements.lock --output-file requirements-dev.lock
+
+LOCK_FLAGS = --quiet --universal --python-version 3.11 --generate-hashes \
+	--no-emit-index-url --no-annotate --no-header
+
+clean: ## Remove .venv and caches; runs and data stay
+	@rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+
+# Without the stamp an environment that was killed half-made would pass for a whole one.
+$(VENV)/.made:
+	@set -e; if ! $(BIN)/python -m pip --version >/dev/null 2>&1; then \
+		python=`$(FIND_PYTHON)`; \
+		echo "making $(VENV) with `"$$python" --version`"; \
+		"$$python" -m venv --clear $(VENV); \
+	fi; touch $@
+
+# The build itself is offline: setuptools is in the lock. Editable, so that the sources are run.
+$(RUNTIME): requirements.lock pyproject.toml | $(VENV)/.made
+	@echo "installing the packages of requirements.lock; this takes some minutes the first time"
+	@$(PIP) install --require-hashes -r requirements.lock
+	@$(PIP) install --no-deps --no-build-isolation --no-index --editable .
+	@touch $@
+
+$(DEV): requirements-dev.lock $(RUNTIME)
+	@echo "installing the packages of requirements-dev.lock"
+	@$(PIP) install --require-hashes -r requirements-dev.lock
+	@touch $@

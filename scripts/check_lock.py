@@ -1,0 +1,113 @@
+"""Check the lock files: a hash on every package, no index address, and pyproject.toml satisfied.
+
+Run by `make check`. Prints every fault; the exit status is 1 where there is one.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+import tomllib
+from pathlib import Path
+
+from packaging.markers import Marker
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+ROOT = Path(__file__).resolve().parent.parent
+
+# The lock is universal: what it must hold is asked for each of these.
+ENVIRONMENTS = tuple(
+    {"python_version": version, "python_full_version": f"{version}.0", **platform}
+    for version in ("3.11", "3.12", "3.13")
+    for platform in (
+        {"sys_platform": "linux", "platform_system": "Linux", "platform_machine": "x86_64"},
+        {"sys_platform": "linux", "platform_system": "Linux", "platform_machine": "aarch64"},
+        {"sys_platform": "darwin", "platform_system": "Darwin", "platform_machine": "arm64"},
+    )
+)
+
+_HASH = re.compile(r"--hash=(\S+)")
+_SHA256 = re.compile(r"sha256:[0-9a-f]{64}")
+_ADDRESS = re.compile(r"https?://|--(extra-)?index-url|--find-links|^-[if]\b", re.MULTILINE)
+
+
+def read_lock(text: str) -> tuple[list[Requirement], list[str]]:
+    """The pinned packages of a lock file, and what is wrong with its form."""
+    faults = [f"has an address: {found.group()!r}" for found in _ADDRESS.finditer(text)]
+    pins: list[Requirement] = []
+    for entry in text.replace("\\\n", " ").splitlines():
+        words = entry.split("#", 1)[0].strip()
+        if not words or words.startswith("--") or _ADDRESS.search(words):
+            continue
+        hashes = _HASH.findall(words)
+        pin = Requirement(_HASH.sub("", words).strip())
+        if not hashes:
+            faults.append(f"{pin.name} has no hash")
+        faults += [f"{pin.name} has {h!r}, no sha256" for h in hashes if not _SHA256.fullmatch(h)]
+        if [clause.operator for clause in pin.specifier] != ["=="]:
+            faults.append(f"{pin.name} is not pinned with ==")
+        pins.append(pin)
+    return pins, faults
+
+
+def unmet(wanted: list[str], pins: list[Requirement]) -> list[str]:
+    """What the pins do not satisfy of `wanted`, on any of the environments."""
+    faults: list[str] = []
+    for text in wanted:
+        need = Requirement(text)
+        for environment in ENVIRONMENTS:
+            if not _holds(need.marker, environment):
+                continue
+            versions = [
+                next(iter(pin.specifier)).version
+                for pin in pins
+                if canonicalize_name(pin.name) == canonicalize_name(need.name)
+                and _holds(pin.marker, environment)
+            ]
+            if not any(need.specifier.contains(v, prereleases=True) for v in versions):
+                received = " and ".join(versions) or "nothing"
+                where = f"Python {environment['python_version']}, {environment['sys_platform']}"
+                faults.append(f"pyproject.toml asks for {text}, but it pins {received} ({where})")
+                break
+    return faults
+
+
+def _holds(marker: Marker | None, environment: dict[str, str]) -> bool:
+    return marker is None or marker.evaluate({**environment, "extra": ""})
+
+
+def check(root: Path) -> list[str]:
+    """Every fault of both lock files under `root`."""
+    project = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))
+    runtime: list[str] = project["project"]["dependencies"]
+    extras = project["project"]["optional-dependencies"]
+    # The editable install runs without build isolation, so the build's packages are needed too.
+    build: list[str] = project["build-system"]["requires"]
+    locks = {
+        "requirements.lock": [*runtime, *build],
+        "requirements-dev.lock": [*runtime, *build, *extras["test"], *extras["dev"]],
+    }
+    faults: list[str] = []
+    pinned: dict[str, set[str]] = {}
+    for name, wanted in locks.items():
+        pins, found = read_lock((root / name).read_text(encoding="utf-8"))
+        faults += [f"{name}: {fault}" for fault in [*found, *unmet(wanted, pins)]]
+        pinned[name] = {str(pin) for pin in pins}
+    for pin in sorted(pinned["requirements.lock"] - pinned["requirements-dev.lock"]):
+        faults.append(f"requirements-dev.lock: lacks {pin}, which requirements.lock pins")
+    return faults
+
+
+def main() -> int:
+    """Print the faults; 1 where there are any."""
+    faults = check(ROOT)
+    for fault in faults:
+        print(fault, file=sys.stderr)
+    if faults:
+        print("`make lock` writes both files anew", file=sys.stderr)
+    return 1 if faults else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
