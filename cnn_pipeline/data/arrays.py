@@ -1,0 +1,144 @@
+"""Images and labels before they are split, and what must hold for them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Images = NDArray[np.uint8]
+Labels = NDArray[np.int64]
+
+MAX_BYTES = 4 * 2**30
+"""Most bytes of pixels in one array of the user's own data: training holds them in memory."""
+
+_MAX_CLASSES = 1000
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """Training or test data as it came: `images_file` and `labels_file` name its origin.
+
+    Images are uint8 `[n, h, w, c]`, 0..255; labels int64 `[n]`.
+    """
+
+    images: Images
+    labels: Labels
+    images_file: str
+    labels_file: str
+
+
+def image_faults(file: str, images: NDArray[np.generic]) -> list[str]:
+    """What keeps `images` from being uint8 `[n, h, w, 1 or 3]`; empty where nothing does."""
+    if images.dtype != np.uint8:
+        return [
+            (
+                f"{file}: pixels must be uint8, 0 to 255, received {images.dtype}; "
+                "shares of 1 become pixels by (x * 255).round().astype('uint8')"
+            )
+        ]
+    if images.ndim != 4 or images.shape[3] not in (1, 3) or 0 in images.shape:
+        return [
+            (
+                f"{file}: images must have shape [n, height, width], or [n, height, width, 1 or 3] "
+                f"with n, height and width of at least 1, received {list(images.shape)}"
+            )
+        ]
+    return []
+
+
+def label_faults(file: str, labels: NDArray[np.generic]) -> list[str]:
+    """What keeps `labels` from being whole numbers of shape `[n]`; empty where nothing does."""
+    if labels.ndim != 1 or not np.issubdtype(labels.dtype, np.integer):
+        return [
+            (
+                f"{file}: labels must be whole numbers of shape [n], "
+                f"received {labels.dtype} of shape {list(labels.shape)}"
+            )
+        ]
+    return []
+
+
+def pair_faults(train: Part, test: Part, class_names: tuple[str, ...] | None) -> list[str]:
+    """What keeps well-formed parts from being a data set; empty where nothing does.
+
+    Training labels must be 0 to k-1 without gaps, k at least 2 and equal to the number of class
+    names where these are given; test labels must be among them; images agree in shape.
+    """
+    faults = []
+    for part in (train, test):
+        if len(part.images) != len(part.labels):
+            faults.append(
+                f"{part.labels_file}: must have one label per image, received "
+                f"{len(part.labels):,} labels for the {len(part.images):,} images of "
+                f"{part.images_file}"
+            )
+    if train.images.shape[1:] != test.images.shape[1:]:
+        faults.append(
+            f"{test.images_file}: images must have the shape of the training images, "
+            f"{_text(train.images)}, received {_text(test.images)}"
+        )
+    known = np.unique(train.labels)
+    if len(known) == 0 or known[0] < 0 or known[-1] >= _MAX_CLASSES:
+        received = f"{known[0]} to {known[-1]}" if len(known) else "none"
+        return [
+            *faults,
+            (
+                f"{train.labels_file}: labels must be 0 to k-1 for k classes, "
+                f"at most {_MAX_CLASSES}, received {received}"
+            ),
+        ]
+    classes = int(known[-1]) + 1 if class_names is None else len(class_names)
+    if classes < 2:
+        faults.append(f"{train.labels_file}: there must be at least 2 classes, received {classes}")
+    gaps = sorted(set(range(classes)) - set(known.tolist()))
+    if gaps:
+        faults.append(
+            f"{train.labels_file}: every class 0 to {classes - 1} must have a training image, "
+            f"there is none for {_list(gaps)}"
+        )
+    for part in (train, test):
+        outside = sorted(set(np.unique(part.labels).tolist()) - set(range(classes)))
+        if outside:
+            faults.append(
+                f"{part.labels_file}: labels must be 0 to {classes - 1}, received {_list(outside)}"
+            )
+    return faults
+
+
+def content_digest(train: Part, test: Part, class_names: tuple[str, ...]) -> str:
+    """SHA-256, in hex, of what the data are: class names, shapes, every pixel, every label.
+
+    It is the hash of a JSON text with the hash of each array, so equal data have equal digests
+    whichever file format they came in.
+    """
+    arrays = {
+        "train_images": train.images,
+        "train_labels": train.labels.astype("<i8"),
+        "test_images": test.images,
+        "test_labels": test.labels.astype("<i8"),
+    }
+    content = {
+        "class_names": class_names,
+        "arrays": {
+            name: {
+                "dtype": array.dtype.str,
+                "shape": array.shape,
+                "sha256": hashlib.sha256(np.ascontiguousarray(array).data).hexdigest(),
+            }
+            for name, array in arrays.items()
+        },
+    }
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def _text(images: Images) -> str:
+    return "x".join(map(str, images.shape[1:]))
+
+
+def _list(values: list[int], most: int = 10) -> str:
+    more = f" and {len(values) - most} more" if len(values) > most else ""
+    return ", ".join(map(str, values[:most])) + more

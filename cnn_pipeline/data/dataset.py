@@ -1,0 +1,186 @@
+"""The data set that the rest of the program sees: three splits by role, and a digest."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cnn_pipeline.config import DataSettings
+from cnn_pipeline.data.arrays import Part, content_digest, pair_faults
+from cnn_pipeline.data.catalog import (
+    CATALOGS,
+    FASHION_MNIST,
+    FASHION_MNIST_SAMPLE,
+    Catalog,
+)
+from cnn_pipeline.data.fetch import FetchedFiles, fetch
+from cnn_pipeline.data.idx import parse_idx
+from cnn_pipeline.data.local import read_local
+from cnn_pipeline.data.payload import PayloadError, read_verified, unpack
+from cnn_pipeline.data.sources import Source
+from cnn_pipeline.data.splits import check_settings, split_train
+from cnn_pipeline.errors import DataError, InvalidInput
+
+
+@dataclass(frozen=True, eq=False)
+class Split:
+    """Images of one role: 'train', 'validation' or 'test'. The arrays are read-only.
+
+    `images`: uint8 `[n, h, w, c]`, 0..255, c is 1 (grey) or 3 (RGB). `labels`: int64 `[n]`,
+    0 to k-1. The order is that of the files.
+    """
+
+    role: str
+    images: NDArray[np.uint8]
+    labels: NDArray[np.int64]
+
+    def __post_init__(self) -> None:
+        self.images.flags.writeable = False
+        self.labels.flags.writeable = False
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """Images to fit on (train), to choose by (validation) and to score once (test).
+
+    `name` is a slug. `digest` is the SHA-256 of the source data before splitting, see
+    `content_digest`. `source` says who served the files.
+    """
+
+    name: str
+    class_names: tuple[str, ...]
+    train: Split
+    validation: Split
+    test: Split
+    digest: str
+    source: str
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """Height, width, channels."""
+        _, height, width, channels = self.train.images.shape
+        return height, width, channels
+
+    @property
+    def num_classes(self) -> int:
+        """Number of classes."""
+        return len(self.class_names)
+
+
+@dataclass(frozen=True, eq=False)
+class _Unsplit:
+    name: str
+    class_names: tuple[str, ...]
+    train: Part
+    test: Part
+    source: str
+
+
+def known_sizes(source: str) -> tuple[int, int] | None:
+    """Images in the training and test files of a named data set; None for a path."""
+    catalog = CATALOGS.get(source)
+    return None if catalog is None else (catalog.train_size, catalog.test_size)
+
+
+def load_dataset(
+    settings: DataSettings, cache: Path, sources: Sequence[Source] | None = None
+) -> Dataset:
+    """Fetch where need be, verify, read and split.
+
+    Args:
+        settings: which data, and how to split them.
+        cache: folder of verified downloads; only 'fashion-mnist' uses it.
+        sources: where to download from, by default `default_sources`.
+
+    Raises:
+        InvalidInput: bad files in the user's own data, or sizes that do not fit the data.
+        DataError: the files cannot be had.
+    """
+    catalog = CATALOGS.get(settings.source)
+    if catalog is not None:
+        _refuse(check_settings(settings, catalog.train_size, len(catalog.class_names)))
+    if catalog is FASHION_MNIST:
+        unsplit = _read_fetched(fetch(cache, catalog, sources), catalog)
+    elif catalog is FASHION_MNIST_SAMPLE:
+        unsplit = _read_sample()
+    else:
+        local = read_local(Path(settings.source))
+        unsplit = _Unsplit(local.name, local.class_names, local.train, local.test, "your own files")
+        _refuse(check_settings(settings, len(local.train.labels), len(local.class_names)))
+    train, validation = split_train(unsplit.train.labels, settings)
+    return Dataset(
+        name=unsplit.name,
+        class_names=unsplit.class_names,
+        train=_take(unsplit.train, "train", train),
+        validation=_take(unsplit.train, "validation", validation),
+        test=Split("test", unsplit.test.images, unsplit.test.labels),
+        digest=content_digest(unsplit.train, unsplit.test, unsplit.class_names),
+        source=unsplit.source,
+    )
+
+
+def _refuse(faults: list[str]) -> None:
+    if faults:
+        raise InvalidInput(faults)
+
+
+def _take(part: Part, role: str, positions: NDArray[np.int64]) -> Split:
+    return Split(role, part.images[positions], part.labels[positions])
+
+
+def _read_fetched(fetched: FetchedFiles, catalog: Catalog) -> _Unsplit:
+    payloads = {}
+    for item in fetched.files:
+        try:
+            payloads[item.file.name] = read_verified(item.path, item.file)
+        except (PayloadError, OSError) as error:
+            # It was verified a moment ago: somebody else writes there.
+            raise DataError(
+                f"{item.path} changed while it was read: {error}. Run the command again."
+            ) from error
+    return _parse(catalog, payloads, fetched.source)
+
+
+def _read_sample() -> _Unsplit:
+    catalog = FASHION_MNIST_SAMPLE
+    payloads = {}
+    for file in catalog.files:
+        packed = resources.files("cnn_pipeline.data") / "sample" / f"{file.name}.gz"
+        payload = io.BytesIO()
+        try:
+            unpack(io.BytesIO(packed.read_bytes()), payload, file)
+        except (PayloadError, OSError) as error:
+            raise DataError(
+                f"The package's own {packed} must be the sample's file, received: {error}. "
+                "Install cnn-pipeline again."
+            ) from error
+        payloads[file.name] = payload.getvalue()
+    return _parse(catalog, payloads, "shipped with cnn-pipeline")
+
+
+def _parse(catalog: Catalog, payloads: dict[str, bytes], source: str) -> _Unsplit:
+    train, test = (
+        Part(
+            images=parse_idx(payloads[images.name])[..., np.newaxis],
+            labels=parse_idx(payloads[labels.name]).astype(np.int64),
+            images_file=images.name,
+            labels_file=labels.name,
+        )
+        for images, labels in (
+            (catalog.train_images, catalog.train_labels),
+            (catalog.test_images, catalog.test_labels),
+        )
+    )
+    faults = pair_faults(train, test, catalog.class_names)
+    if faults:
+        raise DataError(f"The files of {catalog.name} do not fit together: {'; '.join(faults)}")
+    return _Unsplit(catalog.name, catalog.class_names, train, test, source)

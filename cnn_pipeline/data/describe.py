@@ -1,0 +1,108 @@
+"""What is in a data set: counts, shape, digest, and images that occur more than once."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cnn_pipeline.data.dataset import Dataset
+
+
+@dataclass(frozen=True)
+class SplitDescription:
+    """Number of images of a role, in all and per class."""
+
+    role: str
+    images: int
+    per_class: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Description:
+    """A data set in numbers.
+
+    `shared_with_test` counts test images that also are among the training or validation images,
+    pixel for pixel. `repeated_in_train` counts training and validation images that are equal to
+    an earlier one.
+    """
+
+    name: str
+    source: str
+    digest: str
+    image_shape: tuple[int, int, int]
+    dtype: str
+    class_names: tuple[str, ...]
+    splits: tuple[SplitDescription, ...]
+    shared_with_test: int
+    repeated_in_train: int
+
+
+def describe(dataset: Dataset) -> Description:
+    """Count images and exact duplicates. Equal means an equal BLAKE2b hash of 128 bits."""
+    seen = _hashes(dataset.train.images) + _hashes(dataset.validation.images)
+    distinct = set(seen)
+    return Description(
+        name=dataset.name,
+        source=dataset.source,
+        digest=dataset.digest,
+        image_shape=dataset.image_shape,
+        dtype=str(dataset.train.images.dtype),
+        class_names=dataset.class_names,
+        splits=tuple(
+            SplitDescription(
+                role=split.role,
+                images=len(split),
+                per_class=tuple(np.bincount(split.labels, minlength=dataset.num_classes).tolist()),
+            )
+            for split in (dataset.train, dataset.validation, dataset.test)
+        ),
+        shared_with_test=sum(row in distinct for row in _hashes(dataset.test.images)),
+        repeated_in_train=len(seen) - len(distinct),
+    )
+
+
+def render(description: Description) -> str:
+    """The description as plain text, one table of counts."""
+    height, width, channels = description.image_shape
+    colour = "grey" if channels == 1 else "RGB"
+    width_of_names = max(len("class"), len("all"), *map(len, description.class_names))
+    columns = [max(12, len(split.role)) for split in description.splits]
+    rows = [
+        ("class", [split.role for split in description.splits]),
+        *(
+            (name, [f"{split.per_class[label]:,}" for split in description.splits])
+            for label, name in enumerate(description.class_names)
+        ),
+        ("all", [f"{split.images:,}" for split in description.splits]),
+    ]
+    table = [
+        f"{name:<{width_of_names}}"
+        + "".join(f"{cell:>{column}}" for cell, column in zip(cells, columns, strict=True))
+        for name, cells in rows
+    ]
+    return "\n".join(
+        [
+            f"data set    {description.name}",
+            f"source      {description.source}",
+            f"digest      sha256:{description.digest}",
+            f"images      {height}x{width}x{channels} ({colour}), {description.dtype}",
+            (
+                f"duplicates  {description.shared_with_test:,} test images are also among the "
+                "training or validation images"
+            ),
+            (
+                f"            {description.repeated_in_train:,} training or validation images "
+                "repeat an earlier one"
+            ),
+            "",
+            *table,
+        ]
+    )
+
+
+def _hashes(images: NDArray[np.uint8]) -> list[bytes]:
+    rows = np.ascontiguousarray(images).reshape(len(images), -1)
+    return [hashlib.blake2b(row.data, digest_size=16).digest() for row in rows]

@@ -1,0 +1,60 @@
+"""The IDX format of MNIST, read strictly. Format: Y. LeCun, http://yann.lecun.com/exdb/mnist/."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+_UBYTE = 0x08
+_MAX_DIMS = 4
+
+
+class IdxError(ValueError):
+    """The bytes are not a whole IDX file of unsigned bytes; the message says in what way."""
+
+
+def header_size(magic: bytes) -> int:
+    """Bytes of the header whose first four bytes are `magic`: 4 and 4 per dimension.
+
+    Raises:
+        IdxError: not the magic number of an IDX file of unsigned bytes with 1 to 4 dimensions.
+    """
+    if len(magic) < 4 or magic[0] or magic[1] or magic[2] != _UBYTE:
+        raise IdxError(
+            "an IDX file of unsigned bytes must start with the bytes 00 00 08, "
+            f"received {magic[:4].hex(' ') or 'nothing'}"
+        )
+    if not 1 <= magic[3] <= _MAX_DIMS:
+        raise IdxError(f"an IDX file must have 1 to {_MAX_DIMS} dimensions, received {magic[3]}")
+    return 4 + 4 * magic[3]
+
+
+def parse_shape(header: bytes) -> tuple[int, ...]:
+    """Sizes of the dimensions in a header of `header_size` bytes, big-endian.
+
+    Raises:
+        IdxError: the header is no IDX header or is cut off.
+    """
+    size = header_size(header)
+    if len(header) < size:
+        raise IdxError(f"the header must have {size} bytes, received {len(header)}")
+    return tuple(int.from_bytes(header[at : at + 4], "big") for at in range(4, size, 4))
+
+
+def parse_idx(data: bytes) -> NDArray[np.uint8]:
+    """The array in a whole IDX file: uint8, read-only, a view of `data`.
+
+    Raises:
+        IdxError: wrong magic number, or a length that is not exactly header plus values.
+    """
+    shape = parse_shape(data)
+    size = header_size(data)
+    expected = size + math.prod(shape)
+    if len(data) != expected:
+        raise IdxError(
+            f"{'x'.join(map(str, shape))} values need exactly {expected:,} bytes, "
+            f"received {len(data):,}"
+        )
+    return np.frombuffer(data, dtype=np.uint8, offset=size).reshape(shape)

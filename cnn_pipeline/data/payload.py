@@ -1,0 +1,84 @@
+"""From the bytes that a source delivers to a verified payload, never reading beyond its size."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import zlib
+from pathlib import Path
+from typing import BinaryIO
+
+from cnn_pipeline.data.catalog import CatalogFile
+
+GZIP_MAGIC = b"\x1f\x8b"
+_CHUNK = 1 << 20
+
+
+class PayloadError(Exception):
+    """The bytes are not the payload that the catalog names; the message says in what way."""
+
+
+def unpack(packed: BinaryIO, target: BinaryIO, file: CatalogFile) -> None:
+    """Write the payload in `packed`, gzip or plain, to `target`.
+
+    At most one byte more than expected is decompressed, so a bomb costs nothing.
+
+    Raises:
+        PayloadError: wrong form, size or hash. `target` then holds rubbish: drop it.
+    """
+    magic = packed.read(2)
+    packed.seek(0)
+    stream: BinaryIO = gzip.GzipFile(fileobj=packed) if magic == GZIP_MAGIC else packed  # type: ignore[assignment]
+    digest = hashlib.sha256()
+    left = file.payload_bytes + 1
+    try:
+        while left and (chunk := stream.read(min(_CHUNK, left))):
+            left -= len(chunk)
+            digest.update(chunk)
+            if left:
+                target.write(chunk)
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+        raise PayloadError(f"not a whole gzip file: {error}") from error
+    if left == 0:
+        raise PayloadError(f"larger than the expected {file.payload_bytes:,} bytes")
+    if left != 1:
+        raise PayloadError(
+            f"{file.payload_bytes + 1 - left:,} bytes instead of {file.payload_bytes:,}"
+            + _looks_like(packed)
+        )
+    if digest.hexdigest() != file.sha256:
+        raise PayloadError(
+            f"sha256 is {digest.hexdigest()}, must be {file.sha256}" + _looks_like(packed)
+        )
+
+
+def _looks_like(packed: BinaryIO) -> str:
+    packed.seek(0)
+    start = packed.read(256).lstrip().lower()
+    return "; it is a web page" if start.startswith((b"<!doctype", b"<html", b"<?xml")) else ""
+
+
+def is_verified(path: Path, file: CatalogFile) -> bool:
+    """Whether `path` holds exactly the payload; False as well where there is nothing."""
+    try:
+        with path.open("rb") as stream:
+            return (
+                path.stat().st_size == file.payload_bytes
+                and hashlib.file_digest(stream, "sha256").hexdigest() == file.sha256
+            )
+    except OSError:
+        return False
+
+
+def read_verified(path: Path, file: CatalogFile) -> bytes:
+    """The payload at `path`. The bytes that are hashed are the ones returned.
+
+    Raises:
+        PayloadError: the file is not the payload.
+        OSError: it cannot be read.
+    """
+    with path.open("rb") as stream:
+        data = stream.read(file.payload_bytes + 1)
+    if len(data) != file.payload_bytes or hashlib.sha256(data).hexdigest() != file.sha256:
+        raise PayloadError("damaged: size or sha256 is wrong")
+    return data
