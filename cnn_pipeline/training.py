@@ -1,0 +1,185 @@
+"""Fitting one model: the data order, the epochs, and what is known after each.
+
+The order of epoch e is a function of (seed, e) alone, and random state is set at each epoch's
+start, so an epoch can be repeated, or continued from, without having run those before it.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import keras
+import numpy as np
+
+from cnn_pipeline.config import Training
+from cnn_pipeline.data import Split
+
+VALIDATION_BATCH = 1000
+
+
+class Diverged(Exception):
+    """The loss is no longer a finite number."""
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """One pass over the training images. Losses are mean cross-entropies in nats."""
+
+    epoch: int
+    """From 0."""
+    loss: float
+    accuracy: float
+    """Running mean over the epoch, while the weights moved."""
+    val_loss: float
+    val_accuracy: float
+    """After the epoch, in the training's precision."""
+    learning_rate: float
+    epoch_seconds: float
+    """Training and validation."""
+
+
+@dataclass(frozen=True)
+class History:
+    """What training did, epoch by epoch."""
+
+    epochs: tuple[Epoch, ...]
+    train_seconds: float
+    """All epochs with their validation."""
+    images_per_second: float
+    """Training images over the time of the training steps; the first epoch, which compiles, is
+    left out where there are others."""
+    stop_reason: str
+    """'' when all epochs ran."""
+
+    @property
+    def best(self) -> Epoch:
+        """The epoch with the highest validation accuracy; the earliest of equals."""
+        return max(self.epochs, key=lambda epoch: epoch.val_accuracy)
+
+
+class Callback:
+    """The one door for side effects: progress, curves, checkpoints."""
+
+    def on_images(self, epoch: int, images: int) -> None:
+        """`images` of this epoch have been trained."""
+
+    def on_epoch(self, epoch: Epoch) -> None:
+        """An epoch is over."""
+
+
+def epoch_order(seed: int, epoch: int, count: int) -> np.ndarray:
+    """Order of the training images in one epoch: int64 `[count]`, a permutation."""
+    return np.random.Generator(np.random.PCG64([seed, epoch])).permutation(count)
+
+
+def train(
+    twin: keras.Model,
+    train_split: Split,
+    validation: Split,
+    training: Training,
+    *,
+    seed: int,
+    callbacks: Sequence[Callback] = (),
+) -> History:
+    """Fit `twin` (logits out) on `train_split`, watching `validation`. The test split stays unseen.
+
+    Raises:
+        Diverged: a loss is NaN or infinite.
+    """
+    twin.compile(
+        optimizer=_optimizer(training),
+        loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+        metrics=["accuracy"],
+    )
+    bridge = _Progress(callbacks, training.batch_size, len(train_split.labels))
+    epochs: list[Epoch] = []
+    fit_seconds: list[float] = []
+    stop_reason = ""
+    for number in range(training.epochs):
+        started = time.perf_counter()
+        order = epoch_order(seed, number, len(train_split.labels))
+        _seed_layers(twin, seed, number)
+        bridge.epoch = number
+        fitted = twin.fit(
+            train_split.images[order],
+            train_split.labels[order],
+            batch_size=training.batch_size,
+            shuffle=False,
+            verbose=0,
+            callbacks=[bridge],
+        ).history
+        fit_seconds.append(time.perf_counter() - started)
+        val_loss, val_accuracy = twin.evaluate(
+            validation.images, validation.labels, batch_size=VALIDATION_BATCH, verbose=0
+        )
+        epoch = Epoch(
+            epoch=number,
+            loss=fitted["loss"][-1],
+            accuracy=fitted["accuracy"][-1],
+            val_loss=val_loss,
+            val_accuracy=val_accuracy,
+            learning_rate=training.learning_rate,
+            epoch_seconds=time.perf_counter() - started,
+        )
+        if not (math.isfinite(epoch.loss) and math.isfinite(epoch.val_loss)):
+            raise Diverged(
+                f"the loss became {epoch.loss:g} (validation {epoch.val_loss:g}) in epoch "
+                f"{number + 1}: lower the learning rate, received {training.learning_rate:g}"
+            )
+        epochs.append(epoch)
+        for callback in callbacks:
+            callback.on_epoch(epoch)
+        if training.stop_at_accuracy is not None and epoch.accuracy > training.stop_at_accuracy:
+            stop_reason = (
+                f"training accuracy {epoch.accuracy:.4f} passed {training.stop_at_accuracy:g} "
+                f"in epoch {number + 1}"
+            )
+            break
+    steady = fit_seconds[1:] or fit_seconds
+    return History(
+        epochs=tuple(epochs),
+        train_seconds=sum(epoch.epoch_seconds for epoch in epochs),
+        images_per_second=len(train_split.labels) * len(steady) / sum(steady),
+        stop_reason=stop_reason,
+    )
+
+
+def _optimizer(training: Training) -> keras.optimizers.Optimizer:
+    return keras.optimizers.get(
+        {"class_name": training.optimizer, "config": {"learning_rate": training.learning_rate}}
+    )
+
+
+def _seed_layers(model: keras.Model, seed: int, epoch: int) -> None:
+    """Give dropout a state that follows from (seed, epoch), not from what ran before."""
+    for number, layer in enumerate(model.layers):
+        generator = getattr(layer, "seed_generator", None)
+        if generator is not None:
+            state = np.random.SeedSequence([seed, epoch, number]).generate_state(2, np.uint32)
+            generator.state.assign(state)
+
+
+class _Progress(keras.callbacks.Callback):  # type: ignore[misc]
+    """Passes Keras' batches on as images, a few times a second."""
+
+    SECONDS_BETWEEN = 0.25
+
+    def __init__(self, callbacks: Sequence[Callback], batch_size: int, count: int) -> None:
+        super().__init__()
+        self.epoch = 0
+        self._listeners = callbacks
+        self._batch_size = batch_size
+        self._count = count
+        self._last = 0.0
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
+        now = time.perf_counter()
+        if now - self._last < self.SECONDS_BETWEEN:
+            return
+        self._last = now
+        images = min((batch + 1) * self._batch_size, self._count)
+        for listener in self._listeners:
+            listener.on_images(self.epoch, images)
