@@ -1,0 +1,22 @@
+"""Pictures of a run: pure functions from a record to a matplotlib `Figure`.
+
+Nothing here uses pyplot or changes matplotlib's settings, so several threads may draw at once.
+`png_bytes` turns a figure into the file that a run keeps.
+"""
+
+from cnn_pipeline.figures.confusion import confusion_matrix
+from cnn_pipeline.figures.filters import kernels
+from cnn_pipeline.figures.history import curves
+from cnn_pipeline.figures.layers import LayerOutput, journey
+from cnn_pipeline.figures.mistakes import misclassified
+from cnn_pipeline.figures.page import png_bytes
+
+__all__ = [
+    "LayerOutput",
+    "confusion_matrix",
+    "curves",
+    "journey",
+    "kernels",
+    "misclassified",
+    "png_bytes",
+]

@@ -1,0 +1,96 @@
+"""The sheet that every figure is drawn on: its colours, its type and its file.
+
+A page is one set of axes over the whole figure, measured from the top left corner in its own
+pixels, 100 to the inch; the file has 1.5 times as many.
+Many small axes are what makes matplotlib slow; one page with tiled images is 10 times faster.
+"""
+
+from __future__ import annotations
+
+from io import BytesIO
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.text import Text
+
+DPI = 100  # pixels per inch of a page's own measure
+DENSITY = 1.5  # pixels of the file per pixel of the page: sharp on dense screens, yet a small file
+
+# Blue and vermilion of Okabe and Ito's palette: told apart with every kind of colour blindness.
+BLUE = "#0072b2"
+VERMILION = "#d55e00"
+INK = "#1b2430"
+MUTED = "#66707d"
+FAINT = "#a9b1bc"
+RULE = "#e3e7ec"
+PAPER = "#ffffff"
+MARGIN = 32  # pixels
+
+TITLE, BODY, SMALL = 13.0, 9.5, 8.5  # points
+
+
+def new_page(width: float, height: float, title: str, subtitle: str = "") -> tuple[Figure, Axes]:
+    """A white sheet of `width` x `height` pixels with its title; y grows downwards."""
+    figure = Figure(figsize=(width / DPI, height / DPI), dpi=DPI * DENSITY, facecolor=PAPER)
+    FigureCanvasAgg(figure)  # keeps one renderer to measure text with; the default makes many
+    axes = figure.add_axes((0, 0, 1, 1), xlim=(0, width), ylim=(height, 0))
+    axes.set_axis_off()
+    axes.set_autoscale_on(False)
+    room = width - 2 * MARGIN
+    write(axes, MARGIN, 34, title, room, size=TITLE, weight="bold")
+    if subtitle:
+        write(axes, MARGIN, 56, subtitle, room, color=MUTED)
+    return figure, axes
+
+
+def write(
+    axes: Axes, x: float, y: float, text: str, room: float | None = None, **style: Any
+) -> Text:
+    """Put `text` at (x, y): its left end, vertically centred, unless `style` says otherwise.
+
+    What is wider than `room` pixels is cut and ends in an ellipsis. Dollar signs are dollar
+    signs: class names are the user's and no mathematics.
+    """
+    style = {"size": BODY, "color": INK, "va": "center", "parse_math": False, **style}
+    written = axes.text(x, y, text, **style)
+    # Measuring costs nothing: matplotlib keeps the layout for the drawing.
+    while room is not None and text and (width := _width(written)) > room:
+        text = text[: min(len(text) - 1, int(len(text) * room / width))].rstrip()
+        written.set_text(text + "…")
+    return written
+
+
+def _width(text: Text) -> float:
+    return float(text.get_window_extent().width) / DENSITY
+
+
+def place(
+    axes: Axes, x: float, y: float, pixels: np.ndarray, size: tuple[float, float] | None = None
+) -> None:
+    """Show `pixels` (uint8 `[h, w, 3]`) with the top left corner at (x, y), unsmoothed.
+
+    size: width and height on the page; by default each pixel is one of the file's.
+    """
+    width, height = size or (pixels.shape[1] / DENSITY, pixels.shape[0] / DENSITY)
+    extent = (x, x + width, y + height, y)
+    axes.imshow(pixels, extent=extent, aspect="auto", interpolation="nearest")
+
+
+def percent(share: float) -> str:
+    """'98.2%'; what only rounds to all or nothing is not called so: '> 99.9%', '< 0.1%'."""
+    if 0.9995 <= share < 1:
+        return "> 99.9%"
+    if 0 < share < 0.0005:
+        return "< 0.1%"
+    return f"{share:.1%}"
+
+
+def png_bytes(figure: Figure, dpi: float = DPI * DENSITY) -> bytes:
+    """The figure as a PNG file; equal figures give equal bytes."""
+    file = BytesIO()
+    # Without its name matplotlib's version would be part of the bytes.
+    figure.savefig(file, format="png", dpi=dpi, metadata={"Software": None})
+    return file.getvalue()
