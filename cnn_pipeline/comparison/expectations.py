@@ -1,0 +1,124 @@
+"""What was expected before the run, and whether it held."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from cnn_pipeline.comparison import numbers
+from cnn_pipeline.comparison.pairs import compare_pair, correct_for_number
+from cnn_pipeline.comparison.records import (
+    Difference,
+    ExpectationCheck,
+    Expected,
+    Outcome,
+    SweepInfo,
+)
+from cnn_pipeline.comparison.statistics import welch
+from cnn_pipeline.comparison.trials import VariantTrials
+
+TIMING_TOLERANCE = 0.10
+"""Share by which two single timings on one machine may differ without meaning anything."""
+
+
+def check_expectations(
+    variants: Sequence[VariantTrials], sweep: SweepInfo
+) -> tuple[ExpectationCheck, ...]:
+    """Every expectation of the sweep, in its order; accuracies corrected (Holm) for their number.
+
+    Costs are compared as they are: parameters and MACs are exact, one timing of each variant
+    counts from a gap of 10 %, several are compared by Welch's t test on their logarithms.
+    """
+    by_label = {variant.label: variant for variant in variants if variant.trials}
+    listed = [(label, e) for label, items in sweep.expectations.items() for e in items]
+    on_accuracy = {
+        (label, expected): None
+        for label, expected in listed
+        if expected.metric == "test_accuracy" and {label, expected.against} <= by_label.keys()
+    }
+    differences = correct_for_number(
+        [compare_pair(by_label[label], by_label[e.against]) for label, e in on_accuracy]
+    )
+    tested = dict(zip(on_accuracy, differences, strict=True))
+    return tuple(_check(label, expected, by_label, tested) for label, expected in listed)
+
+
+def _check(
+    label: str,
+    expected: Expected,
+    by_label: dict[str, VariantTrials],
+    tested: dict[tuple[str, Expected], Difference],
+) -> ExpectationCheck:
+    missing = [name for name in (label, expected.against) if name not in by_label]
+    if missing:
+        reason = f"{numbers.in_words(missing)} did not finish"
+        return ExpectationCheck(label, expected, "cannot say", "not measured", reason)
+    if expected.metric == "test_accuracy":
+        return _check_accuracy(label, expected, tested[label, expected])
+    return _check_cost(label, expected, by_label[label], by_label[expected.against])
+
+
+def _check_accuracy(label: str, expected: Expected, found: Difference) -> ExpectationCheck:
+    if found.estimate is None:
+        measured = "not measured"
+    else:
+        measured = numbers.points(found.estimate, found.interval)
+    if found.sure:
+        reason, outcome = "", _outcome(found.estimate or 0.0, expected)
+    else:
+        reason = found.reason or f"no difference is shown ({numbers.p_text(found.p_corrected)})"
+        outcome = "cannot say"
+    return ExpectationCheck(label, expected, outcome, measured, reason, difference=found)
+
+
+def _check_cost(
+    label: str, expected: Expected, variant: VariantTrials, against: VariantTrials
+) -> ExpectationCheck:
+    ours, theirs = variant.mean(expected.metric), against.mean(expected.metric)
+    if not ours or not theirs or ours < 0 or theirs < 0:
+        reason = f"the metric {expected.metric} is missing or zero"
+        return ExpectationCheck(label, expected, "cannot say", "not measured", reason)
+    ratio = ours / theirs
+    reason = ""
+    if expected.metric == "train_seconds":
+        reason = _timing_doubt(variant, against)
+    return ExpectationCheck(
+        label,
+        expected,
+        outcome="cannot say" if reason else _outcome(math.log(ratio), expected),
+        measured=f"{numbers.ratio(ratio)} ({_cost(expected.metric, ours)} against "
+        f"{_cost(expected.metric, theirs)})",
+        reason=reason,
+        ratio=ratio,
+    )
+
+
+def _outcome(change: float, expected: Expected) -> Outcome:
+    wanted = change > 0 if expected.direction == "higher" else change < 0
+    return "held" if wanted else "did not hold"
+
+
+def _timing_doubt(variant: VariantTrials, against: VariantTrials) -> str:
+    """Why the two training times cannot be told apart; empty where they can."""
+    ours, theirs = (
+        [
+            math.log(seconds)
+            for trial in side.trials
+            if (seconds := trial.result.metric("train_seconds")) is not None and seconds > 0
+        ]
+        for side in (variant, against)
+    )
+    if len(ours) > 1 and len(theirs) > 1:
+        found = welch(ours, theirs)
+        if found.interval is None or found.interval.excludes_zero:
+            return ""
+        return "the timings of the seeds overlap"
+    if abs(ours[0] - theirs[0]) > math.log(1 + TIMING_TOLERANCE):
+        return ""
+    return f"one timing each, and they differ by less than {TIMING_TOLERANCE:.0%}"
+
+
+def _cost(metric: str, value: float) -> str:
+    if metric == "train_seconds":
+        return numbers.seconds(value)
+    return numbers.count(value) if metric == "num_params" else numbers.scaled(value)

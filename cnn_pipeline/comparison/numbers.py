@@ -1,0 +1,118 @@
+"""Numbers as people read them, the same in every output. None is an unknown number."""
+
+from __future__ import annotations
+
+from cnn_pipeline.comparison.statistics import SIGNIFICANCE, Interval
+
+UNKNOWN = "-"
+
+
+def count(value: float | None) -> str:
+    """'243,786'."""
+    return UNKNOWN if value is None else f"{value:,.0f}"
+
+
+def scaled(value: float | None, unit: str = "") -> str:
+    """'4.9 M', '104 k', '2.9 MB' with a unit: three digits at most before the prefix."""
+    if value is None:
+        return UNKNOWN
+    for factor, prefix in ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if value >= 0.9995 * factor:
+            share = value / factor
+            return f"{share:.1f} {prefix}{unit}" if share < 99.95 else f"{share:.0f} {prefix}{unit}"
+    return f"{value:.0f} {unit}".rstrip()
+
+
+def percent(share: float | None, digits: int = 1) -> str:
+    """'90.9 %' of 0.909."""
+    return UNKNOWN if share is None else f"{100 * share:.{digits}f} %"
+
+
+def percent_range(interval: Interval | None) -> str:
+    """'90.3-91.5' of an interval of shares."""
+    if interval is None:
+        return UNKNOWN
+    return f"{100 * interval.low:.1f}-{100 * interval.high:.1f}"
+
+
+def percent_with_interval(share: float | None, interval: Interval | None) -> str:
+    """'90.9 % (90.3-91.5)', or only '90.9 %'."""
+    return percent(share) + (f" ({percent_range(interval)})" if interval else "")
+
+
+def signed(difference: float | None) -> str:
+    """'+0.81' percentage points of the difference 0.0081 of two shares."""
+    if difference is None:
+        return UNKNOWN
+    text = f"{100 * difference:+.2f}"
+    return "0.00" if float(text) == 0 else text
+
+
+def signed_range(interval: Interval | None) -> str:
+    """'-0.15 to +0.35' percentage points."""
+    if interval is None:
+        return UNKNOWN
+    return f"{signed(interval.low)} to {signed(interval.high)}"
+
+
+def points(difference: float | None, interval: Interval | None) -> str:
+    """'+0.81 points (+0.55 to +1.07)'."""
+    text = f"{signed(difference)} points"
+    return f"{text} ({signed_range(interval)})" if interval else text
+
+
+def p_text(p_value: float | None) -> str:
+    """'p < 0.001', 'p = 0.043'; never rounded across 0.05."""
+    if p_value is None:
+        return "no test"
+    if p_value < 0.001:
+        return "p < 0.001"
+    text = f"{p_value:.3f}" if p_value < 0.1 else f"{p_value:.2f}"
+    if float(text) == SIGNIFICANCE and p_value != SIGNIFICANCE:
+        return f"p {'<' if p_value < SIGNIFICANCE else '>'} {SIGNIFICANCE}"
+    return f"p = {text}"
+
+
+def ratio(value: float | None) -> str:
+    """'19.5x', '1.04x', '0.051x': three digits."""
+    if value is None:
+        return UNKNOWN
+    if value >= 1e5:
+        return f"{scaled(value)}x"
+    if value >= 100:
+        return f"{value:,.0f}x"
+    if value >= 10:
+        return f"{value:.1f}x"
+    if value >= 0.1:
+        return f"{value:.2f}x"
+    return f"{value:.2g}x"
+
+
+def seconds(value: float | None) -> str:
+    """'2.4 s', '41 s', '12 min 5 s', '3 h 20 min'."""
+    if value is None:
+        return UNKNOWN
+    if value < 9.95:
+        return f"{value:.1f} s"
+    whole = round(value)
+    if whole < 120:
+        return f"{whole} s"
+    if whole < 7200:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"
+
+
+def milliseconds(value: float | None) -> str:
+    """'0.42', '12.1': three digits, without the unit."""
+    if value is None:
+        return UNKNOWN
+    if value >= 9999.5:
+        return scaled(value)
+    return f"{value:.1f}" if value >= 9.995 else f"{value:.2f}" if value >= 0.1 else f"{value:.3f}"
+
+
+def in_words(items: tuple[str, ...] | list[str]) -> str:
+    """'a', 'a and b', 'a, b and c'."""
+    if len(items) < 2:
+        return "".join(items)
+    return f"{', '.join(items[:-1])} and {items[-1]}"

@@ -1,0 +1,187 @@
+"""Text, Markdown, CSV, JSON and numbers."""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import json
+import math
+
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scripted import clear_grid, comparison, failure, outcome, right
+
+from cnn_pipeline.comparison import Comparison, Expected, numbers
+from cnn_pipeline.comparison.render import to_csv, to_json, to_markdown, to_text
+from cnn_pipeline.comparison.statistics import Interval
+
+
+@pytest.fixture(scope="module")
+def whole():
+    """A comparison in which every table has something."""
+    return comparison(
+        *clear_grid(),
+        failure("f32-max", reason="killed | by *hand*"),
+        outcome("f8-max", validation=0.5, test_accuracy=0.7),
+        baseline="f64-max",
+        description="Which filters?",
+        expectations={"f16-max": (Expected("test_accuracy", "lower", "f64-max"),)},
+    )
+
+
+def test_the_text_of_a_leaderboard():
+    text = to_text(comparison(*clear_grid()[:2], baseline="f64-max"))
+    lines = text.splitlines()
+    assert lines[0] == "Sweep 20260102-030405-abcd (filters-and-pooling) on fashion-mnist"
+    start = lines.index("Leaderboard")
+    assert lines[start + 2 : start + 5] == [
+        "    variant   val %     test % (95 %)  params    MACs  train s  ms/img",
+        "1*  f64-max   93.00  95.0 (93.5-96.2)   4,000  40.0 k       20    0.42",
+        " 2  f64-none  91.00  91.0 (89.1-92.6)  80,000   200 k       20    0.42",
+    ]
+    start = lines.index("Main effects, over pairs that differ in nothing else")
+    # 40 losses of 1,000: -41 / 1002 + 1 / 1002, half width 1.243.
+    assert " ".join(lines[start + 3].split()) == (
+        "max-pooling -> no pooling -4.00 (-5.24 to -2.75) 20.0x 5.00x 1.00x"
+    )
+
+
+def test_the_text_has_every_part(whole):
+    text = to_text(whole)
+    for heading in ("Leaderboard", "Not ranked", "Verdict", "Expectations", "Notes"):
+        assert f"\n{heading}\n{'-' * len(heading)}\n" in text
+    assert "- f32-max: FAILED: killed | by *hand*" in text
+    assert "- f16-max: lower test accuracy than f64-max? Held. Measured: -8.00 points" in text
+    assert text.isascii()
+
+
+large = st.floats(0, 1e15) | st.just(math.nan)
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    labels=st.lists(
+        st.from_regex(r"[a-z0-9][a-z0-9_-]{0,47}", fullmatch=True),
+        min_size=1,
+        max_size=4,
+        unique=True,
+    ),
+    costs=st.tuples(large, large, large, large),
+    seeds=st.integers(1, 2),
+    width=st.integers(80, 120),
+)
+def test_the_text_fits_its_width(labels, costs, seeds, width):
+    names = ("num_params", "macs", "train_seconds", "latency_ms")
+    found = comparison(
+        *(
+            outcome(
+                label,
+                seed=seed,
+                correct=right(range(i + seed)),
+                settings={"filters": f"{i + 1}-1024-1024-1024"},
+                **dict(zip(names, costs, strict=True)),
+            )
+            for seed in range(seeds)
+            for i, label in enumerate(labels)
+        )
+    )
+    text = to_text(found, width)
+    assert max(map(len, text.splitlines())) <= width
+    assert all(label in text for label in labels)
+
+
+def test_markdown_is_escaped_and_whole(whole):
+    text = to_markdown(whole)
+    assert text.startswith("## filters-and-pooling on fashion-mnist\n\nWhich filters?\n\n**")
+    assert "| 1\\* | f64-max | 1 | 93.00 % | 95.0 % (93.5-96.2) | 4,000 | 40.0 k | 20 s |" in text
+    assert "FAILED: killed \\| by \\*hand\\*" in text
+    tables = [line for line in text.splitlines() if line.startswith("|")]
+    widths = {line.replace("\\|", "").count("|") for line in tables}
+    assert widths == {14, 8, 5}
+
+
+def test_csv_is_read_back(whole):
+    frame = pd.read_csv(io.StringIO(to_csv(whole)))
+    assert list(frame["label"]) == [row.label for row in whole.rows]
+    assert frame["test_accuracy"][0] == whole.rows[0].test_accuracy
+    assert frame["num_params"][0] == 4000
+
+
+def test_json_is_read_back_equal(whole):
+    data = json.loads(to_json(whole))
+    assert Comparison.from_dict(data) == whole
+    assert data["verdict"]["chosen"] == "f64-max"
+
+
+def test_json_of_nan_metrics_is_strict():
+    found = comparison(outcome("f64-max", macs=math.nan, latency_ms=math.inf))
+    assert json.loads(to_json(found))["rows"][0]["macs"] is None
+
+
+def test_json_of_another_version_is_refused(whole):
+    data = whole.to_dict()
+    data["verdict"]["mood"] = "good"
+    with pytest.raises(ValueError, match=r"Comparison\.verdict must have exactly"):
+        Comparison.from_dict(data)
+    with pytest.raises(ValueError, match="Comparison must have exactly"):
+        Comparison.from_dict({})
+
+
+def test_every_format_takes_a_comparison_without_any_trial():
+    found = comparison()
+    assert "No variant can be ranked." in to_text(found)
+    assert "No variant can be chosen" in to_markdown(found)
+    assert to_csv(found) == "\n"
+    assert Comparison.from_dict(json.loads(to_json(found))) == found
+
+
+def test_records_are_frozen(whole):
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        whole.verdict.chosen = "f16-max"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (numbers.count(243786), "243,786"),
+        (numbers.scaled(4.9e6), "4.9 M"),
+        (numbers.scaled(999_960), "1.0 M"),
+        (numbers.scaled(104_400_000), "104 M"),
+        (numbers.scaled(2.9e6, "B"), "2.9 MB"),
+        (numbers.scaled(560), "560"),
+        (numbers.percent(0.909), "90.9 %"),
+        (numbers.percent_with_interval(0.909, Interval(0.903, 0.915)), "90.9 % (90.3-91.5)"),
+        (numbers.points(0.0081, Interval(-0.0015, 0.0107)), "+0.81 points (-0.15 to +1.07)"),
+        (numbers.signed(-0.00001), "0.00"),
+        (numbers.p_text(0.0431), "p = 0.043"),
+        (numbers.p_text(0.0499), "p < 0.05"),
+        (numbers.p_text(0.0501), "p > 0.05"),
+        (numbers.p_text(0.0494), "p = 0.049"),
+        (numbers.p_text(0.05), "p = 0.050"),
+        (numbers.p_text(0.0009), "p < 0.001"),
+        (numbers.p_text(0.732), "p = 0.73"),
+        (numbers.p_text(None), "no test"),
+        (numbers.ratio(19.51), "19.5x"),
+        (numbers.ratio(0.0512), "0.051x"),
+        (numbers.seconds(2.44), "2.4 s"),
+        (numbers.seconds(41.2), "41 s"),
+        (numbers.seconds(725), "12 min 5 s"),
+        (numbers.seconds(12_000), "3 h 20 min"),
+        (numbers.milliseconds(0.42), "0.42"),
+        (numbers.milliseconds(0.0512), "0.051"),
+        (numbers.milliseconds(12.12), "12.1"),
+        (numbers.count(None), "-"),
+        (numbers.in_words(("a", "b", "c")), "a, b and c"),
+    ],
+)
+def test_numbers_read_well(text, expected):
+    assert text == expected
+
+
+@given(st.floats(0.001, 1))
+def test_a_p_value_is_never_rounded_across_the_level(p_value):
+    sign, shown = numbers.p_text(p_value).removeprefix("p ").split()
+    below = float(shown) < 0.05 or (float(shown) == 0.05 and sign == "<")
+    assert below == (p_value < 0.05)
