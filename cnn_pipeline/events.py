@@ -47,7 +47,10 @@ class TrialPhase:
 
 @dataclass(frozen=True)
 class TrialProgress:
-    """`images` of `total_images` (over all epochs) are trained; `metrics` at an epoch's end."""
+    """`images` of `total_images` (over all epochs) are trained; `metrics` at an epoch's end.
+
+    `epoch` counts from 0.
+    """
 
     trial: str
     epoch: int

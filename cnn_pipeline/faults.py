@@ -15,8 +15,8 @@ from pydantic import BaseModel, ValidationError
 
 from cnn_pipeline.hints import did_you_mean
 
-Path = tuple[str | int, ...]
-Place = Callable[[Path], str]
+Location = tuple[str | int, ...]
+Place = Callable[[Location], str]
 ModelT = TypeVar("ModelT", bound=BaseModel)
 
 
@@ -24,7 +24,7 @@ ModelT = TypeVar("ModelT", bound=BaseModel)
 class Fault:
     """One thing to mend: the path of the value in the input, and what is wrong with it."""
 
-    path: Path
+    path: Location
     message: str
 
     def text(self, place: Place) -> str:
@@ -33,7 +33,7 @@ class Fault:
         return f"{where}: {self.message}" if where else self.message
 
 
-def dotted(path: Path) -> str:
+def dotted(path: Location) -> str:
     """The path as TOML writes it: ('axes', 'filters', 0) is 'axes.filters[0]'."""
     text = ""
     for step in path:
@@ -78,13 +78,13 @@ def find_faults(
         rest = smaller
 
 
-def _field_of(path: Path) -> Path:
+def _field_of(path: Location) -> Location:
     """The field that holds the value: a list is taken out whole when one of its values is wrong."""
     lists = [index for index, step in enumerate(path) if isinstance(step, int)]
     return path[: lists[0]] if lists else path
 
 
-def _without(data: Mapping[str, Any], paths: set[Path]) -> dict[str, Any]:
+def _without(data: Mapping[str, Any], paths: set[Location]) -> dict[str, Any]:
     kept = {}
     for key, value in data.items():
         below = {path[1:] for path in paths if path[:1] == (key,)}
@@ -96,7 +96,7 @@ def _without(data: Mapping[str, Any], paths: set[Path]) -> dict[str, Any]:
 def _translate(error: ValidationError, model: type[BaseModel], data: Any) -> list[Fault]:
     """Each error as a fault; the branches of a union that fail together are one fault."""
     faults: list[Fault] = []
-    unions: dict[Path, list[tuple[Path, bool, Mapping[str, Any]]]] = {}
+    unions: dict[Location, list[tuple[Location, bool, Mapping[str, Any]]]] = {}
     for item in error.errors():
         path, in_union = _real_path(item["loc"], data, missing=item["type"] == "missing")
         inner = item.get("ctx", {}).get("error")
@@ -120,7 +120,10 @@ def _translate(error: ValidationError, model: type[BaseModel], data: Any) -> lis
 
 
 def _union_faults(
-    node: Path, items: list[tuple[Path, bool, Mapping[str, Any]]], model: type[BaseModel], data: Any
+    node: Location,
+    items: list[tuple[Location, bool, Mapping[str, Any]]],
+    model: type[BaseModel],
+    data: Any,
 ) -> list[Fault]:
     """The faults of the branch that the value was meant for; else one line that names them all."""
     wrong_type = {"int_type", "float_type", "bool_type", "string_type", "tuple_type"}
@@ -132,13 +135,13 @@ def _union_faults(
     return [Fault(node, f"must be {' or '.join(wanted)}, received {shown(_at(data, node))}")]
 
 
-def _real_path(location: Path, data: Any, missing: bool) -> tuple[Path, Path | None]:
+def _real_path(location: Location, data: Any, missing: bool) -> tuple[Location, Location | None]:
     """Drop the names of union branches, which pydantic mixes into the location.
 
     Returns the path in `data`, and the path of the union when there is one.
     """
     path: list[str | int] = []
-    union: Path | None = None
+    union: Location | None = None
     for number, step in enumerate(location):
         if _holds(data, step):
             data = data[step]
@@ -157,13 +160,13 @@ def _holds(data: Any, step: str | int) -> bool:
     return isinstance(data, list | tuple) and isinstance(step, int) and step < len(data)
 
 
-def _at(data: Any, path: Path) -> Any:
+def _at(data: Any, path: Location) -> Any:
     for step in path:
         data = data[step]
     return data
 
 
-def _is_echo(item: Mapping[str, Any], data: Any, path: Path) -> bool:
+def _is_echo(item: Mapping[str, Any], data: Any, path: Location) -> bool:
     """pydantic counts only the good values of a list, so a bad one also makes it 'too short'."""
     if item["type"] != "too_short":
         return False
@@ -187,7 +190,7 @@ _REQUIRED = {
 }
 
 
-def _message(item: Mapping[str, Any], path: Path, model: type[BaseModel]) -> str:
+def _message(item: Mapping[str, Any], path: Location, model: type[BaseModel]) -> str:
     kind, received, context = item["type"], item["input"], item.get("ctx", {})
     if kind in _REQUIRED:
         required = _REQUIRED[kind].format(
@@ -224,11 +227,11 @@ def _any_of(choices: list[str]) -> str:
     return " or ".join([", ".join(choices[:-1]), choices[-1]] if choices[1:] else choices)
 
 
-def _choices(model: type[BaseModel], path: Path) -> Iterator[str]:
+def _choices(model: type[BaseModel], path: Location) -> Iterator[str]:
     names = [step for step in path if isinstance(step, str)]
     owner = model_at(model, tuple(names[:-1]))
     if owner is not None and names:
-        yield from (word for word in _leaves(owner.model_fields[names[-1]].annotation))
+        yield from _leaves(owner.model_fields[names[-1]].annotation)
 
 
 def _leaves(annotation: Any) -> Iterator[str]:
@@ -239,7 +242,7 @@ def _leaves(annotation: Any) -> Iterator[str]:
             yield from _leaves(part)
 
 
-def model_at(model: type[BaseModel], path: Path) -> type[BaseModel] | None:
+def model_at(model: type[BaseModel], path: Location) -> type[BaseModel] | None:
     """The model that stands at `path` inside `model`; list positions are skipped."""
     current: type[BaseModel] | None = model
     for step in path:

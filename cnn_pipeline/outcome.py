@@ -12,6 +12,16 @@ from cnn_pipeline.evaluation import Evaluation
 from cnn_pipeline.plans import Plan
 from cnn_pipeline.training import History
 
+MEASURED_ON = {
+    "best_val_accuracy": "validation",
+    "val_accuracy_final": "validation",
+    "val_loss_final": "validation",
+    "test_accuracy": "test",
+    "test_loss": "test",
+    "calibration_error": "test",
+}
+"""Which split a headline metric was measured on; the others rest on none, or on two."""
+
 
 @dataclass(frozen=True)
 class Latency:
@@ -47,12 +57,13 @@ def headline_metrics(outcome: TrialOutcome) -> dict[str, float]:
         "test_loss": outcome.test.loss,
         "generalization_gap": last.accuracy - outcome.test.accuracy,
         "calibration_error": outcome.test.calibration_error,
-        "train_seconds": outcome.history.train_seconds,
-        "images_per_second": outcome.history.images_per_second,
+        # Digits beyond a clock's worth would crowd the columns of MLflow's list.
+        "train_seconds": round(outcome.history.train_seconds, 3),
+        "images_per_second": round(outcome.history.images_per_second, 1),
         "num_params": float(outcome.plan.num_params),
         "macs": float(outcome.plan.macs),
-        "latency_ms": outcome.latency.batch_1,
-        "latency_ms_batch_256": outcome.latency.batch_256,
+        "latency_ms": round(outcome.latency.batch_1, 4),
+        "latency_ms_batch_256": round(outcome.latency.batch_256, 4),
     }
 
 
@@ -76,8 +87,7 @@ def metric_keys(names: Sequence[str]) -> list[str]:
     plain = [re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_") for name in names]
     repeated = {key for key, count in Counter(plain).items() if count > 1 or not key}
     return [
-        f"{key or 'class'}_{number}" if key in repeated else key
-        for number, key in enumerate(plain)
+        f"{key or 'class'}_{number}" if key in repeated else key for number, key in enumerate(plain)
     ]
 
 

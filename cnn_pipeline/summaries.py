@@ -59,9 +59,12 @@ def layers_json(plan: Plan) -> str:
 
 
 def trial_note(
-    trial: Trial, plan: Plan, metrics: Mapping[str, float], command: str, model_id: str
+    trial: Trial, plan: Plan, metrics: Mapping[str, float], command: str, model_page: str
 ) -> str:
-    """The run's description in MLflow's UI, Markdown."""
+    """The run's description in MLflow's UI, Markdown.
+
+    `command` trains the trial again; `model_page` is the address of the logged model.
+    """
     hypothesis = trial.hypothesis or (
         f"What do {trial.variant.filters_text} filters with "
         f"{'no' if trial.variant.pooling == 'none' else trial.variant.pooling} pooling reach?"
@@ -74,6 +77,6 @@ def trial_note(
         f"- {plan.num_params:,} parameters, {plan.macs:,} multiply-accumulates an image\n"
         f"- {metrics['train_seconds']:.1f} s of training, {metrics['latency_ms']:.2f} ms an image "
         f"at batch 1\n"
-        f"- model [{model_id}](#/experiments/models/{model_id})\n\n"
+        f"- [the logged model]({model_page})\n\n"
         f"Train it again:\n\n```\n{command}\n```\n"
     )

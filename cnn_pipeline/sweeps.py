@@ -58,6 +58,15 @@ def smoke() -> Sweep:
     )
 
 
+def retrain() -> Sweep:
+    """The tutorial's network with three seeds: what the weekly retraining trains by default."""
+    return Sweep(
+        name="retrain",
+        description="Is there a better model than the champion? The tutorial's network, 3 seeds.",
+        seeds=(0, 1, 2),
+    )
+
+
 def course_exercises() -> Sweep:
     """The tutorial's questions, each with what one expects, in words and in checkable form.
 
@@ -140,6 +149,7 @@ NAMED: Mapping[str, Callable[[], Sweep]] = MappingProxyType(
         "pooling": pooling,
         "course-exercises": course_exercises,
         "smoke": smoke,
+        "retrain": retrain,
     }
 )
 """Name to function, the default first."""

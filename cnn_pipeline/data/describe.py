@@ -55,13 +55,19 @@ def describe(dataset: Dataset) -> Description:
             SplitDescription(
                 role=split.role,
                 images=len(split),
-                per_class=tuple(np.bincount(split.labels, minlength=dataset.num_classes).tolist()),
+                per_class=class_counts(dataset, split.role),
             )
             for split in (dataset.train, dataset.validation, dataset.test)
         ),
         shared_with_test=sum(row in distinct for row in _hashes(dataset.test.images)),
         repeated_in_train=len(seen) - len(distinct),
     )
+
+
+def class_counts(dataset: Dataset, role: str) -> tuple[int, ...]:
+    """Images of each class in the split of that role."""
+    labels = getattr(dataset, role).labels
+    return tuple(np.bincount(labels, minlength=dataset.num_classes).tolist())
 
 
 def render(description: Description) -> str:

@@ -1,0 +1,76 @@
+"""Where a number came from: the code and the versions that made it."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import platform
+import subprocess
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+RECORDED_PACKAGES = ("cnn-pipeline", "tensorflow", "keras", "numpy", "mlflow", "prefect", "pandas")
+# What a process needs to load and run a logged model, and nothing of the pipeline.
+SERVING_PACKAGES = ("tensorflow", "keras", "numpy")
+
+
+@dataclass(frozen=True)
+class GitState:
+    """The checkout that ran; empty where the package is installed without one."""
+
+    commit: str = ""
+    dirty: bool = False
+
+
+@cache
+def versions() -> dict[str, str]:
+    """Installed versions of Python and of the packages that shape a result."""
+    found = {"python": platform.python_version()}
+    for package in RECORDED_PACKAGES:
+        try:
+            found[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            found[package] = "not installed"
+    return found
+
+
+def serving_requirements() -> list[str]:
+    """Pinned requirements of a logged model: ['tensorflow==2.21.0', ...]."""
+    return [f"{package}=={importlib.metadata.version(package)}" for package in SERVING_PACKAGES]
+
+
+@cache
+def code_digest(units: tuple[str, ...] | None = None) -> str:
+    """SHA-256 (hex) of the package's Python source, file names included.
+
+    `units` are modules and packages by name; by default all of them.
+    """
+    root = Path(__file__).parent
+    digest = hashlib.sha256()
+    for path in sorted(root.rglob("*.py")):
+        if units is not None and path.relative_to(root).with_suffix("").parts[0] not in units:
+            continue
+        digest.update(path.relative_to(root).as_posix().encode() + b"\0")
+        digest.update(path.read_bytes() + b"\0")
+    return digest.hexdigest()
+
+
+@cache
+def git_state() -> GitState:
+    """Commit of the checkout that holds this package, and whether files differ from it."""
+    root = Path(__file__).parent.parent
+    if not (root / ".git").exists():
+        return GitState()
+    try:
+        commit = _git(root, "rev-parse", "HEAD")
+        return GitState(commit, dirty=bool(_git(root, "status", "--porcelain")))
+    except (OSError, subprocess.SubprocessError):
+        return GitState()
+
+
+def _git(root: Path, *words: str) -> str:
+    done = subprocess.run(
+        ["git", "-C", str(root), *words], capture_output=True, text=True, check=True, timeout=10
+    )
+    return done.stdout.strip()

@@ -1,0 +1,120 @@
+"""Opening MLflow's store: where it is, made once, never by two processes at a time."""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from filelock import FileLock, Timeout
+
+from cnn_pipeline.errors import UserError
+from cnn_pipeline.paths import Home
+
+URI_VARIABLE = "MLFLOW_TRACKING_URI"
+_SETUP_SECONDS = 60
+
+# Without bounds a dead server blocks each call for about four minutes, a frozen one for twenty.
+_CLIENT_DEFAULTS = {
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
+    "MLFLOW_TRUNCATE_LONG_VALUES": "false",
+    "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+}
+
+
+class StoreError(UserError):
+    """MLflow's store cannot be reached or set up."""
+
+    exit_code = 1
+
+
+@dataclass(frozen=True)
+class Store:
+    """An MLflow store that is ready: a process that gets one need not set anything up."""
+
+    uri: str
+    artifacts_uri: str | None
+    """Root for new experiments' artifacts; None where a server decides."""
+
+    @property
+    def shown_uri(self) -> str:
+        """The address without a user's name and password: for screens, tags and logs."""
+        return redacted(self.uri)
+
+
+def open_store(home: Home, environ: Mapping[str, str], *, create: bool = True) -> Store:
+    """The store that `MLFLOW_TRACKING_URI` names, else `mlruns/mlflow.db` under `home`.
+
+    A missing SQLite store is created and migrated under a lock: two processes that did it at
+    once would both crash. With `create=False` a missing one is an error, and nothing is made.
+
+    Raises:
+        StoreError: the folder cannot be written, another process holds the lock too long, or
+            the store is missing and may not be made; the one that was named does not answer.
+    """
+    set_client_defaults()
+    uri = environ.get(URI_VARIABLE, "").strip()
+    if uri:
+        return _answering(Store(uri, None))
+    store = Store(home.database_uri, home.artifacts_uri)
+    if not create and not home.database.exists():
+        raise StoreError(
+            f"there is no sweep yet: {home.database} does not exist. Start one with "
+            "`cnn-pipeline run`, or name another home with --home DIR."
+        )
+    try:
+        home.artifacts.mkdir(parents=True, exist_ok=True)
+        with FileLock(home.mlruns / ".store.lock", timeout=_SETUP_SECONDS):
+            _migrate(store.uri)
+    except Timeout:
+        raise StoreError(
+            f"the MLflow store at {home.mlruns} stayed locked for {_SETUP_SECONDS} s. Another "
+            "process is setting it up: wait for it, or end it."
+        ) from None
+    except OSError as error:
+        raise StoreError(
+            f"the home folder must be writable, received {home.root} ({error.strerror}). "
+            "Give another with --home DIR."
+        ) from None
+    return store
+
+
+def redacted(text: str) -> str:
+    """`text` with the user and password of every address in it replaced by '***'."""
+    return re.sub(r"(?<=://)[^\s/]*@", "***@", text)
+
+
+def set_client_defaults() -> None:
+    """Bound MLflow's retries and keep it quiet, unless the user has decided otherwise."""
+    for name, value in _CLIENT_DEFAULTS.items():
+        os.environ.setdefault(name, value)
+
+
+def _answering(store: Store) -> Store:
+    from mlflow.tracking import MlflowClient
+
+    try:
+        MlflowClient(store.uri).search_experiments(max_results=1)
+    except Exception as error:  # each kind of store has its own: MlflowException, ValueError, ...
+        raise StoreError(
+            f"the MLflow store at {store.shown_uri} must answer, received: "
+            f"{redacted(str(error))}. Start it, or correct or unset {URI_VARIABLE}."
+        ) from None
+    return store
+
+
+def _migrate(uri: str) -> None:
+    from mlflow.tracking import MlflowClient
+
+    # It tells of every migration, on a terminal that shows progress.
+    for name in ("mlflow.store.db.utils", "alembic"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+
+    # The first question creates the tables and brings them to this version's schema.
+    MlflowClient(uri).search_experiments(max_results=1)

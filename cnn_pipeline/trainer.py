@@ -1,0 +1,156 @@
+"""The process that imports TensorFlow: reads jobs from standard input, one at a time.
+
+Started as `python -m cnn_pipeline.trainer THREADS`. A trial that runs out of memory or crashes
+takes this process with it, and nothing else; the sweep starts another. When standard input
+closes, the sweep is gone: its runs are ended as KILLED and so is this process.
+"""
+
+from __future__ import annotations
+
+import os
+import queue
+import signal
+import sys
+import threading
+import time
+import traceback
+from pathlib import Path
+from typing import TYPE_CHECKING, TextIO
+
+from cnn_pipeline import events
+from cnn_pipeline.messages import AnyJob, Job, Reply, ScoreJob, job_from_line, to_line
+
+if TYPE_CHECKING:
+    from cnn_pipeline.data import Dataset
+    from cnn_pipeline.devices import Device
+
+ORPHANED = "the sweep's process is gone"
+
+
+def main() -> None:
+    """Serve jobs until standard input closes."""
+    # Ctrl-C reaches the whole process group; the sweep decides what becomes of its trainers.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    out = _claim_stdout()
+    jobs: queue.Queue[AnyJob] = queue.Queue()
+    unfinished: list[AnyJob] = []
+    threading.Thread(target=_read_jobs, args=(jobs, unfinished), daemon=True).start()
+
+    from cnn_pipeline.devices import configure
+
+    device = configure(threads=int(sys.argv[1]))
+    with events.listening(lambda event: _send(out, to_line(event))):
+        # The slow imports, while the sweep still fetches its data.
+        import cnn_pipeline.trial  # noqa: F401
+
+        loaded: dict[tuple[object, str], Dataset] = {}
+        while True:
+            job = jobs.get()
+            reply = (
+                _score(job, loaded) if isinstance(job, ScoreJob) else _serve(job, device, loaded)
+            )
+            unfinished.remove(job)
+            _send(out, to_line(reply))
+
+
+def _serve(job: Job, device: Device, loaded: dict[tuple[object, str], Dataset]) -> Reply:
+    from cnn_pipeline.tracking.store import Store, redacted, set_client_defaults
+    from cnn_pipeline.tracking.writer import Tracker
+    from cnn_pipeline.training import Diverged
+    from cnn_pipeline.trial import run_trial
+
+    set_client_defaults()
+    tracker = Tracker(Store(job.store_uri, job.artifacts_uri))
+    try:
+        started = time.perf_counter()
+        dataset = _dataset(job, loaded)
+        seconds = time.perf_counter() - started
+        metrics = run_trial(
+            job.trial, job.data, dataset, device, tracker, job.run_id, data_seconds=seconds
+        )
+    except Exception as error:
+        if isinstance(error, Diverged):
+            tracker.tag(job.run_id, {"diverged": "true"})
+        details = redacted(traceback.format_exc())
+        sys.stderr.write(details)
+        tracker.log_files(job.run_id, {"error.txt": details})
+        reason = redacted(f"{type(error).__name__}: {error}".strip().splitlines()[0])
+        return Reply("FAILED", reason)
+    return Reply("FINISHED", metrics=metrics)
+
+
+def _score(job: ScoreJob, loaded: dict[tuple[object, str], Dataset]) -> Reply:
+    from cnn_pipeline.errors import UserError
+    from cnn_pipeline.scoring import score_model
+
+    try:
+        dataset = _dataset(job, loaded)
+        events.emit(events.Stage(f"scoring {job.name}"))
+        metrics = score_model(job, dataset)
+    except Exception as error:
+        sys.stderr.write(traceback.format_exc())
+        # Our own errors say what is required and what to do: their kind adds nothing.
+        kind = "" if isinstance(error, UserError) else f"{type(error).__name__}: "
+        return Reply("FAILED", f"{kind}{error}".strip().splitlines()[0])
+    return Reply("FINISHED", metrics=metrics)
+
+
+def _dataset(job: AnyJob, loaded: dict[tuple[object, str], Dataset]) -> Dataset:
+    from cnn_pipeline.data import load_dataset
+    from cnn_pipeline.errors import DataError
+
+    key = (job.data, job.cache)
+    if key not in loaded:
+        loaded.clear()
+        loaded[key] = load_dataset(job.data, Path(job.cache))
+    if loaded[key].digest != job.data_digest:
+        raise DataError(
+            f"the data changed while the sweep ran: its digest must be {job.data_digest}, "
+            f"received {loaded[key].digest}. Start the sweep again."
+        )
+    return loaded[key]
+
+
+def _claim_stdout() -> TextIO:
+    """Keep the pipe for messages; whatever else prints to standard output goes to the log."""
+    out = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+    return out
+
+
+def _send(out: TextIO, line: str) -> None:
+    try:
+        out.write(line)
+        out.flush()
+    except BrokenPipeError:
+        # Nobody reads any more: the thread that watches standard input ends this process.
+        time.sleep(60)
+
+
+def _read_jobs(jobs: queue.Queue[AnyJob], unfinished: list[AnyJob]) -> None:
+    latest: Job | None = None
+    for line in sys.stdin:
+        job = job_from_line(line)
+        latest = job if isinstance(job, Job) else latest
+        # From here on, and not from its start: the sweep may die while TensorFlow is imported.
+        unfinished.append(job)
+        jobs.put(job)
+    if latest is not None:
+        _end_orphans(latest, [job.run_id for job in unfinished if isinstance(job, Job)])
+    os._exit(0)
+
+
+def _end_orphans(latest: Job, run_ids: list[str]) -> None:
+    """End the given runs and the sweep's own, which nobody else is left to end."""
+    from cnn_pipeline.tracking.store import Store, set_client_defaults
+    from cnn_pipeline.tracking.writer import Tracker
+
+    set_client_defaults()
+    tracker = Tracker(Store(latest.store_uri, latest.artifacts_uri))
+    for run_id in (*run_ids, latest.parent_run_id):
+        if tracker.is_running(run_id):
+            tracker.end(run_id, "KILLED", ORPHANED)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,67 @@
+"""Fixtures that several tests share."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from cnn_pipeline import experiment
+from cnn_pipeline.experiment import Outcome
+from cnn_pipeline.paths import Home
+from cnn_pipeline.workers import TrainerPool, trainers
+from tests.running import QUICK, TINY
+
+
+@pytest.fixture(scope="session")
+def _migrated_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An empty MLflow database, made once: migrations take seconds, a copy takes none."""
+    from cnn_pipeline.tracking import open_store
+
+    home = Home(tmp_path_factory.mktemp("store"))
+    open_store(home, {})
+    return home.database
+
+
+@pytest.fixture
+def home(tmp_path: Path, _migrated_store: Path) -> Home:
+    """A home folder with an empty store, and a name that is hard on careless code."""
+    return _new_home(tmp_path, _migrated_store)
+
+
+def _new_home(folder: Path, store: Path) -> Home:
+    place = Home(folder / "home with späces")
+    place.artifacts.mkdir(parents=True)
+    shutil.copy(store, place.database)
+    return place
+
+
+@pytest.fixture(scope="session")
+def tiny(tmp_path_factory: pytest.TempPathFactory, _migrated_store: Path) -> tuple[Home, Outcome]:
+    """A whole sweep, run once without Prefect, and its home: for reading only."""
+    place = _new_home(tmp_path_factory.mktemp("tiny"), _migrated_store)
+    return place, experiment.run_sweep(TINY, place)
+
+
+@pytest.fixture(scope="session")
+def pool(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TrainerPool]:
+    """One trainer for all tests that need one: starting TensorFlow takes seconds."""
+    with trainers(1, QUICK.threads, tmp_path_factory.mktemp("trainer")) as one:
+        yield one
+
+
+@pytest.fixture
+def need() -> Callable[[bool, str], None]:
+    """Skip where something is missing; fail instead where CI has promised that it is there."""
+
+    def check(there: bool, remedy: str) -> None:
+        if there:
+            return
+        if os.environ.get("CNN_PIPELINE_REQUIRE_ALL") == "1":
+            pytest.fail(f"required here: {remedy}")
+        pytest.skip(remedy)
+
+    return check

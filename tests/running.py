@@ -1,0 +1,129 @@
+"""What tests share that run real sweeps and real processes."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+from cnn_pipeline import experiment
+from cnn_pipeline.config import DataSettings, Entry, Sweep, Training, Trial, Variant
+from cnn_pipeline.experiment import SweepRun
+from cnn_pipeline.paths import Home
+from cnn_pipeline.results import TrialResult
+from cnn_pipeline.workers import TrainerPool
+
+SAMPLE = DataSettings(source="fashion-mnist-sample", validation_size=500, train_limit=600)
+# Threads and precision are fixed, so that equal trials give equal numbers on every machine's run.
+QUICK = Training(epochs=1, batch_size=64, threads=1, precision="float32")
+# Six convolutions and steps of 10: the loss leaves float32's range within the first epoch.
+DIVERGING = Entry(
+    variant=Variant(filters=8, conv_layers=6, padding="same", pooling="none", dense_units=64),
+    label="diverging",
+    training={"epochs": 1, "optimizer": "sgd", "learning_rate": 10.0},
+)
+# Far more epochs than any test waits for: something to be killed in the middle of.
+ENDLESS = QUICK.model_copy(update={"epochs": 10_000})
+
+TINY = Sweep(
+    name="tiny",
+    description="Two networks that train and one that cannot.",
+    entries=(
+        Entry(variant=Variant(filters=2, dense_units=16), hypothesis="Two filters are enough."),
+        Entry(variant=Variant(filters=2, dense_units=16, pooling="none", dropout=0.25)),
+        DIVERGING,
+    ),
+    training=QUICK.model_copy(update={"epochs": 2}),
+    data=SAMPLE,
+    baseline="f2-max-d16",
+)
+
+DEADLINE = 120  # seconds: only a hang takes so long
+
+
+def one_trial(training: Training = QUICK, data: DataSettings = SAMPLE) -> Sweep:
+    """A sweep of a single small network."""
+    return Sweep(
+        name="one",
+        variant=Variant(filters=2, dense_units=16),
+        training=training,
+        data=data,
+    )
+
+
+def begin(sweep: Sweep, home: Home, cache: Path) -> SweepRun:
+    """The sweep's parent run, begun as `run_sweep` and the flow do."""
+    card = experiment.prepare_data(sweep.data, cache)
+    return experiment.begin(sweep, card, home, tags={})
+
+
+def run_trials(
+    sweep_run: SweepRun, pool: TrainerPool, trials: tuple[Trial, ...] | None = None
+) -> list[TrialResult]:
+    """Trials of a sweep on trainers that are there already."""
+    chosen = sweep_run.sweep.trials() if trials is None else trials
+    return [experiment.run_trial(sweep_run, trial, pool, {}) for trial in chosen]
+
+
+def wait_until(condition: Callable[[], bool], what: str) -> None:
+    """Return as soon as `condition` holds; fail at the deadline."""
+    end = time.monotonic() + DEADLINE
+    while not condition():
+        assert time.monotonic() < end, f"waited {DEADLINE} s for: {what}"
+        time.sleep(0.05)
+
+
+def processes() -> dict[int, tuple[int, str]]:
+    """Parent and command line of every process that is no zombie, by id."""
+    listed = subprocess.run(
+        ["ps", "-Ao", "pid=,ppid=,stat=,args="], capture_output=True, text=True, check=True
+    ).stdout
+    found = {}
+    for line in listed.splitlines():
+        pid, parent, state, *command = line.split(None, 3)
+        if not state.startswith("Z"):
+            found[int(pid)] = (int(parent), " ".join(command))
+    return found
+
+
+def descendants(root: int) -> dict[int, str]:
+    """Command lines of all processes below `root`, by id."""
+    everyone = processes()
+    family = {root}
+    while grown := {pid for pid, (parent, _) in everyone.items() if parent in family} - family:
+        family |= grown
+    return {pid: everyone[pid][1] for pid in family if pid in everyone and pid != root}
+
+
+def trainers_below(root: int) -> set[int]:
+    """Ids of the trainer processes below `root`."""
+    return {pid for pid, command in descendants(root).items() if "cnn_pipeline.trainer" in command}
+
+
+def gone(pids: set[int] | dict[int, str]) -> bool:
+    """Whether none of these processes runs any more."""
+    return not set(pids) & set(processes())
+
+
+def stop(process: subprocess.Popen[str]) -> None:
+    """End a process that was started with `start_new_session`, and all that it has started."""
+    family = [process.pid, *descendants(process.pid)]
+    process.send_signal(signal.SIGINT)
+    with suppress(subprocess.TimeoutExpired):
+        process.communicate(timeout=30)
+    for pid in family:
+        if not gone({pid}):
+            os.kill(pid, signal.SIGKILL)
+    process.wait()
+
+
+def free_port() -> int:
+    """A port on loopback that nothing listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

@@ -1,0 +1,82 @@
+"""Threads and arithmetic of a trainer."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from cnn_pipeline.devices import (
+    Device,
+    available_cores,
+    processor_flags,
+    processor_name,
+    resolve_precision,
+)
+
+CPUINFO = """processor\t: 0
+model name\t: Imaginary(R) Xeon(R) 9000: the one
+flags\t\t: fpu amx_bf16 avx512f
+
+processor\t: 1
+model name\t: Another
+flags\t\t: fpu
+"""
+
+CONFIGURE = """
+import json, sys
+from cnn_pipeline.devices import configure
+device = configure(int(sys.argv[1]))
+import tensorflow as tf
+print(json.dumps([
+    device.kind, device.name, device.threads, device.fast_bfloat16,
+    tf.config.threading.get_intra_op_parallelism_threads(),
+    tf.config.threading.get_inter_op_parallelism_threads(),
+]))
+"""
+
+
+def device(*, fast_bfloat16: bool) -> Device:
+    return Device("cpu", "any", 1, fast_bfloat16)
+
+
+@pytest.mark.parametrize("fast", [True, False])
+def test_a_precision_that_is_asked_for_is_taken(fast: bool) -> None:
+    assert resolve_precision("float32", device(fast_bfloat16=fast)) == "float32"
+    assert resolve_precision("bfloat16", device(fast_bfloat16=fast)) == "bfloat16"
+
+
+def test_auto_is_what_is_fast_here() -> None:
+    assert resolve_precision("auto", device(fast_bfloat16=True)) == "bfloat16"
+    assert resolve_precision("auto", device(fast_bfloat16=False)) == "float32"
+
+
+def test_the_first_processor_speaks_for_all(tmp_path: Path) -> None:
+    path = tmp_path / "cpuinfo"
+    path.write_text(CPUINFO)
+    assert processor_flags(path) == {"fpu", "amx_bf16", "avx512f"}
+    assert processor_name(path) == "Imaginary(R) Xeon(R) 9000: the one"
+
+
+def test_without_linux_files_nothing_is_claimed(tmp_path: Path) -> None:
+    missing = tmp_path / "cpuinfo"
+    assert processor_flags(missing) == frozenset()
+    assert processor_name(missing) != ""
+
+
+def test_there_is_a_core() -> None:
+    assert available_cores() >= 1
+
+
+def test_the_threads_are_set_before_the_first_operation() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", CONFIGURE, "3"], capture_output=True, text=True, check=True
+    )
+    kind, name, threads, fast, intra, inter = json.loads(done.stdout)
+    assert (threads, intra, inter) == (3, 3, 1)
+    assert name
+    if kind == "cpu":
+        assert fast == ("amx_bf16" in processor_flags())

@@ -1,0 +1,247 @@
+"""Trainer processes and what becomes of runs when one of them, or the sweep itself, is ended."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from mlflow.tracking import MlflowClient
+
+from cnn_pipeline import events
+from cnn_pipeline.config import Sweep
+from cnn_pipeline.events import Event, TrialProgress
+from cnn_pipeline.paths import Home
+from cnn_pipeline.workers import TrainerPool, close_warm, trainers, warm_up
+from tests.running import (
+    DEADLINE,
+    ENDLESS,
+    begin,
+    gone,
+    one_trial,
+    run_trials,
+    trainers_below,
+    wait_until,
+)
+
+# A sweep in a process of its own, so that it can be killed.
+SWEEP = """
+import sys
+from pathlib import Path
+from cnn_pipeline import experiment
+from cnn_pipeline.config import Sweep
+from cnn_pipeline.paths import Home
+
+sweep = Sweep.model_validate_json(sys.argv[2])
+experiment.run_sweep(sweep, Home(Path(sys.argv[1])))
+"""
+
+
+@contextmanager
+def once_it_trains(action: Callable[[], object]) -> Iterator[None]:
+    """Call `action` at the first sign of training."""
+    called: list[Event] = []
+
+    def listen(event: Event) -> None:
+        if isinstance(event, TrialProgress) and not called:
+            called.append(event)
+            action()
+
+    with events.listening(listen):
+        yield
+    assert called, "nothing was trained"
+
+
+def statuses(home: Home) -> dict[str, tuple[str, str]]:
+    """Status and reason of every run, the sweep's as 'sweep'."""
+    client = MlflowClient(home.database_uri)
+    runs = client.search_runs([e.experiment_id for e in client.search_experiments()])
+    return {
+        run.data.tags.get("trial", "sweep"): (run.info.status, run.data.tags.get("reason", ""))
+        for run in runs
+    }
+
+
+@pytest.fixture
+def own_pool(tmp_path: Path) -> Iterator[TrainerPool]:
+    with trainers(1, 1, tmp_path / "logs") as pool:
+        yield pool
+
+
+def test_a_killed_trainer_fails_its_trial_and_the_next_gets_a_fresh_one(
+    home: Home, tmp_path: Path, pool: TrainerPool
+) -> None:
+    killed: list[int] = []
+
+    def kill() -> None:
+        killed.extend(trainers_below(os.getpid()))
+        for pid in killed:
+            os.kill(pid, signal.SIGKILL)
+
+    endless = begin(one_trial(ENDLESS), home, tmp_path)
+    with once_it_trains(kill):
+        (failed,) = run_trials(endless, pool)
+    assert failed.status == "FAILED"
+    assert failed.reason == (
+        "the trainer was ended by SIGKILL; the system ends the largest process when memory runs out"
+    )
+    assert statuses(home)["f2-max-d16-s0"] == ("FAILED", failed.reason)
+
+    (finished,) = run_trials(begin(one_trial(), home, tmp_path), pool)
+    assert (finished.status, finished.reason) == ("FINISHED", "")
+    assert not set(killed) & trainers_below(os.getpid())
+    assert gone(set(killed))
+
+
+def test_an_interrupted_job_does_not_answer_for_the_next(
+    home: Home, tmp_path: Path, pool: TrainerPool
+) -> None:
+    class Interrupted(BaseException):
+        pass
+
+    def interrupt() -> None:
+        raise Interrupted
+
+    longer = one_trial(ENDLESS.model_copy(update={"epochs": 3}))
+    with pytest.raises(Interrupted), once_it_trains(interrupt):
+        run_trials(begin(longer, home, tmp_path), pool)
+    assert statuses(home)["f2-max-d16-s0"] == (
+        "KILLED",
+        "the sweep was stopped: Interrupted",
+    )
+    (result,) = run_trials(begin(one_trial(), home, tmp_path), pool)
+    assert result.status == "FINISHED"
+    assert result.metrics["best_epoch"] == 0
+
+
+def test_closing_the_pool_kills_what_runs(
+    home: Home, tmp_path: Path, own_pool: TrainerPool
+) -> None:
+    closers = [threading.Thread(target=own_pool.close)]
+    with once_it_trains(closers[0].start):
+        (result,) = run_trials(begin(one_trial(ENDLESS), home, tmp_path), own_pool)
+    closers[0].join(DEADLINE)
+    assert (result.status, result.reason) == ("KILLED", "the sweep was stopped")
+    assert statuses(home)["f2-max-d16-s0"] == ("KILLED", "the sweep was stopped")
+    # What is asked of it afterwards is not run either, and no trainer comes back.
+    (after,) = run_trials(begin(one_trial(), home, tmp_path), own_pool)
+    assert after.status == "KILLED"
+    own_pool.close()
+
+
+def test_a_warm_pool_serves_the_sweep_that_fits_it(tmp_path: Path) -> None:
+    before = trainers_below(os.getpid())
+    warm_up(2, 3, tmp_path / "logs")
+    try:
+        warm = trainers_below(os.getpid()) - before
+        assert len(warm) == 2
+        with trainers(2, 3, tmp_path / "logs") as pool:
+            assert (pool.count, pool.threads) == (2, 3)
+            assert trainers_below(os.getpid()) - before == warm
+        assert gone(warm)
+        warm_up(1, 1, tmp_path / "logs")
+        unused = trainers_below(os.getpid()) - before
+        assert len(unused) == 1
+    finally:
+        close_warm()
+    assert gone(unused)
+
+
+def test_a_trainer_that_cannot_start_says_where_its_log_is(
+    home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KERAS_BACKEND", "no_such_backend")
+    with trainers(1, 1, tmp_path / "logs") as pool:
+        (result,) = run_trials(begin(one_trial(), home, tmp_path), pool)
+    assert result.status == "FAILED"
+    beginning, _, log = result.reason.partition("; see ")
+    assert beginning == "the trainer ended with status 1"
+    assert Path(log).parent == tmp_path / "logs"
+    assert "no_such_backend" in Path(log).read_text()
+
+
+def test_only_the_latest_logs_are_kept(tmp_path: Path) -> None:
+    logs = tmp_path / "logs"
+    logs.mkdir()
+    for number in range(30):
+        path = logs / f"trainer-{number}.log"
+        path.write_text("old")
+        os.utime(path, (number, number))
+    with trainers(1, 1, logs):
+        pass
+    kept = {path.name for path in logs.iterdir()}
+    assert len(kept) <= 21
+    assert "trainer-29.log" in kept
+    assert "trainer-0.log" not in kept
+
+
+@pytest.fixture
+def start(home: Home) -> Iterator[Callable[[Sweep], subprocess.Popen[bytes]]]:
+    """Starts a sweep in a process group of its own; nothing of it survives the test."""
+    started: list[subprocess.Popen[bytes]] = []
+
+    def begin_process(sweep: Sweep) -> subprocess.Popen[bytes]:
+        process = subprocess.Popen(
+            [sys.executable, "-c", SWEEP, str(home.root), sweep.model_dump_json()],
+            start_new_session=True,
+            stderr=subprocess.PIPE,
+        )
+        started.append(process)
+        return process
+
+    yield begin_process
+    for process in started:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+
+
+def epochs_logged(home: Home) -> bool:
+    client = MlflowClient(home.database_uri)
+    runs = client.search_runs([e.experiment_id for e in client.search_experiments()])
+    return any("val_loss" in run.data.metrics for run in runs)
+
+
+def trial_begun(home: Home) -> bool:
+    return "f2-max-d16-s0" in statuses(home)
+
+
+@pytest.mark.parametrize("when", [trial_begun, epochs_logged])
+def test_a_killed_sweep_leaves_no_run_running_and_no_trainer(
+    when: Callable[[Home], bool],
+    home: Home,
+    start: Callable[[Sweep], subprocess.Popen[bytes]],
+) -> None:
+    """Also where the trainer has been given its job, and still imports TensorFlow."""
+    process = start(one_trial(ENDLESS))
+    wait_until(lambda: when(home), when.__name__)
+    trainer = trainers_below(process.pid)
+    assert len(trainer) == 1
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait(DEADLINE)
+    wait_until(lambda: gone(trainer), "the trainer ends itself")
+    ending = ("KILLED", "the sweep's process is gone")
+    assert statuses(home) == {"sweep": ending, "f2-max-d16-s0": ending}
+
+
+def test_ctrl_c_ends_all_runs_and_begins_no_other(
+    home: Home, start: Callable[[Sweep], subprocess.Popen[bytes]]
+) -> None:
+    sweep = one_trial(ENDLESS).model_copy(update={"seeds": (0, 1, 2)})
+    process = start(sweep)
+    wait_until(lambda: epochs_logged(home), "the first trial trains")
+    trainer = trainers_below(process.pid)
+    os.killpg(process.pid, signal.SIGINT)
+    _, errors = process.communicate(timeout=DEADLINE)
+    assert process.returncode == -signal.SIGINT, errors.decode()
+    assert gone(trainer)
+    assert statuses(home) == {
+        "sweep": ("KILLED", "KeyboardInterrupt"),
+        "f2-max-d16-s0": ("KILLED", "the sweep was stopped"),
+    }

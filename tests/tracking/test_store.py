@@ -1,0 +1,152 @@
+"""Where the store is, how it is made, and what is said where it cannot be."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from mlflow.tracking import MlflowClient
+
+from cnn_pipeline.paths import Home
+from cnn_pipeline.tracking import Store, StoreError, Tracker, open_store, redacted
+from tests.running import DEADLINE
+
+OPEN = """
+import sys
+from pathlib import Path
+from cnn_pipeline.paths import Home
+from cnn_pipeline.tracking import Tracker, open_store
+
+print("ready", flush=True)
+sys.stdin.readline()
+print(Tracker(open_store(Home(Path(sys.argv[1])), {})).experiment(sys.argv[2]))
+"""
+
+
+def test_two_processes_make_one_fresh_store(tmp_path: Path) -> None:
+    home = Home(tmp_path / "home with späces")
+    openers = [
+        subprocess.Popen(
+            [sys.executable, "-c", OPEN, str(home.root), name],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for name in ("one", "two")
+    ]
+    for opener in openers:
+        assert opener.stdout is not None
+        assert opener.stdout.readline() == "ready\n"
+    for opener in openers:
+        assert opener.stdin is not None
+        opener.stdin.write("go\n")
+        opener.stdin.flush()
+    for opener in openers:
+        opener.communicate(timeout=DEADLINE)
+    assert [opener.returncode for opener in openers] == [0, 0]
+    client = MlflowClient(f"sqlite:///{home.database}")
+    locations = {e.name: e.artifact_location for e in client.search_experiments()}
+    assert locations.keys() >= {"one", "two"}
+    assert locations["one"] == (home.mlruns / "artifacts" / "one").as_uri()
+
+
+def test_a_stray_folder_of_the_old_store_changes_nothing(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """MLflow takes such a folder for its old file store unless it is told where its runs are."""
+    stray = home.mlruns / "0"
+    stray.mkdir()
+    (stray / "meta.yaml").write_text("experiment_id: '0'\nname: Default\n")
+    monkeypatch.chdir(home.root)
+    store = open_store(home, {})
+    assert store == Store(
+        f"sqlite:///{home.root}/mlruns/mlflow.db", (home.root / "mlruns/artifacts").as_uri()
+    )
+    Tracker(store).experiment("mine")
+    names = {e.name for e in MlflowClient(store.uri).search_experiments()}
+    assert "mine" in names
+    assert sorted(path.name for path in home.mlruns.iterdir()) == [
+        ".store.lock",
+        "0",
+        "artifacts",
+        "mlflow.db",
+    ]
+
+
+def test_the_variable_wins_and_leaves_the_home_alone(home: Home, tmp_path: Path) -> None:
+    elsewhere = Home(tmp_path / "never made")
+    uri = home.database_uri
+    assert open_store(elsewhere, {"MLFLOW_TRACKING_URI": f" {uri} "}) == Store(uri, None)
+    assert open_store(elsewhere, {"MLFLOW_TRACKING_URI": uri}, create=False) == Store(uri, None)
+    assert not elsewhere.root.exists()
+
+
+def test_an_empty_variable_is_none(home: Home) -> None:
+    assert open_store(home, {"MLFLOW_TRACKING_URI": ""}).uri == home.database_uri
+
+
+@pytest.mark.parametrize(
+    ("uri", "shown"),
+    [
+        ("http://ann:s3cr3t@host:5000/base", "http://***@host:5000/base"),
+        ("https://token@host", "https://***@host"),
+        ("postgresql://ann:a@b:c@host/db", "postgresql://***@host/db"),
+        ("http://host:5000", "http://host:5000"),
+        ("sqlite:////a folder/m@il/mlflow.db", "sqlite:////a folder/m@il/mlflow.db"),
+    ],
+)
+def test_user_and_password_are_never_shown(uri: str, shown: str) -> None:
+    assert Store(uri, None).shown_uri == shown
+    assert redacted(f"call to {uri}/api failed") == f"call to {shown}/api failed"
+
+
+def test_a_store_that_does_not_answer_is_named_without_its_password(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    # Port 9 discards; nothing on a machine of today listens there.
+    uri = "http://ann:s3cr3t@127.0.0.1:9"
+    with pytest.raises(StoreError, match="must answer") as refused:
+        open_store(Home(tmp_path), {"MLFLOW_TRACKING_URI": uri})
+    message = str(refused.value)
+    assert "http://***@127.0.0.1:9" in message
+    assert "MLFLOW_TRACKING_URI" in message
+    assert "s3cr3t" not in message
+    assert "ann" not in message
+    assert refused.value.__suppress_context__
+    assert refused.value.exit_code == 1
+
+
+@pytest.mark.parametrize("uri", ["nonsense://x", "http://[broken", "./relative"])
+def test_an_address_that_is_none_is_refused(uri: str, tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match="correct or unset MLFLOW_TRACKING_URI"):
+        open_store(Home(tmp_path), {"MLFLOW_TRACKING_URI": uri})
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_missing_store_is_not_made_by_a_reader(tmp_path: Path) -> None:
+    home = Home(tmp_path / "new")
+    with pytest.raises(StoreError, match=r"cnn-pipeline run.*--home DIR"):
+        open_store(home, {}, create=False)
+    assert not home.root.exists()
+
+
+def test_a_home_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    # A file in the folder's place stops the superuser too, as permissions would not.
+    (tmp_path / "mlruns").write_text("not a folder")
+    with pytest.raises(StoreError, match=r"must be writable.*--home DIR") as refused:
+        open_store(Home(tmp_path), {})
+    assert str(tmp_path) in str(refused.value)
+
+
+def test_the_users_own_bounds_on_the_client_are_kept(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "7")
+    monkeypatch.delenv("MLFLOW_TRUNCATE_LONG_VALUES", raising=False)
+    open_store(home, {})
+    assert os.environ["MLFLOW_HTTP_REQUEST_TIMEOUT"] == "7"
+    assert os.environ["MLFLOW_TRUNCATE_LONG_VALUES"] == "false"
