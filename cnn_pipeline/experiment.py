@@ -1,0 +1,396 @@
+"""A sweep from the settings to the verdict, in steps that need no Prefect server.
+
+`run_sweep` composes them; the Prefect flow composes the same steps as tasks.
+"""
+
+from __future__ import annotations
+
+import datetime
+import json
+import os
+import secrets
+import time
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cnn_pipeline import events
+from cnn_pipeline.comparison import Comparison, compare, describe_sweep, leaderboard, render
+from cnn_pipeline.config import DataSettings, Sweep, Trial
+from cnn_pipeline.devices import available_cores
+from cnn_pipeline.messages import Job
+from cnn_pipeline.paths import Home, cache_dir
+from cnn_pipeline.plans import Plan, estimate_seconds
+from cnn_pipeline.preflight import DataShape, check_fit, check_sweep
+from cnn_pipeline.results import TrialResult
+from cnn_pipeline.workers import TrainerPool, trainers
+
+if TYPE_CHECKING:
+    from cnn_pipeline.tracking import Input, Reader, Store, SweepRecord, Tracker
+
+
+@dataclass(frozen=True)
+class DataCard:
+    """What a sweep must know of its data without holding it."""
+
+    name: str
+    digest: str
+    source: str
+    image_shape: tuple[int, int, int]
+    class_names: tuple[str, ...]
+    num_train: int
+    num_validation: int
+    num_test: int
+    fitted_counts: tuple[int, ...]
+    """Training and validation images of each class."""
+    test_counts: tuple[int, ...]
+    """Test images of each class."""
+    inputs: tuple[Input, ...]
+    """The splits, as every run names what it rests on."""
+
+    @property
+    def shape(self) -> DataShape:
+        """What a sweep is held against."""
+        return DataShape(self.image_shape, len(self.class_names), self.num_train)
+
+
+@dataclass(frozen=True)
+class SweepRun:
+    """A sweep that has begun: where it is written, and on what it runs."""
+
+    sweep: Sweep
+    sweep_id: str
+    experiment_id: str
+    run_id: str
+    card: DataCard
+    home: Home
+    store_uri: str
+    artifacts_uri: str | None
+    cache: Path
+    tags: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a sweep ended."""
+
+    sweep_id: str
+    experiment_id: str
+    parent_run_id: str
+    tracking_uri: str
+    results: tuple[TrialResult, ...]
+    comparison: Comparison
+
+    @property
+    def failed(self) -> tuple[TrialResult, ...]:
+        """The trials that did not finish."""
+        return tuple(result for result in self.results if not result.finished)
+
+    @property
+    def ok(self) -> bool:
+        """Whether every trial finished."""
+        return not self.failed
+
+
+def prepare_data(settings: DataSettings, cache: Path) -> DataCard:
+    """Fetch and verify what is not there yet, and describe it."""
+    from cnn_pipeline.data import class_counts, load_dataset
+    from cnn_pipeline.tracking import describe_inputs
+
+    events.emit(events.Stage(f"loading {settings.source}"))
+    dataset = load_dataset(settings, cache)
+    return DataCard(
+        name=dataset.name,
+        digest=dataset.digest,
+        source=dataset.source,
+        image_shape=dataset.image_shape,
+        class_names=dataset.class_names,
+        num_train=len(dataset.train.labels),
+        num_validation=len(dataset.validation.labels),
+        num_test=len(dataset.test.labels),
+        fitted_counts=_add(class_counts(dataset, "train"), class_counts(dataset, "validation")),
+        test_counts=class_counts(dataset, "test"),
+        inputs=describe_inputs(dataset),
+    )
+
+
+def _add(first: tuple[int, ...], second: tuple[int, ...]) -> tuple[int, ...]:
+    return tuple(a + b for a, b in zip(first, second, strict=True))
+
+
+def new_sweep_id(name: str) -> str:
+    """'filters-and-pooling-20261122-093000-4f1c': sorts by time, unique enough for one store."""
+    now = datetime.datetime.now(datetime.UTC)
+    return f"{name}-{now:%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
+
+
+def begin(sweep: Sweep, card: DataCard, home: Home, tags: Mapping[str, str]) -> SweepRun:
+    """Open the store and the parent run; from here on something is written."""
+    from cnn_pipeline.tracking import Tracker, experiment_name, open_store
+
+    store = open_store(home, os.environ)
+    tracker = Tracker(store)
+    sweep_id = new_sweep_id(sweep.name)
+    experiment_id = tracker.experiment(experiment_name(card.name))
+    facts = {
+        "dataset": card.name,
+        "data_digest": card.digest,
+        "data_source": card.source,
+        "num_validation": str(card.num_validation),
+        "num_test": str(card.num_test),
+        "class_counts": json.dumps({"fitted": card.fitted_counts, "test": card.test_counts}),
+    }
+    run_id = tracker.start_sweep(experiment_id, sweep_id, sweep, {**facts, **tags})
+    tracker.log_inputs(run_id, card.inputs)
+    return SweepRun(
+        sweep=sweep,
+        sweep_id=sweep_id,
+        experiment_id=experiment_id,
+        run_id=run_id,
+        card=card,
+        home=home,
+        store_uri=store.uri,
+        artifacts_uri=store.artifacts_uri,
+        cache=cache_dir(os.environ),
+        tags=dict(tags),
+    )
+
+
+def run_trial(
+    sweep_run: SweepRun, trial: Trial, pool: TrainerPool, tags: Mapping[str, str]
+) -> TrialResult:
+    """Run one trial on a trainer, in an MLflow run that ends whatever happens."""
+    from cnn_pipeline.tracking import run_colors
+    from cnn_pipeline.tracking.names import COLOR
+
+    tracker = _tracker(sweep_run)
+    started = time.perf_counter()
+    run_id = tracker.start_trial(
+        sweep_run.experiment_id,
+        sweep_run.run_id,
+        sweep_run.sweep_id,
+        trial,
+        {**sweep_run.tags, **tags, COLOR: run_colors(sweep_run.sweep)[trial.label]},
+    )
+    job = Job(
+        trial=trial,
+        data=sweep_run.sweep.data,
+        data_digest=sweep_run.card.digest,
+        cache=str(sweep_run.cache),
+        store_uri=sweep_run.store_uri,
+        artifacts_uri=sweep_run.artifacts_uri,
+        run_id=run_id,
+        parent_run_id=sweep_run.run_id,
+    )
+    try:
+        reply = pool.run(job)
+    except BaseException as error:
+        tracker.end(run_id, "KILLED", f"the sweep was stopped: {type(error).__name__}")
+        raise
+    tracker.end(run_id, reply.status, reply.reason)
+    seconds = time.perf_counter() - started
+    events.emit(events.TrialEnded(trial.name, reply.status, seconds, reply.reason, reply.metrics))
+    return TrialResult(
+        name=trial.name,
+        label=trial.label,
+        seed=trial.seed,
+        run_id=run_id,
+        status=reply.status,
+        reason=reply.reason,
+        metrics=reply.metrics,
+    )
+
+
+def finish(sweep_run: SweepRun) -> Outcome:
+    """Compare what the store holds, write table, verdict and report, end the parent run.
+
+    The results are read back from MLflow: the verdict rests on what was stored, and
+    `cnn-pipeline compare` says the same tomorrow.
+    """
+    events.emit(events.Stage("comparing"))
+    tracker, reader = _tracker(sweep_run), _reader(sweep_run)
+    record = reader.sweep(sweep_run.sweep_id)
+    results, comparison = _compare(reader, record)
+    tracker.log_files(sweep_run.run_id, comparison_files(comparison))
+    page = _report(tracker.store, record, results, comparison, sweep_run.cache)
+    tracker.log_files(sweep_run.run_id, {"report.html": page})
+    tracker.tag(sweep_run.run_id, comparison_tags(comparison))
+    for result in results:
+        note = _note_against_baseline(reader.note(result.run_id), result, comparison)
+        if note:
+            tracker.tag(result.run_id, {"mlflow.note.content": note})
+    outcome = Outcome(
+        sweep_id=sweep_run.sweep_id,
+        experiment_id=sweep_run.experiment_id,
+        parent_run_id=sweep_run.run_id,
+        tracking_uri=sweep_run.store_uri,
+        results=results,
+        comparison=comparison,
+    )
+    reason = "; ".join(f"{result.name}: {result.reason}" for result in outcome.failed)
+    tracker.end(sweep_run.run_id, "FINISHED" if outcome.ok else "FAILED", reason)
+    return outcome
+
+
+def comparison_files(comparison: Comparison) -> dict[str, str | bytes]:
+    """The comparison as artifacts of the parent run."""
+    return {
+        "comparison.json": render.to_json(comparison),
+        "comparison.md": render.to_markdown(comparison),
+        "comparison.txt": render.to_text(comparison),
+        "leaderboard.csv": render.to_csv(comparison),
+        "tables/leaderboard.json": leaderboard(comparison).to_json(orient="split", index=False),
+    }
+
+
+def comparison_tags(comparison: Comparison) -> dict[str, str]:
+    """The verdict where a list of runs shows it."""
+    return {
+        "mlflow.note.content": render.to_markdown(comparison),
+        "verdict": comparison.verdict.headline,
+        "chosen_variant": comparison.verdict.chosen or "",
+    }
+
+
+@contextmanager
+def ending(sweep_run: SweepRun) -> Iterator[SweepRun]:
+    """End the parent run as KILLED or FAILED when the block is left by an exception."""
+    from cnn_pipeline.tracking import redacted
+
+    try:
+        yield sweep_run
+    except BaseException as error:
+        status = "FAILED" if isinstance(error, Exception) else "KILLED"
+        reason = redacted(f"{type(error).__name__}: {error}").removesuffix(": ")
+        _tracker(sweep_run).end(sweep_run.run_id, status, reason)
+        raise
+
+
+def estimates(sweep: Sweep, plans: Mapping[str, Plan], num_train: int) -> dict[str, float]:
+    """Expected seconds of each trial by name, before anything has run."""
+    return {
+        trial.name: estimate_seconds(plans[trial.label], trial.training, num_train)
+        for trial in sweep.trials()
+    }
+
+
+def trainer_threads(sweep: Sweep, workers: int) -> int:
+    """Threads of each trainer: as asked for, else the cores shared evenly."""
+    return sweep.training.threads or max(1, available_cores() // workers)
+
+
+def trainer_pool(sweep: Sweep, home: Home, workers: int) -> AbstractContextManager[TrainerPool]:
+    """Trainers for a sweep; those that `warm_up` started where they fit."""
+    return trainers(workers, trainer_threads(sweep, workers), home.state / "logs")
+
+
+def run_sweep(sweep: Sweep, home: Home, *, workers: int = 1) -> Outcome:
+    """Run a whole sweep without Prefect: fetch, train, evaluate, compare.
+
+    Raises:
+        InvalidInput: the sweep does not fit the data; nothing has been written then.
+        DataError: the data cannot be had.
+    """
+    cache = cache_dir(os.environ)
+    check_sweep(sweep, cache)  # before trainers start, because they write logs
+    with trainer_pool(sweep, home, workers) as pool:
+        card = prepare_data(sweep.data, cache)
+        plans = check_fit(sweep, card.shape)
+        with ending(begin(sweep, card, home, tags={})) as sweep_run:
+            announce(sweep_run, plans)
+            with ThreadPoolExecutor(workers) as executor:
+                futures = [
+                    executor.submit(run_trial, sweep_run, trial, pool, {})
+                    for trial in sweep.trials()
+                ]
+                try:
+                    for future in futures:
+                        future.result()
+                except BaseException:
+                    executor.shutdown(wait=False, cancel_futures=True)
+                    pool.close()
+                    raise
+            return finish(sweep_run)
+
+
+def announce(sweep_run: SweepRun, plans: Mapping[str, Plan]) -> None:
+    """Tell whoever watches what will run."""
+    expected = estimates(sweep_run.sweep, plans, sweep_run.card.num_train)
+    events.emit(events.SweepStarted(sweep_run.sweep_id, expected))
+
+
+def load_comparison(sweep_id: str | None, home: Home) -> Comparison:
+    """The comparison of a sweep, the latest by default, made anew from its runs.
+
+    Raises:
+        UserError: there is no such sweep.
+    """
+    from cnn_pipeline.tracking import Reader, open_store
+
+    reader = Reader(open_store(home, os.environ, create=False))
+    return _compare(reader, reader.sweep(sweep_id))[1]
+
+
+def load_report(sweep_id: str | None, home: Home, pair: tuple[str, str] | None = None) -> str:
+    """The HTML report of a sweep, the latest by default, made anew from its runs.
+
+    `pair` names the two variants whose answers are set against each other.
+
+    Raises:
+        UserError: there is no such sweep, or a variant of `pair` is not in it.
+    """
+    from cnn_pipeline.tracking import Reader, open_store
+
+    store = open_store(home, os.environ, create=False)
+    reader = Reader(store)
+    record = reader.sweep(sweep_id)
+    results, comparison = _compare(reader, record)
+    return _report(store, record, results, comparison, cache_dir(os.environ), pair)
+
+
+def _report(
+    store: Store,
+    record: SweepRecord,
+    results: tuple[TrialResult, ...],
+    comparison: Comparison,
+    cache: Path,
+    pair: tuple[str, str] | None = None,
+) -> str:
+    from cnn_pipeline.report import render_html
+    from cnn_pipeline.reporting import report_data
+
+    return render_html(report_data(store, record, results, comparison, cache), pair=pair)
+
+
+def _compare(reader: Reader, record: SweepRecord) -> tuple[tuple[TrialResult, ...], Comparison]:
+    results = reader.trials(record)
+    sweep = describe_sweep(
+        record.sweep, sweep_id=record.sweep_id, dataset=record.dataset, num_test=record.num_test
+    )
+    correct = reader.correct(results)
+    return results, compare(results, correct, num_validation=record.num_validation, sweep=sweep)
+
+
+def _note_against_baseline(note: str, result: TrialResult, comparison: Comparison) -> str:
+    baseline = comparison.sweep.baseline
+    accuracies = {row.label: row.test_accuracy for row in comparison.rows}
+    base, own = accuracies.get(baseline or ""), result.metric("test_accuracy")
+    if not note or base is None or own is None or result.label == baseline:
+        return ""
+    points = (own - base) * 100
+    return f"{note}\nAgainst the baseline {baseline}: {points:+.2f} points of test accuracy.\n"
+
+
+def _tracker(sweep_run: SweepRun) -> Tracker:
+    from cnn_pipeline.tracking import Store, Tracker
+
+    return Tracker(Store(sweep_run.store_uri, sweep_run.artifacts_uri))
+
+
+def _reader(sweep_run: SweepRun) -> Reader:
+    from cnn_pipeline.tracking import Reader, Store
+
+    return Reader(Store(sweep_run.store_uri, sweep_run.artifacts_uri))

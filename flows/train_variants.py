@@ -1,0 +1,56 @@
+"""Train every variant and seed of a sweep, and say which won: what `cnn-pipeline run` starts.
+
+The flow decides the order of the steps and shows what came out; what a step does is
+`cnn_pipeline.experiment`'s business. Nothing here imports TensorFlow: trainers do.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from prefect import State, flow
+from prefect.states import Completed, Failed
+
+from cnn_pipeline import experiment
+from cnn_pipeline.config import Sweep
+from cnn_pipeline.experiment import Outcome
+from cnn_pipeline.paths import resolve_home
+from cnn_pipeline.preflight import check_fit
+from cnn_pipeline.sweeps import filters_and_pooling
+from flows.tasks import Workers, compare_variants, fetch_data, prefect_tags, train_all
+
+
+@flow(name="train-variants", flow_run_name="{sweep.name}", log_prints=False)
+def train_variants(
+    sweep: Sweep = filters_and_pooling(),  # noqa: B008 - frozen, and Prefect's form shows it
+    workers: Workers = 1,
+    home: str | None = None,
+) -> State[Any]:
+    """Fetch the data, train each variant and seed, compare them, and publish the verdict.
+
+    Args:
+        sweep: the variants, seeds, training settings and data.
+        workers: trainer processes at a time.
+        home: folder that holds all state; by default CNN_PIPELINE_HOME or the project's root.
+    """
+    place = resolve_home(home, os.environ)
+    with experiment.trainer_pool(sweep, place, workers) as pool:
+        card = fetch_data(sweep.data)
+        plans = check_fit(sweep, card.shape)
+        with experiment.ending(experiment.begin(sweep, card, place, prefect_tags())) as sweep_run:
+            experiment.announce(sweep_run, plans)
+            train_all(sweep_run, pool)
+            outcome = compare_variants(sweep_run)
+    return _end_state(outcome)
+
+
+def _end_state(outcome: Outcome) -> State[Any]:
+    headline = outcome.comparison.verdict.headline
+    if outcome.ok:
+        return Completed(message=headline, data=outcome)
+    failed = "; ".join(f"{result.name}: {result.reason}" for result in outcome.failed)
+    return Failed(
+        message=f"{len(outcome.failed)} of {len(outcome.results)} trials failed: {failed}",
+        data=outcome,
+    )
