@@ -1,0 +1,6 @@
+"""`python -m cnn_pipeline.cli` is `cnn-pipeline`."""
+
+from cnn_pipeline.cli.app import main
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,42 @@
+"""`cnn-pipeline deploy`: bring the deployments of `prefect.yaml` to the running server."""
+
+from __future__ import annotations
+
+import click
+
+from cnn_pipeline.cli.options import home_from, home_option
+from cnn_pipeline.cli.parsing import CollectingCommand, faults_of
+from cnn_pipeline.errors import UserError
+
+EPILOG = """\b
+Examples:
+  cnn-pipeline deploy"""
+
+
+@click.command(
+    "deploy",
+    cls=CollectingCommand,
+    help="Deploy the flows of prefect.yaml to the Prefect server that 'cnn-pipeline up' runs: "
+    "after an edit of that file or of a flow's parameters. Repeating it doubles nothing, a paused "
+    "schedule stays paused, and parameters given in Prefect's UI stay.",
+    epilog=EPILOG,
+)
+@home_option
+@click.pass_context
+def command(ctx: click.Context, /, home: str | None) -> int:
+    """Deploy to what runs."""
+    faults = faults_of(ctx)
+    place = faults.of(home_from, home)
+    faults.stop()
+    assert place is not None
+
+    from cnn_pipeline.services import deploy, running
+
+    now = running(place)
+    if now is None:
+        raise UserError(
+            f"a Prefect server must run under {place.root}, and none does. "
+            "Start it with `cnn-pipeline up`, which deploys too."
+        )
+    click.echo(deploy(place, now.addresses))
+    return 0

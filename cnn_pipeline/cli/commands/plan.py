@@ -1,0 +1,110 @@
+"""`cnn-pipeline plan`: what a sweep would train, before anything runs."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import click
+
+from cnn_pipeline.cli.flags import checked_sweep, sweep_options
+from cnn_pipeline.cli.options import cache_from_environment, json_option
+from cnn_pipeline.cli.output import duration, print_json
+from cnn_pipeline.cli.parsing import CollectingCommand, faults_of, given
+from cnn_pipeline.config import Sweep
+from cnn_pipeline.plans import LayerPlan, Plan, estimate_seconds
+
+EPILOG = """\b
+Examples:
+  cnn-pipeline plan
+  cnn-pipeline plan --filters 32-64 --conv-layers 2 --padding same
+  cnn-pipeline plan --sweep course-exercises --json"""
+
+
+@click.command(
+    "plan",
+    cls=CollectingCommand,
+    help="Show per variant the layers with shapes, parameters, multiply-accumulates (MACs) and "
+    "receptive field, and the estimated time; impossible stacks are refused. Nothing runs.",
+    epilog=EPILOG,
+)
+@sweep_options
+@json_option
+@click.pass_context
+def command(ctx: click.Context, /, as_json: bool, **values: Any) -> int:
+    """Check everything, print the plans."""
+    faults = faults_of(ctx)
+    cache = faults.of(cache_from_environment)
+    found = faults.of(checked_sweep, given(values), cache or Path())
+    faults.stop()
+    assert found is not None
+    sweep, checked = found
+    seconds = {
+        trial.label: estimate_seconds(
+            checked.plans[trial.label], trial.training, checked.shape.num_train
+        )
+        for trial in sweep.trials()
+    }
+    if as_json:
+        print_json(plan_json(sweep, checked.plans, seconds))
+    else:
+        click.echo(plan_text(sweep, checked.plans, seconds))
+    return 0
+
+
+def plan_json(sweep: Sweep, plans: dict[str, Plan], seconds: dict[str, float]) -> dict[str, Any]:
+    """The plans as plain records."""
+    return {
+        "sweep": sweep.name,
+        "seeds": list(sweep.seeds),
+        "runs": len(sweep.trials()),
+        "estimated_seconds": sum(seconds.values()) * len(sweep.seeds),
+        "variants": [
+            {
+                "name": label,
+                "architecture": plan.architecture,
+                "layers": [asdict(layer) for layer in plan.layers],
+                "num_params": plan.num_params,
+                "macs": plan.macs,
+                "estimated_seconds": seconds[label],
+            }
+            for label, plan in plans.items()
+        ],
+    }
+
+
+def plan_text(sweep: Sweep, plans: dict[str, Plan], seconds: dict[str, float]) -> str:
+    """One table per variant, then the total."""
+    blocks = [
+        "\n".join([label, f"  {plan.architecture}", *_table(plan, seconds[label])])
+        for label, plan in plans.items()
+    ]
+    runs, seeds = len(sweep.trials()), len(sweep.seeds)
+    total = duration(sum(seconds.values()) * seeds)
+    blocks.append(
+        f"{_count(len(plans), 'variant')} x {_count(seeds, 'seed')} = {_count(runs, 'run')}, "
+        f"about {total} one after the other"
+    )
+    return "\n\n".join(blocks)
+
+
+_ROW = "  {:<15} {:>12} {:>12} {:>14} {:>16}"
+
+
+def _table(plan: Plan, seconds: float) -> list[str]:
+    return [
+        _ROW.format("layer", "output", "parameters", "MACs", "receptive field"),
+        *(_row(layer) for layer in plan.layers),
+        _ROW.format("in all", "", f"{plan.num_params:,}", f"{plan.macs:,}", "").rstrip(),
+        f"  about {duration(seconds)} per run",
+    ]
+
+
+def _row(layer: LayerPlan) -> str:
+    field = f"{layer.receptive_field}x{layer.receptive_field}" if layer.receptive_field else "all"
+    return _ROW.format(layer.name, layer.shape_text, f"{layer.params:,}", f"{layer.macs:,}", field)
+
+
+def _count(number: int, thing: str) -> str:
+    return f"{number} {thing}" if number == 1 else f"{number} {thing}s"

@@ -1,0 +1,92 @@
+"""`cnn-pipeline predict`: classify image files."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from cnn_pipeline.cli.options import (
+    home_from,
+    home_option,
+    json_option,
+    model_from,
+    model_option,
+)
+from cnn_pipeline.cli.output import clean_stdout, print_json
+from cnn_pipeline.cli.parsing import CollectingCommand, faults_of
+
+if TYPE_CHECKING:
+    from cnn_pipeline.serving import Prediction
+
+EPILOG = """\b
+Examples:
+  cnn-pipeline predict boot.png
+  cnn-pipeline predict *.jpg --json
+  cnn-pipeline predict bag.png --sweep filters-and-pooling-20260901-101500"""
+
+
+@click.command(
+    "predict",
+    cls=CollectingCommand,
+    help="Classify PNG or JPEG files of any size with the champion: three classes with their "
+    "probabilities. Where there is no champion yet, the best model of the last sweep answers; "
+    "the flags name another.",
+    epilog=EPILOG,
+)
+@click.argument("images", metavar="IMAGE...", nargs=-1)
+@click.option("--sweep", metavar="ID", help="Take the best model of this sweep.")
+@click.option("--run", metavar="ID", help="Take the model of this run.")
+@model_option
+@home_option
+@json_option
+@click.pass_context
+def command(
+    ctx: click.Context,
+    /,
+    images: tuple[str, ...],
+    sweep: str | None,
+    run: str | None,
+    model: str | None,
+    home: str | None,
+    as_json: bool,
+) -> int:
+    """Check the files, classify them, print the classes."""
+    faults = faults_of(ctx)
+    if not images:
+        faults.items.append("IMAGE: give at least one PNG or JPEG file")
+    faults.items += [f"{image}: no such file" for image in images if not Path(image).is_file()]
+    if sweep is not None and run is not None:
+        faults.items.append("--run: give a sweep or a run, not both")
+    if model is not None and (sweep is not None or run is not None):
+        faults.items.append("--model: give a registered model, or a sweep or run, not both")
+    name = faults.of(model_from, model)
+    place = faults.of(home_from, home)
+    faults.stop()
+    assert place is not None
+
+    from cnn_pipeline.serving import predict_files
+
+    with clean_stdout():
+        predictions = predict_files(
+            [Path(image) for image in images], place, run_id=run, sweep_id=sweep, model=name
+        )
+    if as_json:
+        print_json({"predictions": [asdict(prediction) for prediction in predictions]})
+    else:
+        answered = f"model: {predictions[0].model}, {predictions[0].why}"
+        click.echo("\n\n".join([*map(prediction_text, predictions), answered]))
+    return 0
+
+
+def prediction_text(prediction: Prediction) -> str:
+    """The file, what was done to the image, and its classes."""
+    return "\n".join(
+        [
+            str(prediction.file),
+            *(f"  {note}" for note in prediction.notes),
+            *(f"  {share:6.1%}  {name}" for name, share in prediction.top),
+        ]
+    )

@@ -1,0 +1,69 @@
+"""`cnn-pipeline promote`: make a run's model champion by hand."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+import click
+
+from cnn_pipeline.cli.options import home_option, json_option, writable_home_from
+from cnn_pipeline.cli.output import clean_stdout, print_json
+from cnn_pipeline.cli.parsing import CollectingCommand, faults_of
+from cnn_pipeline.cli.values import reason
+
+EPILOG = """\b
+Examples:
+  cnn-pipeline promote 077e8edd29b047048c62764960ae77dc --why "the first model"
+  cnn-pipeline promote 077e8edd29b047048c62764960ae77dc --why "new classes are meant" --json"""
+
+
+@click.command(
+    "promote",
+    cls=CollectingCommand,
+    help="Make the model of RUN (an MLflow run id) champion. The gate is not asked: its file is "
+    "verified, and the reason goes into the history. The champion until now stays as 'previous'.",
+    epilog=EPILOG,
+)
+@click.argument("runs", metavar="RUN", nargs=-1)
+@click.option("--why", metavar="TEXT", help="The reason, for the history. Required.")
+@home_option
+@json_option
+@click.pass_context
+def command(
+    ctx: click.Context,
+    /,
+    runs: tuple[str, ...],
+    why: str | None,
+    home: str | None,
+    as_json: bool,
+) -> int:
+    """Register the run's model, verify it, move the alias."""
+    faults = faults_of(ctx)
+    if not runs:
+        faults.items.append("RUN: give the id of a run; `cnn-pipeline compare` lists them")
+    faults.items += [f"unexpected argument {word!r}: one run at a time" for word in runs[1:]]
+    text = faults.of(reason, "--why", why)
+    place = faults.of(writable_home_from, home)
+    faults.stop()
+    assert text is not None and place is not None
+
+    from cnn_pipeline.retraining.steps import promote_run
+
+    with clean_stdout():
+        version, decision = promote_run(runs[0], text, place)
+    if as_json:
+        print_json(
+            {
+                "champion": asdict(version),
+                "decision": None if decision is None else asdict(decision),
+            }
+        )
+    elif decision is None:
+        click.echo(f"{version.shown} is champion already; nothing was changed")
+    else:
+        before = decision.champion_before
+        click.echo(
+            f"{version.shown} is champion now"
+            + ("" if before is None else f"; version {before} is 'previous'")
+        )
+    return 0

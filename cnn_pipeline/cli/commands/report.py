@@ -1,0 +1,81 @@
+"""`cnn-pipeline report`: a sweep as one HTML page."""
+
+from __future__ import annotations
+
+import webbrowser
+from pathlib import Path
+
+import click
+
+from cnn_pipeline.cli.options import home_from, home_option
+from cnn_pipeline.cli.output import clean_stdout, writable_file, write_whole
+from cnn_pipeline.cli.parsing import CollectingCommand, faults_of
+from cnn_pipeline.errors import InvalidInput
+
+EPILOG = """\b
+Examples:
+  cnn-pipeline report --open
+  cnn-pipeline report filters-and-pooling-20260901-101500 --output page.html
+  cnn-pipeline report --compare f64-max,f16-max"""
+
+DEFAULT_FILE = "report.html"
+
+
+@click.command(
+    "report",
+    cls=CollectingCommand,
+    help="Write the report of SWEEP, by default of the last sweep, as one HTML file that needs no "
+    "network: verdict, charts, confusions, single images, and how to run it again.",
+    epilog=EPILOG,
+)
+@click.argument("sweeps", metavar="[SWEEP]", nargs=-1)
+@click.option("--output", metavar="FILE", help=f"File to write. (default {DEFAULT_FILE})")
+@click.option("--open", "show", is_flag=True, help="Open it in the browser.")
+@click.option(
+    "--compare",
+    "pair",
+    metavar="A,B",
+    help="Variants whose answers are set against each other. (default the choice and the baseline)",
+)
+@home_option
+@click.pass_context
+def command(
+    ctx: click.Context,
+    /,
+    sweeps: tuple[str, ...],
+    output: str | None,
+    show: bool,
+    pair: str | None,
+    home: str | None,
+) -> int:
+    """Read the runs of one sweep and write their report."""
+    faults = faults_of(ctx)
+    faults.items += [f"unexpected argument {word!r}: one sweep at a time" for word in sweeps[1:]]
+    target = faults.of(writable_file, "--output", DEFAULT_FILE if output is None else output)
+    labels = None if pair is None else faults.of(_two_labels, pair)
+    place = faults.of(home_from, home)
+    faults.stop()
+    assert target is not None and place is not None
+
+    from cnn_pipeline.experiment import load_report
+
+    with clean_stdout():
+        page = load_report(sweeps[0] if sweeps else None, place, labels)
+    write_whole(target, page)
+    click.echo(f"wrote {target}", err=True)
+    if show:
+        _open(target)
+    return 0
+
+
+def _two_labels(text: str) -> tuple[str, str]:
+    labels = [part.strip() for part in text.split(",")]
+    if len(labels) != 2 or not all(labels):
+        raise InvalidInput([f"--compare: must be two variants as in A,B, received {text!r}"])
+    return labels[0], labels[1]
+
+
+def _open(file: Path) -> None:
+    address = file.resolve().as_uri()
+    if not webbrowser.open(address):
+        click.echo(f"no browser was found; the page is at {address}", err=True)

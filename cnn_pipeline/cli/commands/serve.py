@@ -1,0 +1,49 @@
+"""`cnn-pipeline serve`: the champion over HTTP."""
+
+from __future__ import annotations
+
+import click
+
+from cnn_pipeline.cli.options import home_from, home_option, model_from, model_option
+from cnn_pipeline.cli.parsing import CollectingCommand, faults_of
+from cnn_pipeline.cli.values import whole
+
+EPILOG = """\b
+Examples:
+  cnn-pipeline serve
+  cnn-pipeline serve --port 8081 --model my-images-cnn
+
+\b
+Ask it, with a picture in base64 or with raw pixels under "inputs":
+  printf '{"inputs": [{"b64": "%s"}]}' "$(base64 < boot.png | tr -d '\\n')" |
+    curl --json @- http://127.0.0.1:8080/invocations
+  curl http://127.0.0.1:8080/health"""
+
+
+@click.command(
+    "serve",
+    cls=CollectingCommand,
+    help="Serve the champion over HTTP on this machine only, in MLflow's scoring protocol: "
+    "POST /invocations, GET /ping, /health and /version. A promotion takes effect within seconds, "
+    "without a restart. Ctrl-C ends it.",
+    epilog=EPILOG,
+)
+@click.option(
+    "--port", metavar="N", help="Port on the loopback address; 0 takes a free one. (default 8080)"
+)
+@model_option
+@home_option
+@click.pass_context
+def command(ctx: click.Context, /, port: str | None, model: str | None, home: str | None) -> int:
+    """Serve until interrupted."""
+    faults = faults_of(ctx)
+    number = faults.of(whole, "--port", port, 8080, 0, 65_535)
+    name = faults.of(model_from, model)
+    place = faults.of(home_from, home)
+    faults.stop()
+    assert number is not None and place is not None
+
+    from cnn_pipeline.server import DEFAULT_MODEL, serve
+
+    serve(place, number, name or DEFAULT_MODEL, click.echo)
+    return 0

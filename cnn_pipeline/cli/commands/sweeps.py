@@ -1,0 +1,42 @@
+"""`cnn-pipeline sweeps`: the named sweeps."""
+
+from __future__ import annotations
+
+import click
+
+from cnn_pipeline.cli.options import json_option
+from cnn_pipeline.cli.output import print_json
+from cnn_pipeline.cli.parsing import CollectingCommand, faults_of
+from cnn_pipeline.sweeps import DEFAULT, NAMED
+
+EPILOG = """\b
+Examples:
+  cnn-pipeline sweeps
+  cnn-pipeline run --sweep course-exercises"""
+
+
+@click.command(
+    "sweeps",
+    cls=CollectingCommand,
+    help="List the named sweeps, with the question that each answers.",
+    epilog=EPILOG,
+)
+@json_option
+@click.pass_context
+def command(ctx: click.Context, /, as_json: bool) -> int:
+    """Print names, variants and questions."""
+    faults_of(ctx).stop()
+    named = {name: make() for name, make in NAMED.items()}
+    if as_json:
+        print_json(
+            {
+                name: {"description": sweep.description, "variants": list(sweep.labels)}
+                for name, sweep in named.items()
+            }
+        )
+        return 0
+    for name, sweep in named.items():
+        click.echo(name + (" (default)" if name == DEFAULT else ""))
+        click.echo(f"  {sweep.description}")
+        click.echo(f"  {', '.join(sweep.labels)}")
+    return 0

@@ -1,0 +1,137 @@
+"""What is known of a running sweep, and when it will be over: events in, numbers out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from cnn_pipeline.events import (
+    DownloadProgress,
+    Event,
+    Stage,
+    SweepStarted,
+    TrialEnded,
+    TrialPhase,
+    TrialProgress,
+)
+
+# Evaluating and logging follow the last step, so a fully trained trial is not quite over.
+TRAINING_SHARE = 0.9
+
+# The estimates count as much as this share of the sweep, measured; so one slow start moves little.
+ESTIMATE_WEIGHT = 0.1
+
+
+@dataclass
+class Running:
+    """A trial that has begun and not ended."""
+
+    since: float
+    """Second at which its first event came."""
+    phase: str = "starting"
+    epoch: int = 0
+    """From 0, as events and MLflow count; people are shown one more."""
+    epochs: int = 0
+    images: int = 0
+    total_images: int = 0
+    metrics: dict[str, float] = field(default_factory=dict)
+    """Of the last whole epoch."""
+    images_per_second: float | None = None
+    """Since the first progress, so that building and compiling do not count."""
+    first_images: int = 0
+    first_time: float = 0.0
+
+    @property
+    def trained(self) -> float:
+        """Share of the images that are trained, from 0 to 1."""
+        return self.images / self.total_images if self.total_images else 0.0
+
+
+@dataclass
+class SweepState:
+    """Follows the events of one sweep. Times are seconds on any clock that only moves forward."""
+
+    started: float
+    sweep_id: str = ""
+    stage: str = ""
+    download: DownloadProgress | None = None
+    estimates: dict[str, float] = field(default_factory=dict)
+    running: dict[str, Running] = field(default_factory=dict)
+    ended: dict[str, TrialEnded] = field(default_factory=dict)
+    most_at_once: int = 1
+
+    def apply(self, event: Event, now: float) -> None:
+        """Take one event in."""
+        match event:
+            case Stage(text):
+                self.stage, self.download = text, None
+            case DownloadProgress():
+                self.download = event
+            case SweepStarted(sweep_id, estimates):
+                self.sweep_id, self.estimates = sweep_id, dict(estimates)
+                self.stage, self.download = "", None
+            case TrialPhase(trial, phase):
+                self._trial(trial, now).phase = phase
+            case TrialProgress():
+                self._progress(event, now)
+            case TrialEnded(trial):
+                self.running.pop(trial, None)
+                self.ended[trial] = event
+
+    def _trial(self, name: str, now: float) -> Running:
+        trial = self.running.setdefault(name, Running(since=now))
+        self.most_at_once = max(self.most_at_once, len(self.running))
+        return trial
+
+    def _progress(self, event: TrialProgress, now: float) -> None:
+        trial = self._trial(event.trial, now)
+        if not trial.total_images:
+            trial.first_images, trial.first_time = event.images, now
+        trial.epoch, trial.epochs = event.epoch, event.epochs
+        trial.images, trial.total_images = event.images, event.total_images
+        if now > trial.first_time:
+            trial.images_per_second = (event.images - trial.first_images) / (now - trial.first_time)
+        if event.metrics:
+            trial.metrics = dict(event.metrics)
+
+    @property
+    def total(self) -> int:
+        """Number of trials of the sweep."""
+        return max(len(self.estimates), len(self.ended) + len(self.running))
+
+    def _share(self, name: str) -> float:
+        if name in self.ended:
+            return 1.0
+        running = self.running.get(name)
+        return TRAINING_SHARE * running.trained if running else 0.0
+
+    @property
+    def done(self) -> float:
+        """Share of the estimated work that is done, from 0 to 1."""
+        work = sum(self.estimates.values())
+        if not work:
+            return len(self.ended) / self.total if self.total else 0.0
+        return sum(s * self._share(name) for name, s in self.estimates.items()) / work
+
+    def seconds_left(self, now: float) -> float | None:
+        """Seconds until the last trial ends: the estimates, corrected by the measured speed.
+
+        None before the sweep has begun.
+        """
+        work = sum(self.estimates.values())
+        if not work:
+            return None
+        measured = sum(end.seconds for end in self.ended.values() if end.status == "FINISHED")
+        expected = sum(
+            self.estimates.get(name, 0.0)
+            for name, end in self.ended.items()
+            if end.status == "FINISHED"
+        )
+        for name, trial in self.running.items():
+            if trial.trained:
+                measured += now - trial.since
+                expected += self.estimates.get(name, 0.0) * self._share(name)
+        prior = ESTIMATE_WEIGHT * work
+        slowness = (measured + prior) / (expected + prior)
+        left = sum(s * (1 - self._share(name)) for name, s in self.estimates.items())
+        at_once = min(self.most_at_once, max(1, self.total - len(self.ended)))
+        return slowness * left / at_once

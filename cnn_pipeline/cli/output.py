@@ -1,0 +1,97 @@
+"""What commands print: JSON, durations, and a standard output that stays clean."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+import os
+import shlex
+import shutil
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+
+from cnn_pipeline.errors import InvalidInput
+
+NAME = "cnn-pipeline"
+
+
+def print_json(value: Mapping[str, Any]) -> None:
+    """Print one JSON object. JSON knows no NaN and no infinity: they become null."""
+    click.echo(json.dumps(_finite(value), indent=2, ensure_ascii=False, allow_nan=False))
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if isinstance(value, Mapping):
+        return {str(key): _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    return value
+
+
+def duration(seconds: float) -> str:
+    """'8 s', '4 min 10 s', '2 h 5 min'."""
+    whole = max(0, round(seconds))
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s" if whole % 60 else f"{whole // 60} min"
+    minutes = round(whole / 60)
+    return f"{minutes // 60} h {minutes % 60} min" if minutes % 60 else f"{minutes // 60} h"
+
+
+def program() -> str:
+    """How to call this program again from the same folder: '.venv/bin/cnn-pipeline' after make."""
+    if shutil.which(NAME):
+        return NAME
+    path = os.path.relpath(sys.argv[0])
+    return shlex.quote(path) if os.path.basename(path) == NAME else "python -m cnn_pipeline.cli"
+
+
+@contextlib.contextmanager
+def clean_stdout() -> Iterator[None]:
+    """Send what libraries and their child processes print on stdout to stderr until the end.
+
+    The file descriptor is moved as well, since native code and children know no `sys.stdout`.
+    """
+    sys.stdout.flush()
+    kept = os.dup(1)
+    try:
+        os.dup2(2, 1)
+        with contextlib.redirect_stdout(sys.stderr):
+            yield
+    finally:
+        os.dup2(kept, 1)
+        os.close(kept)
+
+
+def writable_file(flag: str, text: str) -> Path:
+    """The path of a file that can be written.
+
+    Raises:
+        InvalidInput: it is a folder, or its folder is missing or read-only.
+    """
+    path = Path(text)
+    if not text or path.is_dir():
+        raise InvalidInput([f"{flag}: must be the path of a file, received {text!r}"])
+    if not path.parent.is_dir():
+        raise InvalidInput([f"{flag}: folder {str(path.parent)!r} does not exist; make it first"])
+    if not os.access(path.parent, os.W_OK):
+        raise InvalidInput([f"{flag}: folder {str(path.parent)!r} must be writable"])
+    return path
+
+
+def write_whole(path: Path, content: str | bytes) -> None:
+    """Write a file that is either there whole or not at all; text as UTF-8."""
+    scratch = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        scratch.write_bytes(content if isinstance(content, bytes) else content.encode())
+        scratch.replace(path)
+    finally:
+        scratch.unlink(missing_ok=True)

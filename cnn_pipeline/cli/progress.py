@@ -1,0 +1,208 @@
+"""Shows a running sweep on stderr: live on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from typing import TextIO
+
+from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from cnn_pipeline.cli.forecast import Running, SweepState
+from cnn_pipeline.events import (
+    DownloadProgress,
+    Event,
+    Stage,
+    SweepStarted,
+    TrialEnded,
+    TrialPhase,
+    TrialProgress,
+    listening,
+)
+
+Clock = Callable[[], float]
+
+
+@contextlib.contextmanager
+def progress_on(stream: TextIO, clock: Clock = time.monotonic) -> Iterator[None]:
+    """Show the events of this process on `stream` until the block ends."""
+    # A dumb terminal cannot move its cursor, so it gets lines as a file does.
+    if stream.isatty() and os.environ.get("TERM") != "dumb":
+        with LiveProgress(Console(file=stream), clock) as live, listening(live):
+            yield
+    else:
+        with listening(PlainProgress(stream, clock)):
+            yield
+
+
+class PlainProgress:
+    """One line per epoch and per trial, each with what is left."""
+
+    def __init__(self, stream: TextIO, clock: Clock = time.monotonic) -> None:
+        self._stream = stream
+        self._clock = clock
+        self._state = SweepState(clock())
+        self._file: tuple[str, str] | None = None
+
+    def __call__(self, event: Event) -> None:
+        now = self._clock()
+        self._state.apply(event, now)
+        for line in self._lines(event, now):
+            elapsed = clock_text(now - self._state.started)
+            print(f"[{elapsed}] {line}", file=self._stream, flush=True)
+
+    def _lines(self, event: Event, now: float) -> Iterator[str]:
+        left = left_text(self._state.seconds_left(now))
+        match event:
+            case Stage(text):
+                yield text
+            case DownloadProgress(file, source) if (file, source) != self._file:
+                self._file = (file, source)
+                yield f"fetching {file} from {source}"
+            case SweepStarted(sweep_id):
+                yield f"{sweep_id}: {self._state.total} trials, {left}"
+            case TrialPhase(trial, phase):
+                yield f"{trial}: {phase}"
+            case TrialProgress(trial=trial, epoch=epoch, epochs=epochs, metrics=metrics) if metrics:
+                parts = [f"epoch {epoch + 1}/{epochs}", accuracies(metrics)]
+                parts += [speed(self._state.running[trial]), left]
+                yield f"{trial}: {', '.join(part for part in parts if part)}"
+            case TrialEnded(trial=trial):
+                counted = f"{len(self._state.ended)} of {self._state.total}"
+                yield f"{trial}: {ending(event)} ({counted}), {left}"
+
+
+class LiveProgress:
+    """Ended trials above; below them, redrawn, what runs and when all of it will be over."""
+
+    def __init__(self, console: Console, clock: Clock = time.monotonic) -> None:
+        self._console = console
+        self._clock = clock
+        self._state = SweepState(clock())
+        self._lock = threading.Lock()
+        self._live = Live(self, console=console, refresh_per_second=5, transient=True)
+
+    def __enter__(self) -> LiveProgress:
+        self._live.__enter__()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._live.stop()
+
+    def __call__(self, event: Event) -> None:
+        with self._lock:
+            self._state.apply(event, self._clock())
+        if isinstance(event, TrialEnded):
+            self._live.console.print(ended_line(event), soft_wrap=True)
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        with self._lock:
+            yield picture(self._state, self._clock())
+
+
+def picture(state: SweepState, now: float) -> RenderableType:
+    """The part that is redrawn, at most 80 columns wide where names are of usual length."""
+    elapsed = clock_text(now - state.started)
+    if not state.estimates:
+        return Group(*_preparing(state, elapsed))
+    table = Table.grid(padding=(0, 1))
+    table.add_column(no_wrap=True)
+    table.add_column(no_wrap=True)
+    table.add_column(width=12)
+    table.add_column(no_wrap=True, overflow="ellipsis")
+    for name, trial in state.running.items():
+        table.add_row(
+            Text(name, "bold"),
+            phase_text(trial),
+            ProgressBar(total=1.0, completed=trial.trained, width=12),
+            ", ".join(part for part in (accuracies(trial.metrics), speed(trial)) if part),
+        )
+    overall = Table.grid(padding=(0, 1))
+    overall.add_row(
+        Text("sweep", "bold"),
+        f"{len(state.ended)}/{state.total}",
+        ProgressBar(total=1.0, completed=state.done, width=28),
+        f"{elapsed}, {left_text(state.seconds_left(now))}",
+    )
+    lines: list[RenderableType] = [table, overall]
+    if state.stage:
+        lines.insert(0, Text(state.stage, "dim"))
+    return Group(*lines)
+
+
+def _preparing(state: SweepState, elapsed: str) -> Iterator[RenderableType]:
+    yield Text(f"{elapsed} {state.stage or 'starting'}", overflow="ellipsis", no_wrap=True)
+    if state.download is not None:
+        grid = Table.grid(padding=(0, 1))
+        grid.add_row(
+            state.download.file,
+            ProgressBar(
+                total=max(1, state.download.total), completed=state.download.done, width=24
+            ),
+            f"{state.download.done / 1e6:.1f}/{state.download.total / 1e6:.1f} MB",
+            state.download.source,
+        )
+        yield grid
+
+
+def ended_line(event: TrialEnded) -> Text:
+    """'f16-max-s0    finished in 38 s, val 0.891, test 0.886'."""
+    style = "green" if event.status == "FINISHED" else "red"
+    return Text.assemble((f"{event.trial:<16}", "bold"), " ", (ending(event), style))
+
+
+def ending(event: TrialEnded) -> str:
+    """How a trial ended, in words."""
+    parts = [f"{event.status.lower()} in {clock_text(event.seconds)}"]
+    if event.status == "FINISHED":
+        parts.append(accuracies(event.metrics))
+    elif event.reason:
+        parts = [f"{parts[0]}: {' '.join(event.reason.split())}"]
+    return ", ".join(part for part in parts if part)
+
+
+_SHOWN = (
+    ("accuracy", "train"),
+    ("val_accuracy", "val"),
+    ("val_accuracy_final", "val"),
+    ("test_accuracy", "test"),
+)
+
+
+def accuracies(metrics: Mapping[str, float]) -> str:
+    """'train 0.912, val 0.889', of those that are there."""
+    if "val_accuracy_final" in metrics:  # the ended trial: its choice and its score are enough
+        metrics = {k: v for k, v in metrics.items() if k not in ("accuracy", "val_accuracy")}
+    return ", ".join(f"{word} {metrics[key]:.3f}" for key, word in _SHOWN if key in metrics)
+
+
+def phase_text(trial: Running) -> str:
+    """'epoch 2/5' while it trains, else the phase."""
+    if trial.phase == "training" and trial.epochs:
+        return f"epoch {trial.epoch + 1}/{trial.epochs}"
+    return trial.phase
+
+
+def speed(trial: Running) -> str:
+    """'9,400 images/s', once it is known."""
+    return f"{trial.images_per_second:,.0f} images/s" if trial.images_per_second else ""
+
+
+def left_text(seconds: float | None) -> str:
+    """'about 3:10 left'."""
+    return "" if seconds is None else f"about {clock_text(seconds)} left"
+
+
+def clock_text(seconds: float) -> str:
+    """'0:07', '12:40', '1:02:03'."""
+    whole = max(0, round(seconds))
+    minutes, rest = divmod(whole, 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

@@ -1,0 +1,425 @@
+"""Each command parses, calls one verb, and prints. The verbs are stood in for where they train."""
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from cnn_pipeline.cli.app import status_of
+from cnn_pipeline.comparison import Comparison, compare
+from cnn_pipeline.comparison.records import SweepInfo
+from cnn_pipeline.config import Sweep
+from cnn_pipeline.events import SweepStarted, TrialEnded, emit
+from cnn_pipeline.paths import Home
+from cnn_pipeline.results import TrialResult
+
+SWEEP_ID = "pooling-20260901-101500-aa"
+
+
+def trial(name: str, status: str, accuracy: float) -> TrialResult:
+    label, _, seed = name.rpartition("-s")
+    metrics = {"val_accuracy_final": accuracy, "test_accuracy": accuracy, "diverged": float("nan")}
+    return TrialResult(
+        name=name,
+        label=label,
+        seed=int(seed),
+        run_id=f"run-{name}",
+        status=status,  # type: ignore[arg-type]
+        reason="" if status == "FINISHED" else "loss became NaN",
+        params={"filters": 64, "pooling": label.split("-")[1]},
+        metrics=metrics if status == "FINISHED" else {},
+    )
+
+
+def comparison(results: Sequence[TrialResult]) -> Comparison:
+    sweep = SweepInfo(sweep_id=SWEEP_ID, name="pooling", dataset="fashion-mnist", num_test=1000)
+    return compare(results, {}, num_validation=500, sweep=sweep)
+
+
+@dataclass(frozen=True)
+class Ended:
+    """An outcome with the fields of `cnn_pipeline.experiment.Outcome`."""
+
+    sweep_id: str
+    experiment_id: str
+    parent_run_id: str
+    results: tuple[TrialResult, ...]
+    comparison: Comparison
+
+    @property
+    def ok(self) -> bool:
+        return all(result.status == "FINISHED" for result in self.results)
+
+
+class Flow:
+    """Stands in for the flow: remembers what it was called with, and prints as libraries do."""
+
+    def __init__(self, *statuses: str) -> None:
+        self.calls: list[tuple[Sweep, Home, int]] = []
+        self.results = tuple(
+            trial(f"f64-{pooling}-s0", status, 0.9 - number / 100)
+            for number, (pooling, status) in enumerate(zip(("max", "none"), statuses, strict=True))
+        )
+
+    def __call__(self, sweep: Sweep, home: Home, *, workers: int) -> Ended:
+        self.calls.append((sweep, home, workers))
+        print("a library's chatter on stdout")
+        emit(SweepStarted(SWEEP_ID, {result.name: 1.0 for result in self.results}))
+        for result in self.results:
+            emit(TrialEnded(result.name, result.status, 1.0, result.reason))
+        return Ended(SWEEP_ID, "7", "parent", self.results, comparison(self.results))
+
+
+@pytest.fixture
+def flow(monkeypatch: pytest.MonkeyPatch) -> Flow:
+    return stand_in(monkeypatch, Flow("FINISHED", "FINISHED"))
+
+
+def stand_in(monkeypatch: pytest.MonkeyPatch, flow: Flow) -> Flow:
+    module("flows.launch", monkeypatch, run_flow=flow)
+    return flow
+
+
+def module(name: str, monkeypatch: pytest.MonkeyPatch, **names: Any) -> None:
+    """Put a module in the place of the real one for this test."""
+    import sys
+
+    made = ModuleType(name)
+    vars(made).update(names)
+    monkeypatch.setitem(sys.modules, name, made)
+    package, _, short = name.rpartition(".")
+    monkeypatch.setattr(__import__(package), short, made, raising=False)
+
+
+def test_run_calls_the_flow_with_what_was_asked(flow: Flow, tmp_path: Path) -> None:
+    status = status_of(
+        ["run", "--filters", "8,16", "--pooling", "max", "--workers", "2", "--home", str(tmp_path)]
+    )
+    assert status == 0
+    ((sweep, home, workers),) = flow.calls
+    assert sweep.labels == ("f8-max", "f16-max")
+    assert (home, workers) == (Home(tmp_path), 2)
+
+
+def test_run_prints_the_comparison_on_stdout_and_the_rest_on_stderr(
+    flow: Flow, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    home = tmp_path / "ein Ördner"
+    status_of(["run", "--home", str(home)])
+    out, err = capsys.readouterr()
+    assert "f64-max" in out
+    assert f" ui --home '{home}'" in out
+    assert "chatter" not in out and "chatter" in err
+    assert "f64-max-s0: finished in 0:01" in err
+
+
+def test_run_json_is_one_object(
+    flow: Flow, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert status_of(["run", "--home", str(tmp_path), "--json"]) == 0
+    result = json.loads(capsys.readouterr().out)
+    assert set(result) == {
+        "sweep_id", "experiment_id", "parent_run_id", "ok", "variants", "verdict",
+    }  # fmt: skip
+    assert (result["sweep_id"], result["experiment_id"]) == (SWEEP_ID, "7")
+    first = result["variants"][0]
+    assert (first["name"], first["run_id"], first["status"]) == (
+        "f64-max-s0", "run-f64-max-s0", "FINISHED",
+    )  # fmt: skip
+    assert first["params"]["filters"] == 64
+    assert first["metrics"] == {
+        "val_accuracy_final": 0.9, "test_accuracy": 0.9, "diverged": None,
+    }  # fmt: skip
+    assert result["verdict"]["headline"]
+
+
+def test_a_failed_variant_gives_status_1_and_is_named(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stand_in(monkeypatch, Flow("FINISHED", "FAILED"))
+    assert status_of(["run", "--home", str(tmp_path)]) == 1
+    out, err = capsys.readouterr()
+    assert "f64-none" in out and "loss became NaN" in out
+    assert "f64-none-s0: failed in 0:01: loss became NaN" in err
+
+
+def test_plan_shows_layers_costs_and_the_total(capsys: pytest.CaptureFixture[str]) -> None:
+    assert status_of(["plan", "--filters", "64", "--pooling", "max,none", "--seeds", "0,1"]) == 0
+    text = capsys.readouterr().out
+    lines = [" ".join(line.split()) for line in text.splitlines()]
+    assert "28x28x1 > C64 3x3 > P2 > C64 3x3 > P2 > D128 > 10" in lines
+    assert "conv2 11x11x64 36,928 4,460,544 8x8" in lines
+    assert "in all 243,786 5,056,000" in lines
+    assert any(line.startswith("in all 4,757,578 ") for line in lines)
+    assert lines[-1].startswith("2 variants x 2 seeds = 4 runs, about ")
+    assert all(len(line) <= 80 for line in text.splitlines())
+
+
+def test_plan_refuses_all_impossible_stacks(capsys: pytest.CaptureFixture[str]) -> None:
+    assert status_of(["plan", "--conv-layers", "2,5,6", "--pooling", "max"]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith("error: 6 faults")
+
+
+def test_sweeps_lists_names_and_questions(capsys: pytest.CaptureFixture[str]) -> None:
+    assert status_of(["sweeps"]) == 0
+    text = capsys.readouterr().out
+    assert text.startswith("filters-and-pooling (default)\n")
+    assert "course-exercises\n" in text and "f64-max-stop90" in text
+    assert status_of(["sweeps", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["smoke"]["variants"] == ["f4-max", "f8-max"]
+
+
+def test_data_describes_own_data(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    np = pytest.importorskip("numpy")
+    images = np.zeros((40, 8, 8), np.uint8)
+    images[:, 0, 0] = np.arange(40)
+    labels = np.tile(np.arange(2), 20)
+    path = tmp_path / "own.npz"
+    np.savez(path, x_train=images, y_train=labels, x_test=images, y_test=labels)
+    words = ["data", "--data", str(path), "--validation-size", "4"]
+    assert status_of([*words, "--json"]) == 0
+    described = json.loads(capsys.readouterr().out)
+    assert described["image_shape"] == [8, 8, 1]
+    assert described["shared_with_test"] == 40
+    assert status_of(words) == 0
+    assert "8x8x1" in capsys.readouterr().out
+    assert status_of([*words[:3], "--validation-size", "40"]) == 2
+    assert capsys.readouterr().err.startswith("error: --validation-size: must be")
+
+
+class Store:
+    """Stands in for the reading of MLflow."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[str | None, Home]] = []
+
+    def __call__(self, sweep_id: str | None, home: Home) -> Comparison:
+        self.asked.append((sweep_id, home))
+        print("chatter")
+        return comparison([trial("f64-max-s0", "FINISHED", 0.9)])
+
+    def load_report(
+        self, sweep_id: str | None, home: Home, pair: tuple[str, str] | None = None
+    ) -> str:
+        self.asked.append((sweep_id, home))
+        print("chatter")
+        return f"<!doctype html><p>f64-max {pair}"
+
+
+@pytest.fixture
+def store(monkeypatch: pytest.MonkeyPatch) -> Store:
+    made = Store()
+    module(
+        "cnn_pipeline.experiment",
+        monkeypatch,
+        load_comparison=made,
+        load_report=made.load_report,
+    )
+    return made
+
+
+def test_compare_asks_for_the_last_sweep_or_the_one_named(store: Store, tmp_path: Path) -> None:
+    assert status_of(["compare", "--home", str(tmp_path)]) == 0
+    assert status_of(["compare", SWEEP_ID, "--home", str(tmp_path)]) == 0
+    assert store.asked == [(None, Home(tmp_path)), (SWEEP_ID, Home(tmp_path))]
+
+
+@pytest.mark.parametrize(
+    ("form", "begin"),
+    [("table", None), ("csv", "label,"), ("json", "{"), ("markdown", "#"), ("html", "<!")],
+)
+def test_compare_writes_every_format(
+    form: str, begin: str | None, store: Store, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert status_of(["compare", "--format", form]) == 0
+    out, err = capsys.readouterr()
+    assert "f64-max" in out and "chatter" not in out and "chatter" in err
+    if begin:
+        assert out.lower().startswith(begin)
+
+
+def test_compare_takes_the_format_from_the_files_suffix(store: Store, tmp_path: Path) -> None:
+    for name, begin in (("a.json", "{"), ("a.MD", "#"), ("a.html", "<!")):
+        assert status_of(["compare", "--output", str(tmp_path / name)]) == 0
+        assert (tmp_path / name).read_text().lower().startswith(begin)
+    assert status_of(["compare", "--output", str(tmp_path / "b.txt"), "--format", "json"]) == 0
+    assert json.loads((tmp_path / "b.txt").read_text())
+
+
+def test_compare_refuses_before_it_reads(
+    store: Store, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["compare", "a", "b", "--format", "cvs", "--output", str(tmp_path / "no" / "x")]
+    assert status_of(words) == 2
+    assert capsys.readouterr().err.startswith("error: 3 faults")
+    assert store.asked == []
+
+
+def test_report_writes_a_page_and_says_where(
+    store: Store, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    target = tmp_path / "page.html"
+    words = ["report", SWEEP_ID, "--home", str(tmp_path), "--output", str(target)]
+    assert status_of([*words, "--compare", "f64-max, f16-max"]) == 0
+    assert store.asked == [(SWEEP_ID, Home(tmp_path))]
+    assert target.read_text() == "<!doctype html><p>f64-max ('f64-max', 'f16-max')"
+    out, err = capsys.readouterr()
+    assert out == "" and f"wrote {target}" in err
+
+
+def test_report_opens_the_page_or_tells_its_address(
+    store: Store,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    opened: list[str] = []
+    monkeypatch.setattr("webbrowser.open", lambda address: bool(opened.append(address)))
+    assert status_of(["report", "--open"]) == 0
+    address = (tmp_path / "report.html").as_uri()
+    assert opened == [address]
+    assert f"no browser was found; the page is at {address}" in capsys.readouterr().err
+
+
+def test_report_refuses_before_it_reads(
+    store: Store, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["report", "a", "b", "--compare", "f64-max", "--output", str(tmp_path / "no" / "x")]
+    assert status_of(words) == 2
+    err = capsys.readouterr().err
+    assert err.startswith("error: 3 faults")
+    assert "--compare: must be two variants as in A,B, received 'f64-max'" in err
+    assert store.asked == []
+
+
+@dataclass(frozen=True)
+class Predicted:
+    """A prediction with the fields of `cnn_pipeline.serving.Prediction`."""
+
+    file: str
+    model: str
+    why: str
+    top: tuple[tuple[str, float], ...]
+    notes: tuple[str, ...]
+
+
+class Model:
+    def __init__(self) -> None:
+        self.asked: list[tuple[list[Path], Home, dict[str, str | None]]] = []
+
+    def __call__(self, paths: list[Path], home: Home, **named: str | None) -> list[Predicted]:
+        self.asked.append((paths, home, named))
+        print("chatter")
+        top = (("Ankle boot", 0.875), ("Sneaker", 0.1), ("Sandal", 0.02))
+        return [
+            Predicted(str(path), "f64-max-s0 (r1)", "the run asked for", top, ("inverted",))
+            for path in paths
+        ]
+
+
+@pytest.fixture
+def model(monkeypatch: pytest.MonkeyPatch) -> Model:
+    made = Model()
+    module("cnn_pipeline.serving", monkeypatch, predict_files=made)
+    return made
+
+
+def test_predict_shows_three_classes_and_what_was_done(
+    model: Model, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    image = tmp_path / "boot.png"
+    image.touch()
+    assert status_of(["predict", str(image), "--run", "r1", "--home", str(tmp_path)]) == 0
+    named = {"run_id": "r1", "sweep_id": None, "model": None}
+    assert model.asked == [([image], Home(tmp_path), named)]
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == str(image)
+    assert lines[1].strip() == "inverted"
+    assert lines[2].split(maxsplit=1) == ["87.5%", "Ankle boot"]
+    assert lines[5] == ""
+    assert lines[6] == "model: f64-max-s0 (r1), the run asked for"
+    assert status_of(["predict", str(image), str(image), "--json"]) == 0
+    predictions = json.loads(capsys.readouterr().out)["predictions"]
+    assert [one["top"][0] for one in predictions] == [["Ankle boot", 0.875]] * 2
+
+
+def test_predict_names_every_missing_file(
+    model: Model, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert status_of(["predict", "no.png", str(tmp_path), "--run", "a", "--sweep", "b"]) == 2
+    assert capsys.readouterr().err.splitlines() == [
+        "error: 3 faults",
+        "  no.png: no such file",
+        f"  {tmp_path}: no such file",
+        "  --run: give a sweep or a run, not both",
+    ]
+    assert status_of(["predict"]) == 2
+    assert "give at least one" in capsys.readouterr().err
+    assert model.asked == []
+
+
+def test_predict_takes_one_model(
+    model: Model, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    image = tmp_path / "boot.png"
+    image.touch()
+    assert status_of(["predict", str(image), "--model", "shoes-cnn"]) == 0
+    assert model.asked[0][2] == {"run_id": None, "sweep_id": None, "model": "shoes-cnn"}
+    capsys.readouterr()
+    assert status_of(["predict", str(image), "--model", "Shoes/1", "--run", "r1"]) == 2
+    assert capsys.readouterr().err.splitlines() == [
+        "error: 2 faults",
+        "  --model: give a registered model, or a sweep or run, not both",
+        "  --model: must be a name like 'fashion-mnist-cnn', received 'Shoes/1'",
+    ]
+
+
+def test_serve_follows_the_model_asked_for(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked: list[tuple[Home, int, str]] = []
+
+    def serve(home: Home, port: int, name: str, tell: Callable[[str], None]) -> None:
+        asked.append((home, port, name))
+        tell("ready")
+
+    module("cnn_pipeline.server", monkeypatch, serve=serve, DEFAULT_MODEL="fashion-mnist-cnn")
+    assert status_of(["serve", "--home", str(tmp_path)]) == 0
+    words = ["serve", "--home", str(tmp_path), "--port", "0", "--model", "shoes-cnn"]
+    assert status_of(words) == 0
+    assert asked == [
+        (Home(tmp_path), 8080, "fashion-mnist-cnn"),
+        (Home(tmp_path), 0, "shoes-cnn"),
+    ]
+    assert capsys.readouterr().out == "ready\nready\n"
+    assert status_of(["serve", "--port", "65536", "--model", "a b"]) == 2
+    assert capsys.readouterr().err.startswith("error: 2 faults")
+
+
+def test_ui_serves_on_the_port_asked_for(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    asked: list[tuple[Home, int, bool]] = []
+
+    def serve(home: Home, port: int, open_browser: bool) -> None:
+        asked.append((home, port, open_browser))
+
+    module("cnn_pipeline.ui", monkeypatch, serve=serve)
+    assert status_of(["ui", "--home", str(tmp_path)]) == 0
+    assert status_of(["ui", "--home", str(tmp_path), "--port", "5001", "--no-browser"]) == 0
+    assert asked == [(Home(tmp_path), 5000, True), (Home(tmp_path), 5001, False)]
+
+
+def test_a_home_that_is_a_file_is_refused(
+    flow: Flow, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "file"
+    file.touch()
+    assert status_of(["run", "--home", str(file), "--epochs", "0"]) == 2
+    assert capsys.readouterr().err.startswith("error: 2 faults")
+    assert flow.calls == []

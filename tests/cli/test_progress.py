@@ -1,0 +1,189 @@
+"""What is shown of a running sweep."""
+
+import io
+from collections.abc import Iterator
+
+import pytest
+from rich.console import Console
+
+from cnn_pipeline.cli.progress import (
+    Clock,
+    LiveProgress,
+    PlainProgress,
+    accuracies,
+    clock_text,
+    picture,
+    progress_on,
+)
+from cnn_pipeline.events import (
+    DownloadProgress,
+    Event,
+    Stage,
+    SweepStarted,
+    TrialEnded,
+    TrialPhase,
+    TrialProgress,
+    emit,
+)
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def script() -> list[Event]:
+    """Two trials, the second of which fails."""
+    return [
+        Stage("fetching fashion-mnist"),
+        DownloadProgress("train-images", "GitHub", 0, 26_000_000),
+        DownloadProgress("train-images", "GitHub", 26_000_000, 26_000_000),
+        SweepStarted("sweep-1", {"f16-max-s0": 10.0, "f16-none-s0": 10.0}),
+        TrialPhase("f16-max-s0", "training"),
+        TrialProgress("f16-max-s0", 0, 2, 0, 200),
+        TrialProgress("f16-max-s0", 0, 2, 100, 200, {"accuracy": 0.81, "val_accuracy": 0.79}),
+        TrialProgress("f16-max-s0", 1, 2, 150, 200),
+        TrialProgress("f16-max-s0", 1, 2, 200, 200, {"accuracy": 0.86, "val_accuracy": 0.85}),
+        TrialEnded(
+            "f16-max-s0", "FINISHED", 9.0, "",
+            {"accuracy": 0.86, "val_accuracy_final": 0.85, "test_accuracy": 0.84},
+        ),
+        TrialPhase("f16-none-s0", "training"),
+        TrialEnded("f16-none-s0", "FAILED", 2.0, "loss became NaN\nin epoch 1"),
+        Stage("comparing"),
+    ]  # fmt: skip
+
+
+def ticking() -> Iterator[float]:
+    second = 0.0
+    while True:
+        yield second
+        second += 1.0
+
+
+def plain(events: list[Event]) -> list[str]:
+    stream, clock = io.StringIO(), ticking()
+    show = PlainProgress(stream, lambda: next(clock))
+    for event in events:
+        show(event)
+    return stream.getvalue().splitlines()
+
+
+def test_plain_lines_tell_every_epoch_and_every_trial() -> None:
+    lines = plain(script())
+    assert lines[:3] == [
+        "[0:01] fetching fashion-mnist",
+        "[0:02] fetching train-images from GitHub",
+        "[0:04] sweep-1: 2 trials, about 0:20 left",
+    ]
+    assert lines[3] == "[0:05] f16-max-s0: training"
+    assert lines[4].startswith(
+        "[0:07] f16-max-s0: epoch 1/2, train 0.810, val 0.790, 100 images/s, about 0:"
+    )
+    assert lines[5].startswith("[0:09] f16-max-s0: epoch 2/2, train 0.860, val 0.850, ")
+    assert lines[6].startswith(
+        "[0:10] f16-max-s0: finished in 0:09, val 0.850, test 0.840 (1 of 2), about 0:"
+    )
+    assert lines[8].startswith(
+        "[0:12] f16-none-s0: failed in 0:02: loss became NaN in epoch 1 (2 of 2), about 0:00"
+    )
+    assert lines[9] == "[0:13] comparing"
+    assert len(lines) == 10
+
+
+def test_plain_lines_have_no_colour_and_fit(capsys: pytest.CaptureFixture[str]) -> None:
+    for line in plain(script()):
+        assert "\x1b" not in line
+        assert len(line) <= 100
+
+
+def drawn(events: list[Event], width: int = 80) -> str:
+    console = Console(file=io.StringIO(), width=width, force_terminal=True, color_system=None)
+    show = LiveProgress(console, iter_clock())
+    for event in events:
+        show(event)
+    with console.capture() as capture:
+        console.print(picture(show._state, 9.0))
+    return capture.get()
+
+
+def iter_clock() -> Clock:
+    clock = ticking()
+    return lambda: next(clock)
+
+
+def test_the_live_picture_shows_what_runs_and_what_is_left() -> None:
+    text = drawn(script()[:8])
+    running, overall = text.splitlines()
+    assert running.startswith("f16-max-s0 epoch 2/2 ")
+    assert "train 0.810, val 0.790" in running and "images/s" in running
+    assert overall.startswith("sweep 0/2 ") and "left" in overall
+
+
+def test_the_live_picture_shows_a_download() -> None:
+    text = drawn(script()[:2])
+    assert "fetching fashion-mnist" in text
+    assert "train-images" in text and "0.0/26.0 MB GitHub" in text
+
+
+@pytest.mark.parametrize("width", [40, 60, 80, 200])
+def test_the_live_picture_fits(width: int) -> None:
+    for count in range(len(script()) + 1):
+        assert all(len(line) <= width for line in drawn(script()[:count], width).splitlines())
+
+
+def test_on_a_terminal_ended_trials_stay_above(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "xterm-256color")
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setenv("NO_COLOR", "1")
+    terminal = Terminal()
+    with progress_on(terminal):
+        for event in script():
+            emit(event)
+    text = terminal.getvalue()
+    assert text.count("finished in 0:09, val 0.850, test 0.840\n") == 1
+    assert text.count("failed in 0:02: loss became NaN in epoch 1\n") == 1
+    assert "\x1b[?25l" in text and "\x1b[?25h" in text  # the cursor is hidden, then shown again
+    assert "\x1b[32m" not in text and "\x1b[31m" not in text
+
+
+def test_colour_is_there_unless_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "xterm-256color")
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    terminal = Terminal()
+    with progress_on(terminal):
+        emit(script()[3])
+        emit(script()[9])
+    assert "\x1b[32m" in terminal.getvalue()
+
+
+@pytest.mark.parametrize(("stream", "term"), [(io.StringIO(), "xterm"), (Terminal(), "dumb")])
+def test_elsewhere_there_are_plain_lines(
+    stream: io.StringIO, term: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TERM", term)
+    with progress_on(stream):
+        emit(Stage("comparing"))
+    emit(Stage("after the end"))
+    assert stream.getvalue() == "[0:00] comparing\n"
+
+
+def test_the_display_ends_with_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    terminal = Terminal()
+    with pytest.raises(RuntimeError), progress_on(terminal):
+        raise RuntimeError
+    assert "\x1b[?25h" in terminal.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0, "0:00"), (7.4, "0:07"), (760, "12:40"), (3723, "1:02:03"), (-1, "0:00")],
+)
+def test_clock(seconds: float, text: str) -> None:
+    assert clock_text(seconds) == text
+
+
+def test_accuracies_shows_those_that_are_there() -> None:
+    assert accuracies({}) == ""
+    assert accuracies({"loss": 1.0, "accuracy": 0.5}) == "train 0.500"
