@@ -1,0 +1,95 @@
+"""Charts drawn with Vega: each stands in the page as SVG, and is brought to life where it can.
+
+The SVG is drawn here, so that the page shows it without JavaScript, on paper and at once.
+With JavaScript the same specification is drawn again by Vega's runtime, which adds the values
+under the pointer and lets one variant stand out.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import vl_convert
+from markupsafe import Markup
+
+Spec = dict[str, Any]
+
+FOCUS = "!focus || datum.label === focus"
+"""Whether a datum belongs to the variant that stands out, in Vega's expression language."""
+
+_FONT = "system-ui, -apple-system, 'Segoe UI', sans-serif"
+_AXIS = {
+    "domainColor": "var(--line)",
+    "gridColor": "var(--line)",
+    "tickColor": "var(--line)",
+    "labelColor": "var(--soft)",
+    "titleColor": "var(--ink)",
+    "labelFont": _FONT,
+    "titleFont": _FONT,
+    "labelFontSize": 12,
+    "titleFontSize": 12,
+    "titleFontWeight": "normal",
+    "labelPadding": 5,
+    "titlePadding": 8,
+}
+_CONFIG = {
+    "background": None,
+    "font": _FONT,
+    "view": {"stroke": None},
+    "axis": _AXIS,
+    "text": {"fill": "var(--ink)", "fontSize": 12},
+}
+
+
+@dataclass(frozen=True)
+class Chart:
+    """One chart, ready for the page."""
+
+    key: str
+    """Unique on the page; letters and dashes."""
+    title: str
+    description: str
+    """What it shows, in words: the text alternative."""
+    svg: Markup
+    vega: Spec
+    """What Vega's runtime draws it from."""
+
+
+def draw(key: str, title: str, description: str, spec: Spec, still: Spec | None = None) -> Chart:
+    """Compile and draw a Vega-Lite specification; `focus` is a parameter of every chart.
+
+    `still` is what to draw as SVG where not all of `spec` is seen without a pointer.
+    """
+    vega = _compiled(spec)
+    svg = _with_own_ids(vl_convert.vega_to_svg(_compiled(still) if still else vega), key)
+    return Chart(key, title, description, Markup(svg), vega)  # Vega escapes its texts
+
+
+def _compiled(spec: Spec) -> Spec:
+    whole = {
+        **spec,
+        "config": _CONFIG,
+        "params": [{"name": "focus", "value": ""}],
+        "padding": 4,
+        "autosize": {"type": "pad"},
+    }
+    vega: Spec = vl_convert.vegalite_to_vega(whole)
+    return vega
+
+
+def _with_own_ids(svg: str, key: str) -> str:
+    """Ids that start with the chart's key: Vega's count on with every drawing of a process."""
+    for number, name in enumerate(dict.fromkeys(re.findall(r'\bid="([^"]+)"', svg))):
+        own = f"{key}-{number}"
+        svg = svg.replace(f'id="{name}"', f'id="{own}"').replace(f"url(#{name})", f"url(#{own})")
+    return svg
+
+
+@cache
+def runtime() -> Markup:
+    """Vega's JavaScript, which defines `vegaEmbed`: a script's text, about 900 kB."""
+    script: str = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;")
+    return Markup(script.replace("</script", r"<\/script"))
