@@ -1,0 +1,242 @@
+"""Retrain where something changed, and promote what is better: the weekly flow.
+
+Its body is the story; what a step does is `cnn_pipeline.retraining`'s business. Nothing here
+imports TensorFlow: trainers do, and they are only started where there is something to train.
+"""
+
+from __future__ import annotations
+
+import datetime
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, ParamSpec, TypeVar
+
+from prefect import State, flow, task
+from prefect.artifacts import (
+    create_link_artifact,
+    create_markdown_artifact,
+    create_table_artifact,
+)
+from prefect.cache_policies import NO_CACHE
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.filters import (
+    FlowRunFilter,
+    FlowRunFilterDeploymentId,
+    FlowRunFilterExpectedStartTime,
+)
+from prefect.client.schemas.sorting import FlowRunSort
+from prefect.context import FlowRunContext
+from prefect.states import Completed, Failed
+
+from cnn_pipeline import experiment, links
+from cnn_pipeline.config import Sweep
+from cnn_pipeline.errors import InvalidInput
+from cnn_pipeline.experiment import DataCard, Outcome
+from cnn_pipeline.paths import Home, resolve_home
+from cnn_pipeline.preflight import check_fit
+from cnn_pipeline.retraining import guard, report, steps
+from cnn_pipeline.retraining.records import (
+    Assessment,
+    Choice,
+    Concluded,
+    Judgement,
+    RetrainOutcome,
+)
+from cnn_pipeline.retraining.settings import RetrainSettings
+from cnn_pipeline.workers import TrainerPool
+from flows.notify import notify, notify_failure
+from flows.tasks import Workers, compare_variants, fetch_data, prefect_tags, train_all
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+@flow(
+    name="retrain",
+    flow_run_name="{settings.sweep.name}",
+    log_prints=False,
+    on_failure=[notify_failure],
+    on_crashed=[notify_failure],
+)
+def retrain(
+    settings: RetrainSettings = RetrainSettings(),  # noqa: B008 - frozen, and Prefect's form shows it
+    force: bool = False,
+    workers: Workers = 1,
+    home: str | None = None,
+) -> State[Any]:
+    """Train candidates where something changed, and promote the best if the gate lets it pass.
+
+    Args:
+        settings: candidates, data, gate, and who is told.
+        force: train also where nothing changed.
+        workers: trainer processes at a time.
+        home: folder that holds all state; by default CNN_PIPELINE_HOME or the project's root.
+    """
+    place = resolve_home(home, os.environ)
+    with concluding() as conclude, admitted(settings, place):
+        data = proceed(usable_data(settings))
+        known = proceed(decide_whether_changed(settings, data, place, force))
+        sweep = steps.candidate_sweep(known, settings, place)
+        with experiment.trainer_pool(sweep, place, workers) as pool:
+            trained = train_candidates(sweep, data, place, pool)
+            choice = proceed(choose_challenger(known, trained))
+            judgement = ask_gate(choice, known, settings, data, pool, place)
+        conclude(promote(judgement, choice, known, settings, place))
+    publish(conclude.outcome, settings, place)
+    return _end_state(conclude.outcome)
+
+
+class Conclusion:
+    """Holds how the flow ended, wherever that was decided."""
+
+    def __init__(self) -> None:
+        self._outcome: RetrainOutcome | None = None
+
+    def __call__(self, outcome: RetrainOutcome) -> None:
+        """The flow ends with this."""
+        self._outcome = outcome
+
+    @property
+    def outcome(self) -> RetrainOutcome:
+        """How it ended."""
+        assert self._outcome is not None
+        return self._outcome
+
+
+@contextmanager
+def concluding() -> Iterator[Conclusion]:
+    """Let a step end the story early: what `proceed` was given becomes the outcome."""
+    conclusion = Conclusion()
+    try:
+        yield conclusion
+    except Concluded as early:
+        conclusion(early.outcome)
+
+
+@contextmanager
+def admitted(settings: RetrainSettings, home: Home) -> Iterator[None]:
+    """Skip a stale or superseded slot, and hold the lock of retrainings for the block."""
+    now = datetime.datetime.now(datetime.UTC)
+    _admit(guard.check_slot(_slot(now), now, settings.stale_after_minutes))
+    with guard.only_one(home) as admission:
+        _admit(admission)
+        yield
+
+
+def _admit(admission: guard.Admission) -> None:
+    if admission.reason:
+        raise Concluded(RetrainOutcome("skipped", f"skipped: {admission.reason}"))
+
+
+def proceed(step: T | RetrainOutcome) -> T:
+    """Go on with what a step found out, unless it said that the story ends there."""
+    if isinstance(step, RetrainOutcome):
+        raise Concluded(step)
+    return step
+
+
+def usable_data(settings: RetrainSettings) -> DataCard | RetrainOutcome:
+    """The data; or the end of the story where the files are refused (a class lacks images)."""
+    try:
+        return fetch_data(settings.data)
+    except InvalidInput as error:
+        return steps.refuse_data(settings.data, error)
+
+
+@task(name="decide whether anything changed", cache_policy=NO_CACHE)
+def decide_whether_changed(
+    settings: RetrainSettings, data: DataCard, home: Home, force: bool
+) -> Assessment | RetrainOutcome:
+    """Compare data, settings, code and libraries with the last decision."""
+    return _or_outcome(steps.assess, settings, data, home, force=force)
+
+
+def train_candidates(sweep: Sweep, data: DataCard, home: Home, pool: TrainerPool) -> Outcome:
+    """Train and compare, as `train-variants` does."""
+    plans = check_fit(sweep, data.shape)
+    with experiment.ending(experiment.begin(sweep, data, home, prefect_tags())) as sweep_run:
+        experiment.announce(sweep_run, plans)
+        train_all(sweep_run, pool)
+        return compare_variants(sweep_run)
+
+
+@task(name="choose", cache_policy=NO_CACHE)
+def choose_challenger(known: Assessment, trained: Outcome) -> Choice | RetrainOutcome:
+    """The best candidate on validation."""
+    return _or_outcome(steps.choose, known, trained)
+
+
+@task(name="gate", cache_policy=NO_CACHE)
+def ask_gate(
+    choice: Choice,
+    known: Assessment,
+    settings: RetrainSettings,
+    data: DataCard,
+    pool: TrainerPool,
+    home: Home,
+) -> Judgement:
+    """Register the challenger, load it back, and score it and the champion now."""
+    challenger = steps.register_challenger(choice, home)
+    return steps.examine(challenger, known, settings, data, pool, home)
+
+
+@task(name="promote", cache_policy=NO_CACHE)
+def promote(
+    judgement: Judgement, choice: Choice, known: Assessment, settings: RetrainSettings, home: Home
+) -> RetrainOutcome:
+    """Do as the gate says, and write it into the model's history."""
+    return steps.decide(judgement, choice, known, settings, home, prefect_tags())
+
+
+@task(name="report", cache_policy=NO_CACHE)
+def publish(outcome: RetrainOutcome, settings: RetrainSettings, home: Home) -> None:
+    """Artifacts on the flow run, note and HTML on the parent run, and a message to people."""
+    steps.publish(outcome, home)
+    create_markdown_artifact(key="retraining", markdown=report.to_markdown(outcome))
+    if outcome.gate is not None or outcome.drift is not None:
+        create_table_artifact(key="gate", table=report.rows(outcome), description=outcome.message)
+    if outcome.challenger_run_id:
+        create_link_artifact(
+            key="challenger",
+            link=links.run_page(outcome.experiment_id, outcome.challenger_run_id),
+            link_text=f"version {outcome.challenger} in MLflow",
+        )
+    if outcome.ending == "promoted":
+        notify(settings.notify, f"retrain: {outcome.ending}", outcome.message)
+
+
+def _or_outcome(step: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T | RetrainOutcome:
+    """What a step returns, or the outcome that it ends the story with: no failed task."""
+    try:
+        return step(*args, **kwargs)
+    except Concluded as early:
+        return early.outcome
+
+
+def _end_state(outcome: RetrainOutcome) -> State[Any]:
+    if outcome.ok:
+        return Completed(name=outcome.ending.capitalize(), message=outcome.message, data=outcome)
+    return Failed(name=outcome.ending.capitalize(), message=outcome.message, data=outcome)
+
+
+def _slot(now: datetime.datetime) -> guard.Slot:
+    """This run's slot; a run that no schedule made has none, and is never late."""
+    context = FlowRunContext.get()
+    run = context.flow_run if context else None
+    if run is None or not run.auto_scheduled or run.deployment_id is None:
+        return guard.Slot(None)
+    due = run.expected_start_time
+    assert due is not None
+    later = FlowRunFilter(
+        deployment_id=FlowRunFilterDeploymentId(any_=[run.deployment_id]),
+        expected_start_time=FlowRunFilterExpectedStartTime.model_validate(
+            {"after_": due + datetime.timedelta(seconds=1), "before_": now}
+        ),
+    )
+    with get_client(sync_client=True) as client:
+        runs = client.read_flow_runs(
+            flow_run_filter=later, sort=FlowRunSort.EXPECTED_START_TIME_DESC, limit=50
+        )
+    newer = [other.expected_start_time for other in runs if other.auto_scheduled]
+    return guard.Slot(due, newer[0] if newer else None)

@@ -1,0 +1,440 @@
+"""A year of retraining in real processes: a Prefect server, the command line, MLflow's store.
+
+The tests stand in the order of a story and share one home: first model, nothing new, a worse
+model, two at once, wrong labels, other data, a promotion by hand and a rollback.
+"""
+
+from __future__ import annotations
+
+import datetime
+import http.server
+import json
+import os
+import subprocess
+import sys
+import threading
+import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+from mlflow.tracking import MlflowClient
+from prefect.client.orchestration import SyncPrefectClient
+from prefect.client.schemas.actions import DeploymentScheduleCreate
+from prefect.client.schemas.filters import DeploymentFilter, DeploymentFilterId
+from prefect.client.schemas.schedules import IntervalSchedule
+from prefect.client.schemas.sorting import FlowRunSort
+
+from cnn_pipeline.config import DataSettings
+from cnn_pipeline.data import load_dataset
+from cnn_pipeline.paths import Home
+from cnn_pipeline.registry import CHAMPION, PREVIOUS, ModelVersion, Registry
+from cnn_pipeline.tracking import Store
+from flows.temporary_server import TemporaryServer
+from tests.running import wait_until
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+
+ROOT = Path(__file__).parent.parent.parent
+MODEL = "toy-cnn"
+SECRET = "canary-7f3a9c"
+SNEAKER, BOOT, BAG = 7, 9, 8
+
+SETTINGS = """
+notify = ["custom-webhook/team"]
+champion_variant = {champion_variant}
+[gate]
+max_latency_ms = {max_latency_ms}
+max_model_bytes = {max_model_bytes}
+[sweep]
+name = "weekly"
+seeds = [0]
+[sweep.variant]
+filters = {filters}
+[sweep.training]
+epochs = {epochs}
+batch_size = 64
+threads = 1
+precision = "float32"
+[sweep.data]
+source = "{source}"
+validation_size = 300
+"""
+
+BLOCK = """
+import sys
+from prefect.blocks.notifications import CustomWebhookNotificationBlock
+CustomWebhookNotificationBlock(
+    name="team",
+    url=sys.argv[1],
+    json_data={"text": "{{subject}} | {{body}}", "token": "{{token}}"},
+    secrets={"token": sys.argv[2]},
+).save("team")
+"""
+
+
+@dataclass
+class Webhook:
+    """A web server on loopback that keeps what it is sent."""
+
+    messages: list[dict[str, str]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        messages = self.messages
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["content-length"]))
+                messages.append(json.loads(body))
+                self.send_response(204)
+                self.end_headers()
+
+            def log_message(self, format: str, *args: Any) -> None:
+                """Nothing on the test's output."""
+
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server.server_port}/hook"
+
+
+@dataclass(frozen=True)
+class Story:
+    """One home, one Prefect server, one data set that changes."""
+
+    folder: Path
+    api: str
+    webhook: Webhook
+    arrays: Mapping[str, np.ndarray]
+
+    @property
+    def home(self) -> Home:
+        return Home(self.folder / "home")
+
+    @property
+    def registry(self) -> Registry:
+        return Registry(Store(self.home.database_uri, None))
+
+    @property
+    def environment(self) -> dict[str, str]:
+        kept = {
+            name: value
+            for name, value in os.environ.items()
+            if not name.startswith(("PREFECT", "MLFLOW_", "CNN_PIPELINE_"))
+        }
+        return {**kept, "PREFECT_API_URL": self.api, "PREFECT_HOME": str(self.folder / "prefect")}
+
+    def write_data(self, **changed: np.ndarray) -> None:
+        np.savez(self.folder / "toy.npz", **{**self.arrays, **changed})
+
+    def settings(self, **changed: Any) -> Path:
+        values = {
+            "champion_variant": "false",
+            "max_latency_ms": 500.0,
+            "max_model_bytes": 50_000_000,
+            "filters": 8,
+            "epochs": 3,
+            "source": self.folder / "toy.npz",
+        }
+        path = self.folder / "settings.toml"
+        path.write_text(SETTINGS.format(**{**values, **changed}), encoding="utf-8")
+        return path
+
+    def command(self, *words: str) -> list[str]:
+        return [sys.executable, "-m", "cnn_pipeline.cli", *words, "--home", str(self.home.root)]
+
+    def cli(self, *words: str, status: int = 0) -> str:
+        done = subprocess.run(
+            self.command(*words),
+            cwd=ROOT, env=self.environment, capture_output=True, text=True, timeout=600,
+        )  # fmt: skip
+        assert done.returncode == status, done.stdout + done.stderr
+        assert SECRET not in done.stdout + done.stderr
+        return done.stdout if status in (0, 1) and done.stdout else done.stderr
+
+    def retrain(self, *words: str, status: int = 0, **settings: Any) -> dict[str, Any]:
+        path = self.settings(**settings)
+        made = self.cli("retrain", "--settings", str(path), "--json", *words, status=status)
+        outcome: dict[str, Any] = json.loads(made)
+        return outcome
+
+    def champion(self) -> ModelVersion:
+        found = self.registry.by_alias(MODEL, CHAMPION)
+        assert found is not None
+        return found
+
+    def flow_runs(self) -> list[dict[str, Any]]:
+        runs = httpx.post(
+            f"{self.api}/flow_runs/filter", json={"sort": "START_TIME_DESC"}, timeout=30
+        )
+        listed: list[dict[str, Any]] = runs.json()
+        return listed
+
+    def artifacts(self, flow_run_id: str) -> dict[str, dict[str, Any]]:
+        found = httpx.post(
+            f"{self.api}/artifacts/filter",
+            json={"artifacts": {"flow_run_id": {"any_": [flow_run_id]}}},
+            timeout=30,
+        )
+        return {item["key"]: item for item in found.json() if item["key"]}
+
+
+@pytest.fixture(scope="module")
+def story(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
+    folder = tmp_path_factory.mktemp("story")
+    sample = load_dataset(DataSettings(source="fashion-mnist-sample", validation_size=100), folder)
+    arrays = {
+        "x_train": np.concatenate([sample.train.images, sample.validation.images]),
+        "y_train": np.concatenate([sample.train.labels, sample.validation.labels]),
+        "x_test": sample.test.images,
+        "y_test": sample.test.labels,
+    }
+    server = TemporaryServer(folder / "server")
+    made = Story(folder, server.url, Webhook(), arrays)
+    try:
+        server.wait()
+        subprocess.run(
+            [sys.executable, "-c", BLOCK, made.webhook.url, SECRET],
+            env=made.environment, check=True, timeout=120,
+        )  # fmt: skip
+        made.write_data()
+        yield made
+    finally:
+        server.stop()
+        made.webhook.server.shutdown()
+
+
+def failed_rules(outcome: Mapping[str, Any]) -> list[str]:
+    return [rule["name"] for rule in outcome["gate"]["rules"] if not rule["passed"]]
+
+
+def test_the_first_model_is_promoted_and_everything_links_to_everything(story: Story) -> None:
+    outcome = story.retrain()
+    assert (outcome["ending"], outcome["champion_before"], outcome["champion_after"]) == (
+        "promoted", None, 1,
+    )  # fmt: skip
+    champion = story.champion()
+    run = MlflowClient(story.home.database_uri).get_run(champion.run_id)
+    (flow_run,) = story.flow_runs()
+    assert (flow_run["state"]["type"], flow_run["state"]["name"]) == ("COMPLETED", "Promoted")
+    # The model version names the run, the flow run and the data; the run names the flow run.
+    assert champion.tags["prefect.flow_run_id"] == flow_run["id"]
+    assert run.data.tags["prefect.flow_run_id"] == flow_run["id"]
+    assert run.data.tags["prefect.flow_run_url"] == champion.tags["prefect.flow_run_url"]
+    assert champion.data_digest == run.data.tags["data_digest"]
+    assert champion.run_id in champion.tags["run_url"]
+    assert float(champion.tags["test_accuracy"]) == run.data.metrics["test_accuracy"]
+    # The flow run shows the gate and links to MLflow.
+    shown = story.artifacts(flow_run["id"])
+    assert champion.run_id in shown["challenger"]["data"]
+    assert "first champion" in shown["retraining"]["data"]
+    rules = json.loads(shown["gate"]["data"])
+    assert {"rule": "loads from the registry", "passed": "yes"}.items() <= rules[0].items()
+    # The parent run has the report as note and as HTML.
+    client = MlflowClient(story.home.database_uri)
+    parent = client.get_run(outcome["parent_run_id"])
+    assert "is the first champion" in parent.data.tags["mlflow.note.content"]
+    names = {item.path for item in client.list_artifacts(outcome["parent_run_id"])}
+    assert {"retraining.html", "retraining.md", "retraining.json"} <= names
+    # People are told, with the block's secret, which is nowhere else.
+    assert [message["token"] for message in story.webhook.messages] == [SECRET]
+    assert story.webhook.messages[0]["text"].startswith(
+        "retrain: promoted | f8-max-s0 (version 1) is the first champion"
+    )
+    assert SECRET.encode() not in story.home.database.read_bytes()
+    assert SECRET not in json.dumps(flow_run) + json.dumps(shown)
+
+
+def test_unchanged_data_settings_and_code_train_nothing(story: Story) -> None:
+    logs = set((story.home.state / "logs").iterdir())
+    outcome = story.retrain()
+    assert (outcome["ending"], outcome["message"]) == (
+        "unchanged", "nothing changed since version 1",
+    )  # fmt: skip
+    assert set((story.home.state / "logs").iterdir()) == logs, "no trainer has been started"
+    newest = story.flow_runs()[0]
+    assert newest["state"]["message"] == "nothing changed since version 1"
+    assert newest["state"]["type"] == "COMPLETED"
+    assert len(story.webhook.messages) == 1
+
+
+def test_a_worse_model_is_refused_and_a_second_retraining_is_skipped_meanwhile(
+    story: Story,
+) -> None:
+    path = story.settings(filters=2, epochs=1)
+    first = subprocess.Popen(
+        story.command("retrain", "--settings", str(path), "--json"),
+        cwd=ROOT, env=story.environment, text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    try:
+        holder = story.home.state / "retrain.json"
+        wait_until(holder.exists, "the first retraining to hold the lock")
+        second = story.cli("retrain", "--settings", str(path), "--json", "--force")
+        skipped = json.loads(second)
+        assert skipped["ending"] == "skipped"
+        assert f"another retraining runs (process {first.pid}, since" in skipped["message"]
+    finally:
+        out, _ = first.communicate(timeout=600)
+    outcome = json.loads(out)
+    assert (first.returncode, outcome["ending"], outcome["champion_after"]) == (0, "refused", 1)
+    assert outcome["change"]["what"] == ["configuration"]
+    assert "more accurate than the champion" in failed_rules(outcome)
+    assert {run["state"]["name"] for run in story.flow_runs()[:2]} == {"Skipped", "Refused"}
+
+
+def test_swapped_labels_and_budgets_are_refused_with_every_reason(story: Story) -> None:
+    """Bags and boots have changed places in the training files; the test files are right."""
+    labels = story.arrays["y_train"].copy()
+    labels[story.arrays["y_train"] == BAG] = BOOT
+    labels[story.arrays["y_train"] == BOOT] = BAG
+    story.write_data(y_train=labels)
+    outcome = story.retrain(max_latency_ms=0.0001, max_model_bytes=1000)
+    assert (outcome["ending"], outcome["champion_after"]) == ("refused", 1)
+    assert outcome["change"]["what"] == ["data", "configuration"]
+    assert failed_rules(outcome) == [
+        "latency", "size", "more accurate than the champion", "no class loses recall",
+    ]  # fmt: skip
+
+
+def test_labels_swapped_everywhere_are_seen_by_the_champion(story: Story) -> None:
+    """A challenger learns the swap and wins; that the champion falls gives it away."""
+    swap = np.arange(10)
+    swap[[BAG, BOOT, SNEAKER]] = BOOT, SNEAKER, BAG
+    story.write_data(y_train=swap[story.arrays["y_train"]], y_test=swap[story.arrays["y_test"]])
+    outcome = story.retrain()
+    assert (outcome["ending"], outcome["champion_after"]) == ("refused", 1)
+    failed = failed_rules(outcome)
+    assert "more accurate than the champion" not in failed
+    assert "the champion still knows the test images" in failed
+
+
+def test_data_of_another_kind_stop_the_retraining_and_people_are_told(story: Story) -> None:
+    keep = (story.arrays["y_train"] != BAG) | (np.arange(len(story.arrays["y_train"])) % 10 == 0)
+    story.write_data(x_train=story.arrays["x_train"][keep], y_train=story.arrays["y_train"][keep])
+    told = len(story.webhook.messages)
+    outcome = story.retrain(status=1)
+    assert (outcome["ending"], outcome["champion_after"]) == ("stopped", 1)
+    assert "label shares of the training images: required Cramer's V" in outcome["message"]
+    newest = story.flow_runs()[0]
+    assert (newest["state"]["type"], newest["state"]["name"]) == ("FAILED", "Stopped")
+    assert "NO" in story.artifacts(newest["id"])["retraining"]["data"]
+    assert story.webhook.messages[told]["text"].startswith("retrain: Stopped | ")
+
+
+def test_a_vanished_class_stops_the_retraining_with_a_report(story: Story) -> None:
+    keep = story.arrays["y_train"] != BAG
+    story.write_data(x_train=story.arrays["x_train"][keep], y_train=story.arrays["y_train"][keep])
+    # Not through the command line, which would refuse such files before any flow: on a schedule
+    # nobody looks before.
+    code = (
+        "import sys; from pathlib import Path; from cnn_pipeline.paths import Home;"
+        "from cnn_pipeline.retraining.settings import load_settings;"
+        "from flows.launch import run_retrain;"
+        "o = run_retrain(load_settings(Path(sys.argv[1])), Home(Path(sys.argv[2])));"
+        "print(o.ending, o.message)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(story.settings()), str(story.home.root)],
+        cwd=ROOT, env=story.environment, capture_output=True, text=True, timeout=300,
+    )  # fmt: skip
+    assert done.stdout.startswith("stopped the data of "), done.stdout + done.stderr
+    assert f"there is none for {BAG}" in done.stdout
+    newest = story.flow_runs()[0]
+    assert (newest["state"]["type"], newest["state"]["name"]) == ("FAILED", "Stopped")
+    assert "were refused" in story.artifacts(newest["id"])["retraining"]["data"]
+    assert story.champion().version == 1
+
+
+def test_promotion_by_hand_rollback_and_history(story: Story) -> None:
+    refused = story.registry.version(MODEL, 2)
+    assert "version 2 is champion now; version 1 is 'previous'" in story.cli(
+        "promote", refused.run_id, "--why", "a smaller one is wanted"
+    )
+    assert story.champion().version == 2
+    assert "version 1 is champion again" in story.cli("rollback", "--why", "it was too small")
+    previous = story.registry.by_alias(MODEL, PREVIOUS)
+    assert (story.champion().version, previous and previous.version) == (1, 2)
+    decisions = json.loads(story.cli("history", "--json"))["decisions"]
+    assert [item["action"] for item in decisions] == [
+        "promote", "refuse", "refuse", "refuse", "promote", "rollback",
+    ]  # fmt: skip
+    assert [item["why"] for item in decisions[-2:]] == [
+        "a smaller one is wanted", "it was too small",
+    ]  # fmt: skip
+    text = story.cli("champion")
+    for known in (f"{MODEL} version 1", story.champion().data_digest, "flow run", "code digest"):
+        assert known in text
+
+
+def test_a_candidate_that_diverges_fails_the_retraining_and_keeps_the_champion(
+    story: Story,
+) -> None:
+    story.write_data()
+    path = story.settings()
+    path.write_text(
+        path.read_text("utf-8").replace(
+            "[sweep.training]", '[sweep.training]\noptimizer = "sgd"\nlearning_rate = 10.0'
+        ).replace("filters = 8", 'filters = 8\nconv_layers = 6\npadding = "same"\n'
+                  'pooling = "none"\ndense_units = 64'),
+        encoding="utf-8",
+    )  # fmt: skip
+    outcome = json.loads(
+        story.cli("retrain", "--settings", str(path), "--json", "--force", status=1)
+    )
+    assert (outcome["ending"], outcome["champion_after"]) == ("failed", 1)
+    assert "no candidate finished" in outcome["message"]
+
+
+def test_a_backlog_of_slots_is_skipped_with_the_reason(story: Story) -> None:
+    """After an outage every missed slot is started, the oldest first."""
+    path = story.settings()
+    settings = tomllib.loads(path.read_text("utf-8")) | {"stale_after_minutes": 150}
+    now = datetime.datetime.now(datetime.UTC)
+    with SyncPrefectClient(story.api) as client:
+        deployment = client.create_deployment(
+            client.create_flow_from_name("retrain"),
+            name="weekly",
+            entrypoint="flows.retrain.retrain",
+            path=str(ROOT),
+            parameters={"settings": settings, "home": str(story.home.root)},
+            enforce_parameter_schema=False,
+            schedules=[
+                DeploymentScheduleCreate(
+                    schedule=IntervalSchedule(interval=datetime.timedelta(hours=1)), active=True
+                )
+            ],
+        )
+        asked = httpx.post(
+            f"{story.api}/deployments/{deployment}/schedule",
+            json={
+                "start_time": (now - datetime.timedelta(hours=5)).isoformat(),
+                "end_time": now.isoformat(),
+                "min_runs": 10,
+            },
+            timeout=30,
+        )
+        assert asked.is_success, asked.text
+        slots = client.read_flow_runs(
+            deployment_filter=DeploymentFilter(id=DeploymentFilterId(any_=[deployment])),
+            sort=FlowRunSort.EXPECTED_START_TIME_ASC,
+        )
+        assert len(slots) == 5
+        said = []
+        for slot in (slots[0], slots[-2]):
+            subprocess.run(
+                [sys.executable, "-m", "prefect", "flow-run", "execute", str(slot.id)],
+                cwd=ROOT, env=story.environment, check=True, capture_output=True, timeout=300,
+            )  # fmt: skip
+            state = client.read_flow_run(slot.id).state
+            assert state is not None
+            assert (state.type.value, state.name) == ("COMPLETED", "Skipped")
+            said.append(state.message or "")
+    assert "hours old, more than the 150 minutes" in said[0]
+    assert "superseded by the one of" in said[1]
