@@ -52,6 +52,14 @@ class PreparedImage:
     steps: tuple[str, ...]
 
 
+def convention_for(dataset: str) -> Convention:
+    """How pictures are brought to a model of this data set (a slug).
+
+    A picture that shows its object as Fashion-MNIST does must not depend on who took it.
+    """
+    return "light-on-dark" if dataset.startswith("fashion-mnist") else "as-is"
+
+
 def prepare_image(
     source: Path | str | bytes,
     image_shape: tuple[int, int, int],
