@@ -1,0 +1,72 @@
+"""What Prefect's server does by itself: runs that fall silent are marked as crashed.
+
+A self-hosted server never finds out by itself that a run's process is gone: the run would stay
+Running for ever, and keep its slot.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from cnn_pipeline.services.environment import HEARTBEAT_SECONDS
+
+if TYPE_CHECKING:
+    from prefect.client.orchestration import SyncPrefectClient
+    from prefect.events.schemas.automations import AutomationCore
+
+CRASH_SILENT_RUNS = "cnn-pipeline: crash silent runs"
+# A machine whose cores are all busy may miss some of its beats.
+SILENCE = timedelta(seconds=6 * HEARTBEAT_SECONDS)
+
+_HEARTBEAT = "prefect.flow-run.heartbeat"
+# A run that has ended, or waits on purpose, need not be heard of again.
+_ENDINGS = ("Completed", "Failed", "Cancelled", "Crashed", "Paused", "Suspended", "AwaitingRetry")
+
+
+def install_automations(client: SyncPrefectClient, silence: timedelta = SILENCE) -> None:
+    """Make the automation, or bring it up to date; one switched off in the UI stays off."""
+    found = client.read_automations_by_name(CRASH_SILENT_RUNS)
+    if not found:
+        client.create_automation(_crash_silent_runs(silence, enabled=True))
+        return
+    kept, *doubles = found
+    for double in doubles:
+        client.delete_automation(double.id)
+    wanted = _crash_silent_runs(silence, enabled=kept.enabled)
+    if wanted.model_dump(exclude={"trigger": {"id"}}) != _core(kept):
+        client.update_automation(kept.id, wanted)
+
+
+def _core(automation: AutomationCore) -> dict[str, object]:
+    return automation.model_dump(exclude={"id": True, "trigger": {"id"}})
+
+
+def _crash_silent_runs(silence: timedelta, *, enabled: bool) -> AutomationCore:
+    from prefect.client.schemas.objects import StateType
+    from prefect.events.actions import ChangeFlowRunState
+    from prefect.events.schemas.automations import AutomationCore, EventTrigger, Posture
+    from prefect.events.schemas.events import ResourceSpecification
+
+    return AutomationCore(
+        name=CRASH_SILENT_RUNS,
+        description=f"A run that was alive and says nothing for {silence.seconds} s has crashed.",
+        enabled=enabled,
+        trigger=EventTrigger(
+            match=ResourceSpecification({"prefect.resource.id": "prefect.flow-run.*"}),
+            for_each={"prefect.resource.id"},
+            after={_HEARTBEAT},
+            expect={_HEARTBEAT, *(f"prefect.flow-run.{name}" for name in _ENDINGS)},
+            posture=Posture.Proactive,
+            threshold=1,
+            within=silence,
+        ),
+        actions=[
+            ChangeFlowRunState(
+                name=None,  # Crashed, as the type
+                state=StateType.CRASHED,
+                force=False,
+                message=f"No sign of life for {silence.seconds} s: the process is gone.",
+            )
+        ],
+    )

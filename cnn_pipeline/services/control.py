@@ -1,0 +1,234 @@
+"""The verbs: bring the services up, in front or behind, say what runs, and take all down."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import httpx
+from filelock import FileLock, Timeout
+
+from cnn_pipeline.errors import InvalidInput, UserError
+from cnn_pipeline.paths import HOME_VARIABLE, Home
+from cnn_pipeline.services.place import HOST, Addresses, Ports, ServiceFolder, project_root
+from cnn_pipeline.services.processes import end_groups, groups_below, is_running
+from cnn_pipeline.services.record import Record
+from cnn_pipeline.services.supervisor import (
+    WORKER,
+    ServiceError,
+    Stopped,
+    StopSignals,
+    Supervisor,
+    is_server,
+    server_plans,
+    worker_plan,
+)
+from cnn_pipeline.tracking import open_store
+from cnn_pipeline.tracking.store import URI_VARIABLE
+
+UP_LOG = "up"
+_STOP_SECONDS = 150
+_SHORT_GRACE = 10.0
+
+
+@dataclass(frozen=True)
+class Running:
+    """What runs under a home."""
+
+    addresses: Addresses
+    ready: bool
+    supervisor_pid: int
+    services: dict[str, bool]
+    """Whether each service's processes live, by name."""
+
+    @property
+    def fault(self) -> str | None:
+        """Which service does not run, or None."""
+        dead = [name for name, alive in self.services.items() if not alive]
+        return f"{', '.join(dead)} does not run" if dead else None
+
+
+def running(home: Home) -> Running | None:
+    """What runs under `home` now; None where nothing does."""
+    folder = ServiceFolder.of(home)
+    record = Record.load(folder)
+    if record is None or not record.supervisor.alive:
+        return None
+    return Running(
+        addresses=record.addresses,
+        ready=record.ready,
+        supervisor_pid=record.supervisor.pid,
+        services={name: is_running(leader) for name, leader in record.services.items()},
+    )
+
+
+def bring_up(
+    home: Home, ports: Ports, say: Callable[[str], None], ready: Callable[[Running], None]
+) -> None:
+    """Run the services until a signal asks for the end; calls `ready` once all have answered.
+
+    Raises:
+        UserError: they run already, a port is in use, or a service does not come up. Whatever was
+            started has ended then.
+    """
+    project_root()  # before anything is started
+    folder = ServiceFolder.of(home)
+    folder.root.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder.lock)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise UserError(
+            f"the services of {home.root} run already, or are being started or stopped. "
+            "`cnn-pipeline doctor` says how they are, `cnn-pipeline down` ends them."
+        ) from None
+    signals = StopSignals()
+    supervisor: Supervisor | None = None
+    try:
+        _end_leftovers(folder)
+        foreign = os.environ.get(URI_VARIABLE, "").strip()
+        addresses = _addresses(ports, foreign)
+        _require_free(ports, own_mlflow=not is_server(foreign))
+        store = open_store(home, os.environ)
+        supervisor = Supervisor(home, addresses, say, signals)
+        supervisor.bring_up(
+            server_plans(home, addresses, ports, store), worker_plan(home, addresses)
+        )
+        now = running(home)
+        assert now is not None
+        ready(now)
+        supervisor.watch()
+    except Stopped:
+        pass
+    finally:
+        signals.ignore()
+        if supervisor is not None:
+            say("stopping")
+            supervisor.take_down()
+        lock.release()
+
+
+def detach(home: Home, ports: Ports) -> Running:
+    """Start `bring_up` in a process of its own, and return once everything has answered.
+
+    Raises:
+        ServiceError: it ended instead, with what it said.
+    """
+    folder = ServiceFolder.of(home)
+    folder.logs.mkdir(parents=True, exist_ok=True)
+    log = folder.log(UP_LOG)
+    command = [
+        sys.executable, "-m", "cnn_pipeline.cli", "up",
+        "--prefect-port", str(ports.prefect),
+        "--mlflow-port", str(ports.mlflow),
+    ]  # fmt: skip
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            command,
+            env={**os.environ, HOME_VARIABLE: str(home.root), "PYTHONUNBUFFERED": "1"},
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    try:
+        while process.poll() is None:
+            now = running(home)
+            if now is not None and now.supervisor_pid == process.pid and now.ready:
+                return now
+            time.sleep(0.3)
+    except BaseException:
+        process.terminate()  # Ctrl-C while it starts: it ends what it has started
+        process.wait()
+        raise
+    said = log.read_text(encoding="utf-8", errors="replace").strip()
+    raise ServiceError(f"the services have not come up. {log} says:\n{said}")
+
+
+def take_down(home: Home) -> bool:
+    """End everything under `home`; False where nothing ran.
+
+    Raises:
+        ServiceError: the supervisor does not end.
+    """
+    folder = ServiceFolder.of(home)
+    record = Record.load(folder)
+    if record is None:
+        return False
+    if not record.supervisor.alive:
+        return _end_leftovers(folder)
+    os.kill(record.supervisor.pid, signal.SIGTERM)
+    deadline = time.monotonic() + _STOP_SECONDS
+    while record.supervisor.alive:
+        if time.monotonic() > deadline:
+            raise ServiceError(
+                f"process {record.supervisor.pid} was asked to end and still runs after "
+                f"{_STOP_SECONDS} s. Look at {folder.log(UP_LOG)}; `kill -9 "
+                f"{record.supervisor.pid}` ends it, and `cnn-pipeline down` the rest."
+            )
+        time.sleep(0.2)
+    return True
+
+
+def _end_leftovers(folder: ServiceFolder) -> bool:
+    """End what a supervisor has left that was killed; whether there was anything."""
+    record = Record.load(folder)
+    if record is None:
+        return False
+    leaders = [*record.services.values(), *record.runs]
+    worker = record.services.get(WORKER)
+    if worker is not None:
+        leaders += [run for run in groups_below(worker) if run not in leaders]
+    left = [leader for leader in leaders if is_running(leader)]
+    # Started last, ended first: a run's ending should still reach the servers.
+    for leader in reversed(left):
+        end_groups([leader], _SHORT_GRACE)
+    Record.forget(folder)
+    return bool(left)
+
+
+def _addresses(ports: Ports, foreign: str) -> Addresses:
+    mlflow = foreign.rstrip("/") if is_server(foreign) else f"http://{HOST}:{ports.mlflow}"
+    return Addresses(prefect=f"http://{HOST}:{ports.prefect}", mlflow=mlflow)
+
+
+def _require_free(ports: Ports, *, own_mlflow: bool) -> None:
+    wanted = [("Prefect", "--prefect-port", ports.prefect, "/api/health")]
+    if own_mlflow:
+        wanted.append(("MLflow", "--mlflow-port", ports.mlflow, "/health"))
+    faults = [
+        f"port {port} must be free for {name}'s server, but {_who(name, port, page)} listens "
+        f"there. End it, or choose another port with {flag} N."
+        for name, flag, port, page in wanted
+        if not port_is_free(port)
+    ]
+    if own_mlflow and ports.prefect == ports.mlflow:
+        faults.append(f"--prefect-port and --mlflow-port must differ, both are {ports.prefect}")
+    if faults:
+        raise InvalidInput(faults)
+
+
+def port_is_free(port: int) -> bool:
+    """Whether a server could listen there on the loopback address."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except OSError:
+            return False
+    return True
+
+
+def _who(name: str, port: int, page: str) -> str:
+    """Another one of the same kind, or something else: what to end differs."""
+    try:
+        answer = httpx.get(f"http://{HOST}:{port}{page}", timeout=2)
+    except httpx.HTTPError:
+        return "something else"
+    return f"another {name} server" if answer.is_success else "something else"

@@ -1,0 +1,145 @@
+"""Pool, queues and deployments on a Prefect server: made where missing, never doubled."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from cnn_pipeline.errors import UserError
+from cnn_pipeline.paths import Home
+from cnn_pipeline.services.automations import install_automations
+from cnn_pipeline.services.environment import client_environment, run_environment, with_inherited
+from cnn_pipeline.services.place import (
+    POOL,
+    TRAINING_QUEUE,
+    WATCHING_QUEUE,
+    Addresses,
+    project_root,
+)
+
+if TYPE_CHECKING:
+    from prefect.client.orchestration import SyncPrefectClient
+
+_DEPLOY_SECONDS = 300
+
+
+class DeployError(UserError):
+    """`prefect deploy` has not deployed."""
+
+    exit_code = 1
+
+
+@contextlib.contextmanager
+def client_for(home: Home, addresses: Addresses) -> Iterator[SyncPrefectClient]:
+    """A client of this home's Prefect server. The first one imports Prefect: seconds."""
+    # Read by Prefect when it is imported; else it would keep its notes in the user's own folder.
+    os.environ.update(client_environment(home, addresses))
+    from prefect.client.orchestration import SyncPrefectClient
+
+    with SyncPrefectClient(addresses.prefect_api) as client:
+        yield client
+
+
+def deploy(home: Home, addresses: Addresses) -> str:
+    """Make pool, queues, automation and deployments; returns what `prefect deploy` said.
+
+    Repeating it changes nothing that was changed in Prefect's UI: a paused schedule stays paused,
+    parameters given to a deployment stay, limits and the automation's switch stay.
+
+    Raises:
+        DeployError: the server does not answer, or refuses a deployment.
+    """
+    with client_for(home, addresses) as client:
+        ensure_pool(client)
+        install_automations(client)
+        _name_schedules(client)
+        given = _parameters(client)
+        said = _prefect_deploy(with_inherited(run_environment(home, addresses), os.environ))
+        _restore_parameters(client, given)
+    return said
+
+
+def ensure_pool(client: SyncPrefectClient) -> None:
+    """The work pool and its queues; one that is there stays as it is.
+
+    The queue of trainings runs one at a time, because they share the cores.
+    """
+    from prefect.client.schemas.actions import WorkPoolCreate
+    from prefect.exceptions import ObjectAlreadyExists
+    from prefect.workers.process import ProcessWorker
+
+    with contextlib.suppress(ObjectAlreadyExists):
+        client.create_work_pool(
+            WorkPoolCreate(
+                name=POOL,
+                type=ProcessWorker.type,
+                description="Runs of cnn-pipeline, as processes on this machine.",
+                base_job_template=ProcessWorker.get_default_base_job_template(),
+            )
+        )
+    for name, limit in ((TRAINING_QUEUE, 1), (WATCHING_QUEUE, None)):
+        with contextlib.suppress(ObjectAlreadyExists):
+            client.create_work_queue(name=name, concurrency_limit=limit, work_pool_name=POOL)
+
+
+def _prefect_deploy(environ: Mapping[str, str]) -> str:
+    root = project_root()
+    command = [
+        sys.executable, "-m", "prefect", "--no-prompt", "deploy", "--all",
+        "--prefect-file", str(root / "prefect.yaml"),
+    ]  # fmt: skip
+    try:
+        done = subprocess.run(
+            command,
+            cwd=root,
+            env=dict(environ),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+            timeout=_DEPLOY_SECONDS,
+        )
+    except subprocess.TimeoutExpired:
+        raise DeployError(
+            f"`prefect deploy` was not done after {_DEPLOY_SECONDS} s. Look at Prefect's log, and "
+            "try `cnn-pipeline deploy` again."
+        ) from None
+    if done.returncode != 0:
+        raise DeployError(f"`prefect deploy` ended with status {done.returncode}:\n{done.stdout}")
+    return done.stdout
+
+
+def _name_schedules(client: SyncPrefectClient) -> None:
+    """Give each schedule made in the UI a slug.
+
+    Where one schedule of a deployment has none, `prefect deploy` throws all of them away and makes
+    its own anew: the user's would be gone, and a paused one active again.
+    """
+    for deployment in client.read_deployments():
+        for schedule in deployment.schedules:
+            if schedule.slug is None:
+                slug = f"made-by-hand-{str(schedule.id)[:8]}"
+                client.update_deployment_schedule(deployment.id, schedule.id, slug=slug)
+
+
+def _parameters(client: SyncPrefectClient) -> dict[str, dict[str, Any]]:
+    """What was given to deployments in the UI: `prefect deploy` would set it back to nothing."""
+    return {
+        str(deployment.id): deployment.parameters
+        for deployment in client.read_deployments()
+        if deployment.parameters
+    }
+
+
+def _restore_parameters(client: SyncPrefectClient, given: Mapping[str, dict[str, Any]]) -> None:
+    from prefect.client.schemas.actions import DeploymentUpdate
+
+    for deployment in client.read_deployments():
+        kept = given.get(str(deployment.id))
+        if kept and deployment.parameters != kept:
+            client.update_deployment(deployment.id, DeploymentUpdate(parameters=kept))

@@ -1,0 +1,27 @@
+"""Where nothing runs: whether it could be started."""
+
+from __future__ import annotations
+
+from cnn_pipeline.paths import Home
+from cnn_pipeline.services.control import port_is_free
+from cnn_pipeline.services.doctor.finding import Finding, ok, warn
+from cnn_pipeline.services.place import Ports
+
+
+def check_ports(home: Home) -> list[Finding]:
+    """The ports that `up` would take."""
+    found = [
+        warn(
+            "services",
+            f"nothing runs under {home.root}: no schedule is kept",
+            "start it: cnn-pipeline up",
+        )
+    ]
+    ports = Ports()
+    for flag, port in (("--prefect-port", ports.prefect), ("--mlflow-port", ports.mlflow)):
+        if port_is_free(port):
+            found.append(ok("ports", f"{port} is free"))
+        else:
+            remedy = f"end what listens there, or: cnn-pipeline up {flag} N"
+            found.append(warn("ports", f"{port} is in use by another program", remedy))
+    return found

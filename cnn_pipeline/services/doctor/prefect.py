@@ -1,0 +1,233 @@
+"""What Prefect's server knows: pool, worker, schedules, automation, stuck runs and slots."""
+
+from __future__ import annotations
+
+import datetime
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from cnn_pipeline.paths import Home
+from cnn_pipeline.services.automations import CRASH_SILENT_RUNS, SILENCE
+from cnn_pipeline.services.deploying import client_for
+from cnn_pipeline.services.doctor.finding import Finding, fail, ok, warn
+from cnn_pipeline.services.place import POOL, Addresses, project_root
+
+if TYPE_CHECKING:
+    from prefect.client.orchestration import SyncPrefectClient
+    from prefect.client.schemas.objects import FlowRun, WorkPool
+    from prefect.client.schemas.responses import DeploymentResponse
+
+# A worker takes a run within seconds; a run that is still Pending later has lost its worker.
+_PENDING = datetime.timedelta(minutes=10)
+_CANCELLING = datetime.timedelta(minutes=15)
+_HEARTBEAT = "prefect.flow-run.heartbeat"
+
+
+def check_prefect(home: Home, addresses: Addresses) -> list[Finding]:
+    """Everything that needs a server that answers."""
+    from prefect.exceptions import ObjectNotFound
+
+    with client_for(home, addresses) as client:
+        try:
+            pool = client.read_work_pool(POOL)
+        except ObjectNotFound:
+            return [fail("pool", f"there is no work pool {POOL}", "make it: cnn-pipeline deploy")]
+        deployments = client.read_deployments()
+        return [
+            *_pool(client, pool),
+            _worker(client),
+            *_schedules(client, deployments),
+            _automation(client),
+            *_runs(client, addresses),
+            *_slots(client, deployments),
+        ]
+
+
+def _pool(client: SyncPrefectClient, pool: WorkPool) -> list[Finding]:
+    found = []
+    if pool.is_paused:
+        remedy = f"prefect work-pool resume {POOL}, or the switch in Prefect's UI"
+        found.append(warn("pool", f"{POOL} is paused: nothing starts", remedy))
+    for queue in client.read_work_queues(work_pool_name=POOL):
+        if queue.is_paused:
+            remedy = f"prefect work-queue resume {queue.name} --pool {POOL}"
+            found.append(warn("pool", f"its queue {queue.name} is paused", remedy))
+    return found or [ok("pool", f"{POOL} and its queues are open")]
+
+
+def _worker(client: SyncPrefectClient) -> Finding:
+    from prefect.client.schemas.objects import WorkerStatus
+
+    workers = client.read_workers_for_work_pool(POOL)
+    online = [worker.name for worker in workers if worker.status == WorkerStatus.ONLINE]
+    if online:
+        return ok("worker", f"{', '.join(online)} takes runs")
+    return fail(
+        "worker",
+        "no worker has been heard of lately: nothing starts",
+        "restart everything: cnn-pipeline down, cnn-pipeline up; else read worker.log",
+    )
+
+
+def _schedules(client: SyncPrefectClient, deployments: list[DeploymentResponse]) -> list[Finding]:
+    wanted = _slugs_of_file()
+    there = {deployment.name: deployment for deployment in deployments}
+    found: list[Finding] = []
+    for name, slugs in wanted.items():
+        deployment = there.get(name)
+        if deployment is None:
+            found.append(fail("deployments", f"{name} is missing", "cnn-pipeline deploy"))
+            continue
+        found += _slugs(deployment, slugs)
+        if deployment.paused:
+            remedy = "resume it in Prefect's UI"
+            found.append(warn("deployments", f"{name} is paused", remedy))
+    for deployment in deployments:
+        if any(schedule.active for schedule in deployment.schedules) and not deployment.paused:
+            found.append(_next_run(client, deployment))
+    return found
+
+
+def _slugs(deployment: DeploymentResponse, wanted: set[str]) -> list[Finding]:
+    """A slug that was renamed without `replaces` leaves the old schedule active beside the new."""
+    found = []
+    for schedule in deployment.schedules:
+        name = f"{deployment.name}: {schedule.slug or schedule.id}"
+        if not schedule.active:
+            remedy = f"prefect deployment schedule resume {deployment.name}/{deployment.name} "
+            found.append(warn("schedules", f"{name} is paused", remedy + str(schedule.id)))
+        elif schedule.slug not in wanted:
+            remedy = "delete it in Prefect's UI if nobody made it on purpose"
+            found.append(warn("schedules", f"{name} is not in prefect.yaml", remedy))
+    missing = wanted - {schedule.slug for schedule in deployment.schedules}
+    found += [
+        fail("schedules", f"{deployment.name}: {slug} is missing", "cnn-pipeline deploy")
+        for slug in sorted(missing)
+    ]
+    return found
+
+
+def _next_run(client: SyncPrefectClient, deployment: DeploymentResponse) -> Finding:
+    runs = client.get_scheduled_flow_runs_for_deployments([deployment.id], limit=1)
+    times = [run.expected_start_time for run in runs if run.expected_start_time is not None]
+    if not times:
+        return fail(
+            "schedules",
+            f"{deployment.name} has a schedule, but no run is planned",
+            "Prefect's scheduler plans within two minutes of a start; if it stays so, read "
+            "prefect.log",
+        )
+    late = _now() - min(times)
+    message = f"{deployment.name} runs next at {min(times):%Y-%m-%d %H:%M} UTC"
+    if late > datetime.timedelta(minutes=15):
+        return warn(
+            "schedules",
+            f"{deployment.name} has waited since {min(times):%Y-%m-%d %H:%M} UTC",
+            "see 'worker', 'pool' and 'slots'; it may also wait for another training to end",
+        )
+    return ok("schedules", message)
+
+
+def _automation(client: SyncPrefectClient) -> Finding:
+    found = client.read_automations_by_name(CRASH_SILENT_RUNS)
+    if not found:
+        return fail("automation", f"'{CRASH_SILENT_RUNS}' is missing", "cnn-pipeline deploy")
+    if not found[0].enabled:
+        remedy = f"prefect automation resume --id {found[0].id}"
+        return warn("automation", f"'{CRASH_SILENT_RUNS}' is switched off", remedy)
+    return ok("automation", f"runs that are silent for {SILENCE.seconds} s are marked as crashed")
+
+
+def _runs(client: SyncPrefectClient, addresses: Addresses) -> list[Finding]:
+    from prefect.client.schemas.filters import FlowRunFilter
+    from prefect.client.schemas.objects import StateType
+
+    open_types = [StateType.RUNNING, StateType.PENDING, StateType.CANCELLING]
+    runs = client.read_flow_runs(
+        flow_run_filter=FlowRunFilter.model_validate({"state": {"type": {"any_": open_types}}})
+    )
+    stuck = [(run, why) for run in runs if (why := _stuck(client, run)) is not None]
+    remedy = "prefect flow-run cancel {id}, or set its state in the UI at {page}"
+    return [
+        fail(
+            "runs",
+            f"{run.name} {why}",
+            remedy.format(id=run.id, page=f"{addresses.prefect}/runs/flow-run/{run.id}"),
+        )
+        for run, why in stuck
+    ] or [ok("runs", f"{len(runs)} under way, none is stuck")]
+
+
+def _stuck(client: SyncPrefectClient, run: FlowRun) -> str | None:
+    from prefect.client.schemas.objects import StateType
+
+    assert run.state is not None
+    age = _now() - run.state.timestamp
+    if run.state.type == StateType.PENDING and age > _PENDING:
+        return f"has been Pending for {_minutes(age)}: its worker was lost"
+    if run.state.type == StateType.CANCELLING and age > _CANCELLING:
+        return f"has been Cancelling for {_minutes(age)}: its process is gone"
+    if run.state.type == StateType.RUNNING and age > 2 * SILENCE and not _alive(client, run):
+        return f"is Running since {_minutes(age)}, but its process tells nothing"
+    return None
+
+
+def _alive(client: SyncPrefectClient, run: FlowRun) -> bool:
+    answer = client.request(
+        "POST",
+        "/events/filter",
+        json={
+            "filter": {
+                "event": {"name": [_HEARTBEAT]},
+                "resource": {"id": [f"prefect.flow-run.{run.id}"]},
+                "occurred": {"since": (_now() - 2 * SILENCE).isoformat()},
+            },
+            "limit": 1,
+        },
+    )
+    return bool(answer.json()["events"])
+
+
+def _slots(client: SyncPrefectClient, deployments: list[DeploymentResponse]) -> list[Finding]:
+    """A slot that is held while no run of its deployment is under way blocks the next run."""
+    from prefect.client.schemas.filters import FlowRunFilter
+    from prefect.client.schemas.objects import StateType
+
+    open_types = [StateType.RUNNING, StateType.PENDING, StateType.CANCELLING]
+    runs = client.read_flow_runs(
+        flow_run_filter=FlowRunFilter.model_validate({"state": {"type": {"any_": open_types}}})
+    )
+    under_way = Counter(run.deployment_id for run in runs)
+    found = [
+        fail(
+            "slots",
+            f"{deployment.name} holds {limit.active_slots} slots for {under_way[deployment.id]} "
+            "runs: the next one waits for ever",
+            f'prefect gcl update "{limit.name}" --active-slots {under_way[deployment.id]}',
+        )
+        for deployment in deployments
+        if (limit := deployment.global_concurrency_limit) is not None
+        and limit.active_slots > under_way[deployment.id]
+    ]
+    return found or [ok("slots", "none is held without a run")]
+
+
+def _slugs_of_file() -> dict[str, set[str]]:
+    """The slugs of each deployment's schedules in `prefect.yaml`, by the deployment's name."""
+    document: dict[str, Any] = yaml.safe_load(
+        (project_root() / "prefect.yaml").read_text(encoding="utf-8")
+    )
+    return {
+        item["name"]: {schedule["slug"] for schedule in item.get("schedules", ())}
+        for item in document["deployments"]
+    }
+
+
+def _now() -> datetime.datetime:
+    return datetime.datetime.now(datetime.UTC)
+
+
+def _minutes(age: datetime.timedelta) -> str:
+    return f"{age.total_seconds() / 60:.0f} min"

@@ -1,0 +1,119 @@
+"""The SQLite files and the artifacts: whole, of this version, and where they were."""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from cnn_pipeline.paths import Home
+from cnn_pipeline.services.doctor.finding import Finding, fail, ok, warn
+from cnn_pipeline.services.place import ServiceFolder
+from cnn_pipeline.tracking.store import URI_VARIABLE
+
+_BUSY_SECONDS = 10
+_RESTORE = "restore it from a backup: docs/operations.md, 'Backup and restore'"
+# Where MLflow keeps absolute addresses of files.
+_ADDRESSES = (
+    ("experiments", "artifact_location"),
+    ("runs", "artifact_uri"),
+    ("logged_models", "artifact_location"),
+    ("model_versions", "storage_location"),
+)
+
+
+def check_store(home: Home, environ: Mapping[str, str]) -> list[Finding]:
+    """MLflow's database and artifacts."""
+    if environ.get(URI_VARIABLE):
+        return [ok("store", f"runs go to the server that {URI_VARIABLE} names")]
+    if not home.database.exists():
+        return [ok("store", "empty: the first run makes it")]
+    damage = _damage("store", home.database)
+    if damage is not None:
+        return [damage]
+    with _reading(home.database) as database:
+        return [
+            ok("store", f"{home.database} is whole"),
+            _schema(home, database),
+            _moved(home, database),
+        ]
+
+
+def check_prefect_store(home: Home) -> list[Finding]:
+    """Prefect's database; its schema is brought up to date by its server."""
+    file = ServiceFolder.of(home).prefect_database
+    if not file.exists():
+        return []
+    damage = _damage("schedules", file)
+    return [damage or ok("schedules", f"{file} is whole")]
+
+
+def _damage(name: str, file: Path) -> Finding | None:
+    try:
+        with _reading(file) as database:
+            said = [row[0] for row in database.execute("PRAGMA quick_check(3)")]
+    except sqlite3.Error as error:
+        said = [str(error)]
+    if said == ["ok"]:
+        return None
+    return fail(name, f"{file} must be a whole SQLite file: {'; '.join(said)}", _RESTORE)
+
+
+def _schema(home: Home, database: sqlite3.Connection) -> Finding:
+    # MLflow has no public question for it; `mlflow db upgrade` asks the same function.
+    from mlflow.store.db.utils import _get_latest_schema_revision
+
+    (found,) = database.execute("SELECT version_num FROM alembic_version").fetchone()
+    wanted = _get_latest_schema_revision()
+    if found == wanted:
+        return ok("store", f"its schema is this version's ({found})")
+    return fail(
+        "store",
+        f"its schema must be {wanted}, it is {found}",
+        "after a backup: cnn-pipeline down, then "
+        f"mlflow db upgrade \"{home.database_uri}\" (docs/operations.md, 'Upgrade')",
+    )
+
+
+def _moved(home: Home, database: sqlite3.Connection) -> Finding:
+    """MLflow keeps absolute addresses: a folder that was moved is looked for where it was."""
+    folders = {
+        Path(unquote(urlsplit(address).path))
+        for table, column in _ADDRESSES
+        for (address,) in database.execute(f"SELECT DISTINCT {column} FROM {table}")
+        if address and address.startswith("file:")
+    }
+    outside = sorted(path for path in folders if home.artifacts not in (path, *path.parents))
+    lost = [path for path in outside if not path.exists()]
+    if lost:
+        old = _common_home(lost[0])
+        return fail(
+            "artifacts",
+            f"{len(lost)} addresses lead to {old}, which is not there: was the folder moved to "
+            f"{home.root}?",
+            f'move it back, or leave a link at the old place: ln -s "{home.root}" "{old}"',
+        )
+    if outside:
+        return warn(
+            "artifacts",
+            f"{len(outside)} addresses lead out of the home folder, to {_common_home(outside[0])}",
+            "back that folder up too",
+        )
+    return ok("artifacts", f"all addresses lead to {home.artifacts}")
+
+
+def _common_home(path: Path) -> Path:
+    """The home folder that an artifact's path belonged to."""
+    parts = path.parts
+    return Path(*parts[: parts.index("mlruns")]) if "mlruns" in parts else path
+
+
+@contextlib.contextmanager
+def _reading(file: Path) -> Iterator[sqlite3.Connection]:
+    """The database, for reading alone."""
+    with contextlib.closing(
+        sqlite3.connect(f"{file.as_uri()}?mode=ro", uri=True, timeout=_BUSY_SECONDS)
+    ) as database:
+        yield database

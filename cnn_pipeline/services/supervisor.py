@@ -1,0 +1,288 @@
+"""The process that runs the services: starts them in order, starts a dead one again, ends all."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from types import FrameType
+from typing import NoReturn
+
+import httpx
+
+from cnn_pipeline import ui
+from cnn_pipeline.errors import UserError
+from cnn_pipeline.paths import Home
+from cnn_pipeline.services import environment
+from cnn_pipeline.services.deploying import client_for, deploy, ensure_pool
+from cnn_pipeline.services.place import HOST, POOL, Addresses, Ports, ServiceFolder
+from cnn_pipeline.services.processes import (
+    ProcessId,
+    end_groups,
+    groups_below,
+    identify,
+    is_running,
+    start,
+)
+from cnn_pipeline.services.record import Record
+from cnn_pipeline.tracking import Store
+
+PREFECT, MLFLOW, WORKER = "prefect", "mlflow", "worker"
+
+# Generous: a laptop that is busy training needs a minute for what takes ten seconds else.
+_START_SECONDS = 240
+_GRACE_SECONDS = {WORKER: 20.0, MLFLOW: 10.0, PREFECT: 15.0}
+# A run that is asked to end closes its MLflow runs and tells Prefect.
+_RUN_GRACE_SECONDS = 30.0
+_LONGEST_PAUSE = 60.0
+_LONG_LIFE = 300.0
+_WATCH_SECONDS = 1.0
+
+
+class ServiceError(UserError):
+    """A service did not come up."""
+
+    exit_code = 1
+
+
+class Stopped(BaseException):
+    """A signal asked for the end. No `Exception`, so that nothing takes it for a fault."""
+
+
+class StopSignals:
+    """Raises `Stopped` in the main thread on SIGTERM, SIGINT and SIGHUP, but not at any moment."""
+
+    def __init__(self) -> None:
+        self._held = False
+        self._asked = False
+        self._numbers = [
+            number
+            for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+            if signal.getsignal(number) is not signal.SIG_IGN  # `nohup` is to be respected
+        ]
+        for number in self._numbers:
+            signal.signal(number, self._handle)
+
+    def _handle(self, number: int, frame: FrameType | None) -> None:
+        self._asked = True
+        if not self._held:
+            raise Stopped(number)
+
+    @contextlib.contextmanager
+    def held(self) -> Iterator[None]:
+        """Let a block end first: a process that was just started must be on record."""
+        self._held = True
+        try:
+            yield
+        finally:
+            self._held = False
+        if self._asked:
+            raise Stopped
+
+    def ignore(self) -> None:
+        """From now on none counts: the end must not be interrupted, or processes are left."""
+        for number in self._numbers:
+            signal.signal(number, signal.SIG_IGN)
+
+
+@dataclass(frozen=True)
+class ServicePlan:
+    """How to start one service, and how to see that it answers."""
+
+    name: str
+    command: Sequence[str]
+    environ: Mapping[str, str]
+    answers: Callable[[], bool]
+
+
+@dataclass
+class _Service:
+    plan: ServicePlan
+    process: subprocess.Popen[bytes]
+    id: ProcessId
+    began: float
+    pause: float = 1.0
+    again_at: float | None = None
+
+
+@dataclass
+class Supervisor:
+    """Owns the services of one home while it lives."""
+
+    home: Home
+    addresses: Addresses
+    say: Callable[[str], None]
+    signals: StopSignals
+    _services: dict[str, _Service] = field(default_factory=dict)
+    _runs: tuple[ProcessId, ...] = ()
+    _ready: bool = False
+
+    def bring_up(self, first: Sequence[ServicePlan], worker: ServicePlan) -> None:
+        """Start the servers, deploy to them, start the worker; returns when each has answered.
+
+        Raises:
+            ServiceError: a service ended or stayed silent, with the end of its log.
+            DeployError: `prefect deploy` failed.
+        """
+        for plan in first:
+            self._start(plan)
+        for plan in first:
+            self._wait_until_it_answers(plan)
+        with client_for(self.home, self.addresses) as client:
+            ensure_pool(client)
+        self._start(worker)  # takes seconds, and so does deploying
+        self.say("deploying")
+        deploy(self.home, self.addresses)
+        self._wait_until_it_answers(worker)
+        self._ready = True
+        self._save()
+
+    def watch(self) -> NoReturn:
+        """Start again what ends by itself, later each time; left by `Stopped` alone."""
+        while True:
+            for service in list(self._services.values()):
+                self._look_after(service)
+            self._note_runs()
+            time.sleep(_WATCH_SECONDS)
+
+    def take_down(self) -> None:
+        """End the runs first, then the worker, so that their endings still reach the servers."""
+        self._note_runs()
+        end_groups(self._runs, _RUN_GRACE_SECONDS)
+        for name in (WORKER, MLFLOW, PREFECT):
+            self._note_runs()  # the worker may have begun another one meanwhile
+            if service := self._services.get(name):
+                end_groups([service.id], _GRACE_SECONDS[name])
+                service.process.wait()
+        end_groups(self._runs, _RUN_GRACE_SECONDS)
+        Record.forget(self._folder)
+
+    @property
+    def _folder(self) -> ServiceFolder:
+        return ServiceFolder.of(self.home)
+
+    def _start(self, plan: ServicePlan) -> None:
+        with self.signals.held():
+            process = start(plan.command, plan.environ, self._folder.log(plan.name))
+            found = identify(process.pid)
+            if found is None:
+                raise ServiceError(self._failed(plan, f"ended with status {process.wait()}"))
+            self._services[plan.name] = _Service(plan, process, found, time.monotonic())
+            self._save()
+        self.say(f"starting {plan.name}")
+
+    def _wait_until_it_answers(self, plan: ServicePlan) -> None:
+        deadline = time.monotonic() + _START_SECONDS
+        process = self._services[plan.name].process
+        while not plan.answers():
+            if process.poll() is not None:
+                raise ServiceError(self._failed(plan, f"ended with status {process.returncode}"))
+            if time.monotonic() > deadline:
+                raise ServiceError(self._failed(plan, f"did not answer within {_START_SECONDS} s"))
+            time.sleep(0.3)
+
+    def _failed(self, plan: ServicePlan, how: str) -> str:
+        log = self._folder.log(plan.name)
+        lines = log.read_text(encoding="utf-8", errors="replace").splitlines()[-8:]
+        return "\n".join([f"{plan.name} {how}. The end of {log}:", *(f"  {x}" for x in lines)])
+
+    def _look_after(self, service: _Service) -> None:
+        now = time.monotonic()
+        if service.again_at is not None:
+            if now >= service.again_at:
+                pause = service.pause
+                self._start(service.plan)
+                self._services[service.plan.name].pause = min(2 * pause, _LONGEST_PAUSE)
+            return
+        if service.process.poll() is None:
+            if now - service.began > _LONG_LIFE:
+                service.pause = 1.0
+            return
+        name, status = service.plan.name, service.process.returncode
+        self.say(
+            f"{name} ended with status {status}; it is started again in {service.pause:g} s "
+            f"(see {self._folder.log(name)})"
+        )
+        end_groups([service.id], _GRACE_SECONDS[name])  # what it has left behind
+        service.again_at = now + service.pause
+
+    def _note_runs(self) -> None:
+        """Keep the runs' groups on record: nobody else knows them once the worker is gone."""
+        worker = self._services.get(WORKER)
+        below = [] if worker is None else groups_below(worker.id)
+        runs = {*(run for run in self._runs if is_running(run)), *below}
+        if runs != {*self._runs}:
+            self._runs = tuple(sorted(runs, key=lambda run: run.pid))
+            self._save()
+
+    def _save(self) -> None:
+        own = identify(os.getpid())
+        assert own is not None
+        ids = {name: service.id for name, service in self._services.items()}
+        Record(own, self.addresses, self._ready, ids, self._runs).save(self._folder)
+
+
+def server_plans(home: Home, addresses: Addresses, ports: Ports, store: Store) -> list[ServicePlan]:
+    """Prefect's server, and MLflow's where the store is a database on this machine."""
+    command = [
+        sys.executable, "-m", "prefect", "server", "start",
+        "--host", HOST,
+        "--port", str(ports.prefect),
+    ]  # fmt: skip
+    prefect = ServicePlan(
+        PREFECT,
+        command,
+        environment.with_inherited(environment.prefect_environment(home, addresses), os.environ),
+        lambda: _healthy(f"{addresses.prefect_api}/health"),
+    )
+    if is_server(store.uri):
+        return [prefect]
+    mlflow = ServicePlan(
+        MLFLOW,
+        ui.server_command(store.uri, store.artifacts_uri or home.artifacts_uri, ports.mlflow),
+        environment.with_inherited(environment.mlflow_environment(), os.environ),
+        lambda: _healthy(f"{addresses.mlflow}/health"),
+    )
+    return [prefect, mlflow]
+
+
+def worker_plan(home: Home, addresses: Addresses) -> ServicePlan:
+    """The worker that starts a process for each run."""
+    command = [
+        sys.executable, "-m", "prefect", "worker", "start",
+        "--pool", POOL,
+        "--type", "process",
+        "--name", WORKER,
+        "--no-create-pool-if-not-found",
+    ]  # fmt: skip
+    since = datetime.datetime.now(datetime.UTC)  # not the heartbeat of an earlier life
+    return ServicePlan(
+        WORKER,
+        command,
+        environment.with_inherited(environment.run_environment(home, addresses), os.environ),
+        lambda: _heard_since(home, addresses, since),
+    )
+
+
+def _heard_since(home: Home, addresses: Addresses, since: datetime.datetime) -> bool:
+    with client_for(home, addresses) as client:
+        workers = client.read_workers_for_work_pool(POOL)
+    return any(w.last_heartbeat_time and w.last_heartbeat_time > since for w in workers)
+
+
+def is_server(store_uri: str) -> bool:
+    """Whether a store is a server that somebody else runs."""
+    return store_uri.startswith(("http://", "https://"))
+
+
+def _healthy(address: str) -> bool:
+    try:
+        return httpx.get(address, timeout=2).status_code == httpx.codes.OK
+    except httpx.TransportError:
+        return False

@@ -1,0 +1,93 @@
+"""Look whether the data have changed since the champion was trained, and tell it once.
+
+The event that tells it starts `retrain`: see its trigger in `prefect.yaml`.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from prefect import State, flow, task
+from prefect.cache_policies import NO_CACHE
+from prefect.events import Event, RelatedResource, Resource
+from prefect.events.clients import get_events_client
+from prefect.runtime import flow_run
+from prefect.states import Completed
+from prefect.utilities.asyncutils import run_coro_as_sync
+
+from cnn_pipeline.config import DataSettings
+from cnn_pipeline.paths import cache_dir, resolve_home
+from cnn_pipeline.watching import Announcement, DataNews, compare_data
+
+CHANGED = "cnn-pipeline.data.changed"
+
+
+def resource_id(dataset: str) -> str:
+    """What the event is about."""
+    return f"cnn-pipeline.data.{dataset}"
+
+
+@flow(name="watch-data", flow_run_name="{data.source}", log_prints=False)
+def watch_data(
+    data: DataSettings = DataSettings(),  # noqa: B008 - frozen, and Prefect's form shows it
+    home: str | None = None,
+) -> State[Any]:
+    """Compare the data with the champion's, and tell a change.
+
+    Args:
+        data: the images to look at; the same as those that `retrain` trains on.
+        home: folder that holds all state; by default CNN_PIPELINE_HOME or the project's root.
+    """
+    place = resolve_home(home, os.environ)
+    news = compare_data(data, place, cache_dir(os.environ))
+    if news.champion is None:
+        return Completed(message=f"no champion of {news.dataset} yet: nothing to compare with")
+    if not news.changed:
+        Announcement.forget(place, news.dataset)
+        return Completed(message=f"the data are those of {news.champion}")
+    told = Announcement.last(place, news.dataset)
+    if told is not None and told.digest == news.digest:
+        return Completed(
+            message=f"the data differ from those of {news.champion}, as told at {told.at}"
+        )
+    tell(news)
+    Announcement.remember(place, news)
+    return Completed(message=f"the data differ from those of {news.champion}: told now")
+
+
+@task(name="tell", task_run_name="tell {news.dataset}", cache_policy=NO_CACHE, retries=2)
+def tell(news: DataNews) -> None:
+    """Send the event and wait until the server has it.
+
+    `prefect.events.emit_event` would drop it in silence where the server cannot be reached.
+    """
+    event = Event(
+        event=CHANGED,
+        resource=Resource(
+            {
+                "prefect.resource.id": resource_id(news.dataset),
+                "prefect.resource.name": news.dataset,
+            }
+        ),
+        related=[
+            RelatedResource(
+                {
+                    "prefect.resource.id": f"prefect.flow-run.{flow_run.id}",
+                    "prefect.resource.role": "flow-run",
+                }
+            )
+        ],
+        payload={
+            "dataset": news.dataset,
+            "digest": news.digest,
+            "champion": news.champion,
+            "champion_digest": news.champion_digest,
+        },
+    )
+    run_coro_as_sync(_send(event))
+
+
+async def _send(event: Event) -> None:
+    async with get_events_client(checkpoint_every=1) as client:
+        await client.emit(event)

@@ -1,0 +1,189 @@
+"""What `down` and a second `up` go by: the record, the lock, the ports."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from filelock import FileLock
+
+from cnn_pipeline.cli.app import status_of
+from cnn_pipeline.errors import UserError
+from cnn_pipeline.paths import Home
+from cnn_pipeline.services import Addresses, Ports, ServiceFolder, bring_up, running, take_down
+from cnn_pipeline.services import environment as settings
+from cnn_pipeline.services.processes import ProcessId, identify, is_running, start
+from cnn_pipeline.services.record import Record
+from cnn_pipeline.services.supervisor import Stopped, StopSignals
+from tests.running import wait_until
+
+STOPS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+ADDRESSES = Addresses("http://127.0.0.1:4200", "http://127.0.0.1:5000")
+
+
+@pytest.fixture
+def sleeping(tmp_path: Path) -> Iterator[list[subprocess.Popen[bytes]]]:
+    """Two processes that stand for a service and for a run of a worker that is gone."""
+    made = [start(["sleep", "605"], os.environ, tmp_path / "log") for _ in range(2)]
+    yield made
+    for process in made:
+        process.kill()
+        process.wait()
+
+
+def ids(processes: list[subprocess.Popen[bytes]]) -> list[ProcessId]:
+    found = [identify(process.pid) for process in processes]
+    return [item for item in found if item is not None]
+
+
+def test_the_record_comes_back_as_it_was(home: Home) -> None:
+    folder = ServiceFolder.of(home)
+    folder.root.mkdir(parents=True)
+    assert Record.load(folder) is None
+    one = ProcessId(1, "then")
+    record = Record(one, ADDRESSES, True, {"prefect": one}, (ProcessId(2, "later"),))
+    record.save(folder)
+    assert Record.load(folder) == record
+    folder.record.write_text('{"supervisor": {"pid": 1')  # half written by something else
+    assert Record.load(folder) is None
+    Record.forget(folder)
+    Record.forget(folder)
+
+
+def test_nothing_runs_where_nothing_was_started(
+    home: Home, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert running(home) is None
+    assert take_down(home) is False
+    assert status_of(["down", "--home", str(home.root)]) == 0
+    assert capsys.readouterr().out == f"nothing runs under {home.root}\n"
+    assert status_of(["deploy", "--home", str(home.root)]) == 2
+    assert "cnn-pipeline up" in capsys.readouterr().err
+
+
+def test_down_ends_what_a_killed_supervisor_has_left(
+    home: Home, sleeping: list[subprocess.Popen[bytes]]
+) -> None:
+    folder = ServiceFolder.of(home)
+    folder.root.mkdir(parents=True)
+    service, run = ids(sleeping)
+    Record(ProcessId(os.getpid(), "long ago"), ADDRESSES, True, {"prefect": service}, (run,)).save(
+        folder
+    )
+    assert running(home) is None
+    assert take_down(home) is True
+    assert not is_running(service) and not is_running(run)
+    assert take_down(home) is False
+
+
+def test_what_runs_is_told_with_what_has_died(
+    home: Home, sleeping: list[subprocess.Popen[bytes]]
+) -> None:
+    folder = ServiceFolder.of(home)
+    folder.root.mkdir(parents=True)
+    prefect, worker = ids(sleeping)
+    me = identify(os.getpid())
+    assert me is not None
+    Record(me, ADDRESSES, True, {"prefect": prefect, "worker": worker}).save(folder)
+    sleeping[1].kill()
+    wait_until(lambda: not worker.alive, "the worker has died")
+    now = running(home)
+    assert now is not None and now.addresses == ADDRESSES
+    assert now.services == {"prefect": True, "worker": False}
+    assert now.fault == "worker does not run"
+
+
+def test_two_starts_at_once_are_one(home: Home) -> None:
+    folder = ServiceFolder.of(home)
+    folder.root.mkdir(parents=True)
+    with FileLock(folder.lock), pytest.raises(UserError, match="run already"):
+        bring_up(home, Ports(), print, print)
+
+
+def test_one_port_for_two_servers_is_refused(
+    home: Home, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert status_of(["up", "--prefect-port", "x", "--mlflow-port", "0"]) == 2
+    assert len(capsys.readouterr().err.splitlines()) == 3
+    words = [sys.executable, "-m", "cnn_pipeline.cli", "up", "--home", str(home.root)]
+    environ = {key: value for key, value in os.environ.items() if key != "MLFLOW_TRACKING_URI"}
+    done = subprocess.run(
+        [*words, "--prefect-port", "45671", "--mlflow-port", "45671"],
+        capture_output=True,
+        text=True,
+        env=environ,
+        timeout=120,
+    )
+    assert done.returncode == 2
+    assert "--prefect-port and --mlflow-port must differ, both are 45671" in done.stderr
+    assert running(home) is None
+
+
+def test_the_flags_name_the_ports_that_are_meant() -> None:
+    from cnn_pipeline.cli.commands import up
+
+    assert Ports() == Ports(up.PREFECT_PORT, up.MLFLOW_PORT)
+
+
+@pytest.fixture
+def _handlers() -> Iterator[None]:
+    kept = {number: signal.getsignal(number) for number in STOPS}
+    yield
+    for number, handler in kept.items():
+        signal.signal(number, handler)
+
+
+@pytest.mark.usefixtures("_handlers")
+@pytest.mark.parametrize("number", STOPS)
+def test_a_signal_stops_at_once_but_not_between_a_start_and_its_record(number: int) -> None:
+    signals = StopSignals()
+    with pytest.raises(Stopped):
+        os.kill(os.getpid(), number)
+    signals = StopSignals()
+    done = []
+
+    def start_and_record() -> None:
+        with signals.held():
+            os.kill(os.getpid(), number)
+            done.append("the record is written")
+
+    with pytest.raises(Stopped):
+        start_and_record()
+    assert done
+    signals.ignore()
+    os.kill(os.getpid(), number)
+
+
+@pytest.mark.usefixtures("_handlers")
+def test_nohup_is_respected() -> None:
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    StopSignals()
+    os.kill(os.getpid(), signal.SIGHUP)
+
+
+def test_everything_that_matters_is_set(home: Home) -> None:
+    own = settings.prefect_environment(home, ADDRESSES)
+    assert own["PREFECT_SERVER_API_HOST"] == "127.0.0.1"
+    assert own["PREFECT_SERVER_API_CSRF_PROTECTION_ENABLED"] == "true"
+    assert "*" not in own["PREFECT_SERVER_API_CORS_ALLOWED_ORIGINS"]
+    assert own["PREFECT_SERVER_ANALYTICS_ENABLED"] == "false"
+    assert own["PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE"].endswith(".filesystem")
+    assert own["PREFECT_HOME"].startswith(str(home.state))
+
+
+def test_prefect_knows_every_setting(home: Home) -> None:
+    """A setting with a typo would be ignored in silence."""
+    from prefect.settings.legacy import _get_settings_fields
+    from prefect.settings.models.root import Settings
+
+    own = {
+        **settings.prefect_environment(home, ADDRESSES),
+        **settings.run_environment(home, ADDRESSES),
+    }
+    ours = {name for name in own if name.startswith("PREFECT_")}
+    assert ours - set(_get_settings_fields(Settings)) == set()
