@@ -248,22 +248,31 @@ def test_the_journey_says_what_each_layer_did_to_the_size() -> None:
 
 def test_pooling_shows_the_maps_of_its_convolution() -> None:
     """Maps 20 and 30 have contrast, 31 only a high level: 0 to 15, 20 and 30 are shown."""
-    convolved = np.zeros((1, 26, 26, 32))
-    convolved[0, ::2, ::2, [20, 30]] = 1.0
+    convolved = np.zeros((3, 26, 26, 32))
+    convolved[:, ::2, ::2, [20, 30]] = 1.0
     convolved[..., 31] = 5.0
-    pooled = np.zeros((1, 13, 13, 32))
-    pooled[0, ::2, :, :18] = 1.0  # by their own contrast, other maps would be chosen
-    pooled[0, :6, :, 30] = 1.0
+    pooled = np.zeros((3, 13, 13, 32))
+    pooled[:, ::2, :, :18] = 1.0  # by their own contrast, other maps would be chosen
+    pooled[:, :6, :, 30] = 1.0
     steps = [
-        layers(1)[0],
+        layers()[0],
         LayerOutput("conv_1", "convolution 3x3", convolved),
         LayerOutput("pool_1", "max-pooling 2x2", pooled),
-        layers(1)[-1],
+        layers()[-1],
     ]
-    images = figures.journey(steps, NAMES, ["one"], "t").axes[0].images
-    last = np.asarray(images[2].get_array())[-69:, -69:]  # 46 pixels of the page
+    images = figures.journey(steps, NAMES, ["one", "two", "three"], "t").axes[0].images
+    last = np.asarray(images[6].get_array())[-69:, -69:]  # 46 pixels of the page
     assert (last[:30, :, 0] > 240).all()
     assert (last[35:] < 10).all()
+
+
+@pytest.mark.parametrize(("n", "maps"), [(1, 64), (2, 27), (3, 18)])
+def test_fewer_images_show_more_maps(n: int, maps: int) -> None:
+    titles = [f"image {i}" for i in range(n)]
+    figure = figures.journey(layers(n), NAMES, titles, "journey")
+    assert texts(figure).count(f"{maps} of 64 maps") == 4
+    assert inside_the_page(figure)
+    png(figure)
 
 
 def test_a_journey_without_pooling_and_one_image() -> None:

@@ -26,13 +26,17 @@ from cnn_pipeline.figures.page import (
 from cnn_pipeline.figures.tiles import RGB, as_rgb, colour, tile
 
 _ACTIVATION = "magma"  # black is no answer; even in lightness, so it also reads in grey
-_MAP, _GAP, _COLUMNS = 46, 2, 6  # pixels, pixels, maps across
-_MOST_ROWS = 3  # of maps in one layer
-_ALL_ROWS = 12  # of maps in all layers, about: deep networks show fewer of each layer
+_MAP, _GAP = 46, 2  # pixels
+_COLUMNS = {1: 16, 2: 9}  # maps across, by the number of images
+_MANY_COLUMNS = 6  # maps across where there are more images
+_MOST_ROWS = {1: 4}  # of maps in one layer, by the number of images
+_MANY_ROWS = 3
+_ALL_ROWS = {1: 16}  # of maps in all layers, about: deep networks show fewer of each layer
+_MANY_ALL_ROWS = 12
 _GUTTER = 208  # pixels for the words left of the pictures
 _SPACE = 26  # pixels between columns, and between rows
-_WIDTH = _COLUMNS * (_MAP + _GAP) - _GAP  # of one image's column
-_INPUT = 112  # pixels
+_INPUT, _LARGE_INPUT = 112, 168  # pixels; the second where there is one image
+_BAR_WIDTH = 360  # pixels of a bar with its words, at most
 _STRIP = 26  # pixels
 _BAR, _BARS = 19, 10  # pixels, classes shown
 _TOP = 112
@@ -76,43 +80,49 @@ def journey(
     _check(layers, class_names, image_titles)
     n = len(image_titles)
     map_layers = sum(layer.values.ndim == 4 for layer in layers[1:])
-    rows = min(_MOST_ROWS, max(1, _ALL_ROWS // max(1, map_layers)))
-    heights = [_INPUT, *(_height(layer, rows) for layer in layers[1:-1])]
+    all_rows = _ALL_ROWS.get(n, _MANY_ALL_ROWS)
+    rows = min(_MOST_ROWS.get(n, _MANY_ROWS), max(1, all_rows // max(1, map_layers)))
+    columns = _COLUMNS.get(n, _MANY_COLUMNS)
+    width = columns * (_MAP + _GAP) - _GAP  # of one image's column
+    side = _LARGE_INPUT if n == 1 else _INPUT
+    heights = [side, *(_height(layer, rows, columns) for layer in layers[1:-1])]
     bars = min(len(class_names), _BARS)
     height = _TOP + sum(heights) + _SPACE * len(layers) + bars * _BAR + 20
     figure, page = new_page(
-        2 * MARGIN + _GUTTER + n * (_WIDTH + _SPACE) - _SPACE,
+        2 * MARGIN + _GUTTER + n * (width + _SPACE) - _SPACE,
         height,
         title,
-        "the maps with the most contrast; brighter is a stronger answer"
+        "brighter is a stronger answer"
+        + ("" if _all_maps(layers, rows * columns) else "; of many maps those with most contrast")
         + ("; one scale per map for all images" if n > 1 else ""),
     )
-    lefts = [MARGIN + _GUTTER + i * (_WIDTH + _SPACE) for i in range(n)]
+    lefts = [MARGIN + _GUTTER + i * (width + _SPACE) for i in range(n)]
     for left, heading in zip(lefts, image_titles, strict=True):
-        write(page, left, _TOP - 20, heading, _WIDTH, weight="bold")
+        write(page, left, _TOP - 20, heading, width, weight="bold")
     y = float(_TOP)
     chosen: npt.NDArray[np.intp] = np.arange(layers[0].values.shape[-1])
     before: LayerOutput | None = None
     for layer, row_height in zip(layers[:-1], heights, strict=True):
         if before is None:
             _describe(page, y, layer, ())
-            _draw_input(page, lefts, y, layer.values)
+            _draw_input(page, lefts, y, layer.values, side)
         elif layer.values.ndim == 4:
             if layer._convolves or layer.values.shape[-1] != before.values.shape[-1]:
-                chosen = _most_contrast(layer.values, rows * _COLUMNS)
+                chosen = _most_contrast(layer.values, rows * columns)
             shown = f"{len(chosen)} of {layer.values.shape[-1]:,} maps"
             _describe(page, y, layer, (*_change(before, layer), shown))
-            for left, picture in zip(lefts, _maps(layer.values, chosen), strict=True):
+            for left, picture in zip(lefts, _maps(layer.values, chosen, columns), strict=True):
                 place(page, left, y, picture)
         else:
             _describe(page, y, layer, _change(before, layer))
-            for left, strip in zip(lefts, _strips(layer.values), strict=True):
-                place(page, left, y, strip, (_WIDTH, _STRIP))
+            for left, strip in zip(lefts, _strips(layer.values, width), strict=True):
+                place(page, left, y, strip, (width, _STRIP))
         y += row_height + _SPACE
         before = layer
     assert before is not None  # _check asks for two layers
     _describe(page, y, layers[-1], _change(before, layers[-1]))
-    _draw_bars(page, lefts, y, layers[-1].values.astype(np.float64), class_names)
+    room = min(width, _BAR_WIDTH)
+    _draw_bars(page, lefts, y, layers[-1].values.astype(np.float64), class_names, room)
     return figure
 
 
@@ -147,11 +157,16 @@ def _check(
         raise InvalidInput(faults)
 
 
-def _height(layer: LayerOutput, rows: int) -> int:
+def _height(layer: LayerOutput, rows: int, columns: int) -> int:
     if layer.values.ndim == 2:
         return max(_STRIP, 40)  # room for three lines of words
-    rows = min(rows, -(-int(layer.values.shape[-1]) // _COLUMNS))
+    rows = min(rows, -(-int(layer.values.shape[-1]) // columns))
     return max(rows * (_MAP + _GAP) - _GAP, 88)
+
+
+def _all_maps(layers: Sequence[LayerOutput], room: int) -> bool:
+    """Whether each layer's maps all fit."""
+    return all(layer.values.shape[-1] <= room for layer in layers if layer.values.ndim == 4)
 
 
 def _size(values: np.ndarray) -> str:
@@ -191,14 +206,17 @@ def _change(layer_before: LayerOutput, layer: LayerOutput) -> tuple[str, ...]:
 def _describe(page: Axes, y: float, layer: LayerOutput, details: tuple[str, ...]) -> None:
     room = _GUTTER - 8
     write(page, MARGIN, y + 7, _size(layer.values), room, weight="bold")
-    write(page, MARGIN, y + 24, f"{layer.name}: {layer.kind}", room, size=SMALL)
+    told = layer.name if layer.kind == layer.name else f"{layer.name}: {layer.kind}"
+    write(page, MARGIN, y + 24, told, room, size=SMALL)
     for i, line in enumerate(details):
         write(page, MARGIN, y + 41 + 16 * i, line, room, size=SMALL, color=MUTED)
 
 
-def _draw_input(page: Axes, lefts: Sequence[float], y: float, pixels: np.ndarray) -> None:
+def _draw_input(
+    page: Axes, lefts: Sequence[float], y: float, pixels: np.ndarray, side: int
+) -> None:
     for left, image in zip(lefts, as_rgb(pixels), strict=True):
-        picture = tile([image], _INPUT, 1)
+        picture = tile([image], side, 1)
         place(page, left, y, picture)
 
 
@@ -212,20 +230,20 @@ def _most_contrast(values: np.ndarray, count: int) -> npt.NDArray[np.intp]:
     return np.sort(order[:count])
 
 
-def _maps(values: np.ndarray, chosen: npt.NDArray[np.intp]) -> list[RGB]:
+def _maps(values: np.ndarray, chosen: npt.NDArray[np.intp], columns: int) -> list[RGB]:
     maps = values[..., chosen].astype(np.float64)
     low = np.minimum(maps.min(axis=(0, 1, 2)), 0.0)
     high = maps.max(axis=(0, 1, 2))
     pixels = np.moveaxis(colour(maps, _ACTIVATION, low, high), 3, 1)
-    return [tile(list(image), _MAP, _COLUMNS, _GAP) for image in pixels]
+    return [tile(list(image), _MAP, columns, _GAP) for image in pixels]
 
 
-def _strips(values: np.ndarray) -> list[RGB]:
+def _strips(values: np.ndarray, width: int) -> list[RGB]:
     """One row of lines per image; where there are more numbers than pixels, the strongest."""
     numbers = values.astype(np.float64)
     length = numbers.shape[1]
-    if length > _WIDTH:
-        starts = np.arange(_WIDTH) * length // _WIDTH
+    if length > width:
+        starts = np.arange(width) * length // width
         numbers = np.maximum.reduceat(numbers, starts, axis=1)
     pixels = colour(numbers, _ACTIVATION, min(0.0, float(numbers.min())), float(numbers.max()))
     return list(pixels[:, np.newaxis])
@@ -237,11 +255,12 @@ def _draw_bars(
     y: float,
     probabilities: np.ndarray,
     names: Sequence[str],
+    width: int,
 ) -> None:
     ranked = np.argsort(-probabilities.max(axis=0), kind="stable")[:_BARS]
     classes = np.sort(ranked)
     label, value = 92, 58  # pixels left and right of a bar
-    room = _WIDTH - label - value
+    room = width - label - value
     for left, row in zip(lefts, probabilities, strict=True):
         best = int(row.argmax())
         centres = y + 8 + _BAR * np.arange(len(classes))

@@ -1,0 +1,95 @@
+"""Convolution and pooling themselves, on a real image: no model and no sweep are needed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from cnn_pipeline import figures
+from cnn_pipeline.config import DataSettings
+from cnn_pipeline.data import FASHION_MNIST_SAMPLE, load_dataset
+from cnn_pipeline.explain.arithmetic import (
+    convolution_at,
+    convolve,
+    pooling_at,
+    relu,
+    strongest,
+    telling_window,
+)
+from cnn_pipeline.explain.filters import HAND_MADE
+from cnn_pipeline.explain.worked import convolution_text, negative_text, pooling_text
+from cnn_pipeline.tour.images import ChosenImage, ImageChoice, choose_images
+from cnn_pipeline.tour.part import Part
+
+FILTER = HAND_MADE["vertical"]
+_SHOWN = 3  # images in the picture of filters
+
+
+def arithmetic_tour(
+    *, convolution: bool, pooling: bool, choice: ImageChoice | None = None
+) -> list[Part]:
+    """The worked examples that are asked for, each as text and picture, then whole images.
+
+    The images are those of the sample that is shipped with the package, unless a file is chosen.
+
+    Raises:
+        InvalidInput: the file is no picture, or there is no such image in the sample.
+    """
+    sample = load_dataset(DataSettings(source=FASHION_MNIST_SAMPLE.name), Path())
+    images = choose_images(choice, sample)
+    parts = []
+    if convolution:
+        parts.append(_convolution(images[0]))
+    if pooling:
+        parts.append(_pooling(images[0]))
+    return [*parts, _filters(images)]
+
+
+def _convolution(image: ChosenImage) -> Part:
+    """The pixel that answers most, and the one that ReLU costs most."""
+    pixels = image.pixels[..., 0]
+    sums = convolve(pixels, FILTER.weights)
+    places = [strongest(sums), strongest(-sums)]
+    steps = [convolution_at(pixels, FILTER.weights, row + 1, column + 1) for row, column in places]
+    best, worst = steps
+    text = convolution_text(pixels, FILTER, best, image.title)
+    shown = [best]
+    if worst.total < 0:  # an even image has no opposite to show
+        shown.append(worst)
+        text += "\n\n" + negative_text(pixels, FILTER, worst.row, worst.column)
+    figure = figures.convolution(
+        pixels,
+        shown,
+        "Convolution: nine products and a sum for each pixel",
+        f"{image.title}; the filter '{FILTER.name}' finds {FILTER.finds}",
+    )
+    above = int(np.count_nonzero(sums > 0))
+    text += (
+        f"\n\n{above} of the {sums.size} sums are above 0; ReLU makes the other "
+        f"{sums.size - above} zero."
+    )
+    notes = tuple(f"{image.title}: {note}" for note in image.notes)
+    return Part({"convolution.png": figures.png_bytes(figure)}, (*notes, text))
+
+
+def _pooling(image: ChosenImage) -> Part:
+    answers = relu(convolve(image.pixels[..., 0], FILTER.weights))
+    step = pooling_at(answers, *telling_window(answers))
+    subject = f"the answers of the filter '{FILTER.name}' on {image.title}"
+    text = pooling_text(answers, step, f"the answers of the filter '{FILTER.name}'")
+    figure = figures.pooling(
+        answers, step, "Max-pooling: of four numbers the largest is kept", subject
+    )
+    return Part({"pooling.png": figures.png_bytes(figure)}, (text,))
+
+
+def _filters(images: list[ChosenImage]) -> Part:
+    shown = [images[0], *images[2:]][:_SHOWN]  # of two images of one class, the first
+    figure = figures.filtered(
+        [image.pixels[..., 0] for image in shown],
+        [image.name for image in shown],
+        list(HAND_MADE.values()),
+        "Filters made by hand, before and after pooling",
+    )
+    return Part({"filters.png": figures.png_bytes(figure)}, ())
