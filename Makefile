@@ -19,7 +19,7 @@ FIND_PYTHON = for candidate in $(if $(PYTHON),"$(PYTHON)",python3.13 python3.12 
 SHELL := /bin/sh
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check ui install lock clean
+.PHONY: help run test check docs ui up down doctor install lock clean
 
 help: ## List these commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
@@ -29,6 +29,15 @@ run: $(RUNTIME) ## Install, fetch the data, run the default sweep, print the ver
 
 ui: $(RUNTIME) ## Open the runs in MLflow, on this machine only
 	@$(BIN)/cnn-pipeline ui $(ARGS)
+
+up: $(RUNTIME) ## Start Prefect, MLflow and a worker, deploy, retrain on schedule (ARGS=--detach)
+	@$(BIN)/cnn-pipeline up $(ARGS)
+
+down: $(RUNTIME) ## End what `make up` has started
+	@$(BIN)/cnn-pipeline down $(ARGS)
+
+doctor: $(RUNTIME) ## Check servers, schedules, store and disk; say what to do
+	@$(BIN)/cnn-pipeline doctor $(ARGS)
 
 install: $(RUNTIME) ## Make .venv from requirements.lock and install the project into it
 
@@ -40,18 +49,22 @@ check: $(DEV) ## Lint, format, types, lock files and documentation
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/python scripts/check_lock.py
-	@$(BIN)/python -m pytest --quiet -m docs
+	@$(BIN)/python -m pytest --quiet -m "docs and not slow"
+
+docs: $(DEV) ## Build the documentation into docs/_build/html; a broken link is an error
+	@$(BIN)/python -m sphinx --quiet --fail-on-warning --keep-going docs docs/_build/html
+	@echo "docs/_build/html/index.html"
 
 lock: $(DEV) ## Write requirements.lock and requirements-dev.lock anew from pyproject.toml
 	@$(BIN)/uv pip compile pyproject.toml $(LOCK_FLAGS) --output-file requirements.lock
-	@$(BIN)/uv pip compile pyproject.toml $(LOCK_FLAGS) --extra test --extra dev \
+	@$(BIN)/uv pip compile pyproject.toml $(LOCK_FLAGS) --extra test --extra docs --extra dev \
 		--constraint requirements.lock --output-file requirements-dev.lock
 
 LOCK_FLAGS = --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-annotate --no-header
 
 clean: ## Remove .venv and caches; runs and data stay
-	@rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	@rm -rf $(VENV) build docs/_build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 # Without the stamp an environment that was killed half-made would pass for a whole one.
 $(VENV)/.made:
