@@ -1,0 +1,182 @@
+"""Who may import whom: read from the source, and seen in a fresh interpreter."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parent.parent / "cnn_pipeline"
+
+# Each module or folder of the package, with those of ours that it may import.
+CONFIG = {"config", "errors", "faults", "hints"}
+RECORDS = {"results", "plans", "events", "paths"}
+ALLOWED: dict[str, set[str]] = {
+    "config": set(),
+    "errors": set(),
+    "events": set(),
+    "results": set(),
+    "devices": set(),
+    "links": set(),
+    "faults": {"hints"},
+    "paths": {"errors"},
+    "images": {"errors"},
+    "evaluation": {"errors"},
+    "plans": {"config", "errors"},
+    "sweeps": CONFIG,
+    "provenance": set(),
+    "data": {"config", "errors", "events"},
+    "models": {"config", "plans"},
+    "training": {"config", "data"},
+    "explain": {"errors"},
+    "figures": {"errors", "evaluation", "explain"},
+    "tour": CONFIG
+    | {"data", "evaluation", "explain", "figures", "images", "models", "paths", "plans"}
+    | {"serving", "tracking"},
+    "comparison": {"config", "results"},
+    "report": {"comparison", "data", "errors", "evaluation"},
+    "reporting": CONFIG
+    | {"comparison", "data", "evaluation", "report", "results", "sweeps", "tracking"},
+    "summaries": {"config", "plans"},
+    "outcome": {"evaluation", "plans", "training"},
+    "messages": {"config", "events", "results"},
+    "workers": {"events", "messages"},
+    "tracking": CONFIG | {"data", "evaluation", "paths", "provenance", "results"},
+    "trial": CONFIG
+    | RECORDS
+    | {
+        "data",
+        "devices",
+        "evaluation",
+        "explain",
+        "figures",
+        "links",
+        "models",
+        "outcome",
+        "provenance",
+        "summaries",
+        "sweeps",
+    }
+    | {"tracking", "training"},
+    "scoring": {"data", "images", "loading", "messages", "trial"},
+    "trainer": {
+        "data",
+        "devices",
+        "errors",
+        "events",
+        "messages",
+        "scoring",
+        "tracking",
+        "training",
+        "trial",
+    },
+    "experiment": CONFIG
+    | RECORDS
+    | {"preflight", "comparison", "data", "devices", "messages", "report", "reporting"}
+    | {"tracking", "workers"},
+    "loading": {"errors"},
+    "registry": {"errors", "tracking"},
+    "gate": {"comparison", "config"},
+    "retraining": CONFIG
+    | RECORDS
+    | {"experiment", "gate", "links", "messages", "provenance", "registry", "sweeps"}
+    | {"tracking", "workers"},
+    "serving": CONFIG | {"experiment", "images", "loading", "paths", "registry", "tracking"},
+    "server": {"errors", "images", "loading", "paths", "registry", "serving", "tracking"},
+    "ui": CONFIG | {"links", "paths", "tracking"},
+    "watching": {"config", "experiment", "paths", "registry", "tracking"},
+    "services": CONFIG | {"data", "paths", "provenance", "registry", "tracking", "ui", "watching"},
+    "preflight": CONFIG | {"data", "plans"},
+    "hints": set(),
+}
+TOP = {"cli"}
+
+
+def unit(path: Path) -> str:
+    """'data' for cnn_pipeline/data/fetch.py, 'plans' for cnn_pipeline/plans.py."""
+    return path.relative_to(PACKAGE).with_suffix("").parts[0]
+
+
+def imported(path: Path) -> set[str]:
+    """Units of ours that a file imports, anywhere in it, type checking included."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.level == 0:
+            module = node.module or ""
+            names = (
+                [f"{module}.{alias.name}" for alias in node.names]
+                if module == "cnn_pipeline"
+                else [module]
+            )
+        else:
+            continue
+        found |= {name.split(".")[1] for name in names if name.startswith("cnn_pipeline.")}
+        found |= {"flows" for name in names if name.split(".")[0] == "flows"}
+    return found
+
+
+SOURCES = sorted(path for path in PACKAGE.rglob("*.py") if path != PACKAGE / "__init__.py")
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_a_module_imports_only_what_stands_below_it(path: Path) -> None:
+    own = unit(path)
+    if own in TOP:
+        return
+    assert own in ALLOWED, f"say in ALLOWED what {own} may import"
+    assert imported(path) - {own} <= ALLOWED[own]
+
+
+def test_nothing_imports_the_command_line() -> None:
+    users = {unit(path) for path in SOURCES if "cli" in imported(path)} - TOP
+    assert users == set()
+
+
+def test_the_rules_have_no_circle() -> None:
+    done: set[str] = set()
+    while len(done) < len(ALLOWED):
+        ready = {name for name, below in ALLOWED.items() if below <= done | {name}} - done
+        assert ready, f"a circle among {set(ALLOWED) - done}"
+        done |= ready
+
+
+def loaded_by(module: str) -> set[str]:
+    code = f"import sys, {module}; print(*sorted({{name.split('.')[0] for name in sys.modules}}))"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120
+    )
+    return set(done.stdout.split())
+
+
+@pytest.mark.parametrize(
+    ("module", "forbidden"),
+    [
+        ("cnn_pipeline.config", {"keras", "tensorflow", "numpy", "pandas", "mlflow", "prefect"}),
+        ("cnn_pipeline.sweeps", {"keras", "tensorflow", "numpy", "mlflow", "prefect"}),
+        ("cnn_pipeline.plans", {"keras", "tensorflow", "numpy", "mlflow", "prefect"}),
+        ("cnn_pipeline.cli.app", {"keras", "tensorflow", "numpy", "pandas", "mlflow", "prefect"}),
+        ("cnn_pipeline.data", {"keras", "tensorflow", "mlflow", "prefect"}),
+        ("cnn_pipeline.evaluation", {"keras", "tensorflow", "mlflow", "prefect"}),
+        ("cnn_pipeline.comparison", {"keras", "tensorflow", "mlflow", "prefect"}),
+        ("cnn_pipeline.report", {"keras", "tensorflow", "mlflow", "prefect"}),
+        ("cnn_pipeline.figures", {"keras", "tensorflow", "mlflow", "prefect"}),
+        ("cnn_pipeline.models", {"mlflow", "prefect"}),
+        ("cnn_pipeline.training", {"mlflow", "prefect"}),
+        ("cnn_pipeline.experiment", {"keras", "tensorflow", "prefect"}),
+        ("cnn_pipeline.trial", {"prefect"}),
+        ("cnn_pipeline.server", {"keras", "tensorflow", "prefect"}),
+        ("cnn_pipeline.gate", {"keras", "tensorflow", "mlflow", "prefect"}),
+        ("cnn_pipeline.retraining.steps", {"keras", "tensorflow", "prefect"}),
+        ("flows.train_variants", {"keras", "tensorflow"}),
+        ("flows.retrain", {"keras", "tensorflow"}),
+        ("flows.watch_data", {"keras", "tensorflow"}),
+        ("cnn_pipeline.services", {"keras", "tensorflow", "prefect"}),
+    ],
+)
+def test_importing_pulls_in_no_more_than_it_must(module: str, forbidden: set[str]) -> None:
+    assert loaded_by(module) & forbidden == set()
