@@ -1,0 +1,75 @@
+"""How Sphinx builds this folder: `make docs`. Why Sphinx: decisions/0010-documentation.md."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+from cnn_pipeline import __version__  # noqa: E402
+from scripts.reference import commands_page, configuration_page, python_page  # noqa: E402
+
+if TYPE_CHECKING:
+    from sphinx.application import Sphinx
+
+project = "cnn-pipeline"
+version = release = __version__
+copyright = ""
+html_show_copyright = False
+
+extensions = ["myst_parser"]
+myst_heading_anchors = 4
+smartquotes = False  # flags begin with two hyphens, also where they are no code
+exclude_patterns = ["_build"]
+
+html_theme = "furo"
+html_title = "cnn-pipeline"
+html_copy_source = False
+html_show_sourcelink = False
+pygments_style = "default"
+pygments_dark_style = "monokai"
+# No edit links, no analytics, no fonts from elsewhere: a page asks the network for nothing.
+html_theme_options = {"footer_icons": []}
+
+
+def _file(name: str) -> Callable[[], str]:
+    """A Markdown file of the project without its title, which the page has."""
+
+    def text() -> str:
+        _, _, body = (ROOT / name).read_text(encoding="utf-8").partition("\n")
+        return body
+
+    return text
+
+
+PARTS: dict[str, Callable[[], str]] = {
+    "commands": commands_page,
+    "configuration": configuration_page,
+    "python": python_page,
+    "changelog": _file("CHANGELOG.md"),
+    "state": _file("mlruns/README.md"),
+}
+"""What stands for a line `<!-- made: NAME -->`."""
+
+MOVED = {"../mlruns/README.md": "reference/state.md"}
+"""Files beside this folder that are pages of the site: as the links to them are written."""
+
+
+def _fill(app: Sphinx, docname: str, source: list[str]) -> None:
+    """Put the made parts in, before the page is read."""
+    text = re.sub(
+        r"^<!-- made: (\w+) -->$", lambda found: PARTS[found[1]](), source[0], flags=re.MULTILINE
+    )
+    for path, page in MOVED.items():
+        text = text.replace(f"]({path})", f"]({page})")
+    source[0] = text
+
+
+def setup(app: Sphinx) -> None:
+    """Called by Sphinx."""
+    app.connect("source-read", _fill)

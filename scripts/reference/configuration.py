@@ -1,0 +1,126 @@
+"""The configuration, from the pydantic models and the docstrings of their fields."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from pydantic import BaseModel
+
+from cnn_pipeline.cli.flags import FLAGS
+from cnn_pipeline.config import (
+    Axes,
+    DataSettings,
+    Entry,
+    Expectation,
+    Settings,
+    Sweep,
+    Training,
+    Variant,
+)
+from cnn_pipeline.gate import GateSettings
+from cnn_pipeline.retraining.drift import DriftSettings
+from cnn_pipeline.retraining.settings import RetrainSettings
+from scripts.reference.markdown import code, table
+
+SECTIONS: tuple[tuple[str, type[Settings]], ...] = (
+    ("Sweep: the keys of a sweep's file", Sweep),
+    ("Variant: `[variant]`", Variant),
+    ("Axes: `[axes]`", Axes),
+    ("Entry: `[[entries]]`", Entry),
+    ("Expectation: `[[entries.expect]]`", Expectation),
+    ("Training: `[training]`", Training),
+    ("Data: `[data]`", DataSettings),
+    ("Retraining: the keys of a retraining's file", RetrainSettings),
+    ("Gate: `[gate]`", GateSettings),
+    ("Drift: `[drift]`", DriftSettings),
+)
+# A flag of the network sets an axis, which is the variant's own value where it lists one.
+_OWNERS: dict[str, tuple[type[Settings], ...]] = {
+    "axes": (Axes, Variant),
+    "seeds": (Sweep,),
+    "training": (Training,),
+    "data": (DataSettings,),
+}
+
+
+def configuration_page() -> str:
+    """A table for each model: field, what it takes, default, flag, meaning."""
+    return "\n\n".join(_section(title, model) for title, model in SECTIONS)
+
+
+def _section(title: str, model: type[Settings]) -> str:
+    schema = model.model_json_schema()
+    definitions = schema.get("$defs", {})
+    rows = []
+    for name, field in model.model_fields.items():
+        default = "required" if field.is_required() else _default(field.default)
+        rows.append(
+            (
+                code(name),
+                _takes(schema["properties"][name], definitions),
+                default,
+                code(_flag(model, name)),
+                field.description or "",
+            )
+        )
+    return "\n\n".join(
+        [
+            f"## {title}",
+            " ".join((model.__doc__ or "").split()),
+            table(("field", "takes", "default", "flag", "meaning"), rows),
+        ]
+    )
+
+
+def _flag(model: type[Settings], field: str) -> str:
+    return next((f.name for f in FLAGS if model in _OWNERS[f.path[0]] and f.path[-1] == field), "")
+
+
+def _default(value: Any) -> str:
+    if isinstance(value, BaseModel):
+        changed = value.model_dump(mode="json", exclude_defaults=True)
+        name = changed.get("name")
+        return f"the sweep `{name}`" if name else "all defaults"
+    if value is None:
+        return "none"
+    return code(json.dumps(value))
+
+
+def _takes(schema: dict[str, Any], definitions: dict[str, Any]) -> str:
+    """What JSON schema says that a value may be, in words."""
+    if "$ref" in schema:
+        return str(schema["$ref"]).rpartition("/")[2]
+    if "anyOf" in schema:
+        known = [one for one in schema["anyOf"] if one.get("type") != "null"]
+        return " or ".join(_takes(one, definitions) for one in known)
+    if "enum" in schema:
+        return ", ".join(code(json.dumps(value)) for value in schema["enum"])
+    kind = schema.get("type")
+    if kind == "array":
+        return f"list; each {_takes(schema['items'], definitions)}"
+    names = {
+        "integer": "whole number",
+        "number": "number",
+        "boolean": "`true`, `false`",
+        "string": "text",
+        "object": "table",
+    }
+    return f"{names[kind]}{_bounds(schema)}" if kind else "any value"
+
+
+def _bounds(schema: dict[str, Any]) -> str:
+    words = {
+        "minimum": "at least",
+        "exclusiveMinimum": "above",
+        "maximum": "at most",
+        "exclusiveMaximum": "below",
+    }
+    found = [f"{word} {_number(schema[key])}" for key, word in words.items() if key in schema]
+    if "pattern" in schema:
+        found.append(f"of the form `{schema['pattern']}`")
+    return f", {' and '.join(found)}" if found else ""
+
+
+def _number(value: float) -> str:
+    return f"{value:,}" if isinstance(value, int) or value >= 1e6 else f"{value:g}"
