@@ -74,14 +74,17 @@ $(VENV)/.made:
 		"$$python" -m venv --clear $(VENV); \
 	fi; touch $@
 
+# The lock is complete, so nothing is left to resolve (--no-deps): pip would look for versions beyond
+# the pins of a package that is asked for with an extra, and refuse them for want of a hash.
 # The build itself is offline: setuptools is in the lock. Editable, so that the sources are run.
 $(RUNTIME): requirements.lock pyproject.toml | $(VENV)/.made
 	@echo "installing the packages of requirements.lock; this takes some minutes the first time"
-	@$(PIP) install --require-hashes -r requirements.lock
+	@$(PIP) install --require-hashes --no-deps -r requirements.lock
 	@$(PIP) install --no-deps --no-build-isolation --no-index --editable .
+	@$(PIP) check
 	@touch $@
 
 $(DEV): requirements-dev.lock $(RUNTIME)
 	@echo "installing the packages of requirements-dev.lock"
-	@$(PIP) install --require-hashes -r requirements-dev.lock
+	@$(PIP) install --require-hashes --no-deps -r requirements-dev.lock
 	@touch $@
