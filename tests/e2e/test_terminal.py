@@ -52,6 +52,8 @@ class Terminal:
             capture_output=True,
             text=True,
             check=True,
+            # What the tests' own terminal wishes must not decide what this one shows.
+            env={name: value for name, value in os.environ.items() if name != "NO_COLOR"},
         ).stdout
 
     def run(self, command: Sequence[str], **environment: str) -> None:
