@@ -45,7 +45,9 @@ PoolSize = Annotated[int, Field(ge=1, le=8)]
 DenseUnits = Annotated[int, Field(ge=1, le=16_384)]
 Dropout = Annotated[float, Field(ge=0.0, le=0.95)]
 Seed = Annotated[int, Field(ge=0, le=2**31 - 1)]
-Label = Annotated[str, Field(pattern=NAME_PATTERN, max_length=48)]
+# A trial's name is a label and a seed, and must itself fit NAME_PATTERN.
+MAX_LABEL = 48
+Label = Annotated[str, Field(pattern=NAME_PATTERN, max_length=MAX_LABEL)]
 
 
 class Settings(BaseModel):
@@ -151,7 +153,12 @@ class Variant(Settings):
             parts.append("do" + f"{self.dropout:.6f}".rstrip("0").partition(".")[2])
         if self.batch_norm:
             parts.append("bn")
-        return "-".join(parts)
+        name = "-".join(parts)
+        if len(name) <= MAX_LABEL:
+            return name
+        # Where very much differs, the rest is named by its hash.
+        kept = name[: MAX_LABEL - 9].rstrip("-")
+        return f"{kept}-{self.content_hash()[:8]}"
 
 
 class Training(Settings):

@@ -53,6 +53,14 @@ def pool(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TrainerPool]:
         yield one
 
 
+@pytest.fixture(autouse=True)
+def _nothing_leaks() -> Iterator[None]:
+    """A store's address that a test leaves in the environment would lead all later ones astray."""
+    before = os.environ.get("MLFLOW_TRACKING_URI")
+    yield
+    assert os.environ.get("MLFLOW_TRACKING_URI") == before
+
+
 @pytest.fixture
 def need() -> Callable[[bool, str], None]:
     """Skip where something is missing; fail instead where CI has promised that it is there."""

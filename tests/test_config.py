@@ -1,13 +1,24 @@
 """What an experiment may be, and what is refused."""
 
 import math
+import re
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from cnn_pipeline.config import Axes, DataSettings, Entry, Expectation, Sweep, Training, Variant
+from cnn_pipeline.config import (
+    NAME_PATTERN,
+    Axes,
+    DataSettings,
+    Entry,
+    Expectation,
+    Sweep,
+    Training,
+    Trial,
+    Variant,
+)
 
 
 def messages(error: pytest.ExceptionInfo[ValidationError]) -> str:
@@ -212,6 +223,22 @@ def test_a_wrong_sweep_is_refused_with_its_reason(fields: dict[str, object], sai
     with pytest.raises(ValidationError) as error:
         Sweep.model_validate(fields)
     assert said in messages(error)
+
+
+def test_a_name_stays_short_and_its_own_where_everything_differs() -> None:
+    fields: dict[str, object] = {
+        "filters": [1024, 512, 256, 128, 64, 32],
+        "pooling": "average",
+        "kernel_size": 15,
+        "padding": "same",
+        "dense_units": 16_384,
+        "batch_norm": True,
+    }
+    names = {Variant(**fields, dropout=share).name for share in (0.123456, 0.123457)}
+    assert len(names) == 2
+    for name in names:
+        trial = Trial(variant=Variant(), training=Training(), seed=2**31 - 1, label=name)
+        assert re.fullmatch(NAME_PATTERN, trial.name)
 
 
 def test_an_expectation_must_name_a_variant_of_the_sweep() -> None:

@@ -200,7 +200,7 @@ def test_without_a_server_a_temporary_one_serves(home: Home, tmp_path: Path) -> 
     ((name, state, flow_run_id),) = flow_runs
     assert (name, state) == ("tiny", "FAILED")
     assert tags["prefect.flow_run_id"].replace("-", "") == flow_run_id.replace("-", "")
-    assert {key for (key,) in artifacts} == {"leaderboard", "verdict", "mlflow"}
+    assert {key for (key,) in artifacts} == {"leaderboard", "verdict", "mlflow", "progress"}
 
 
 @pytest.fixture

@@ -69,7 +69,7 @@ def test_a_changed_lock_installs_again(checkout: Path) -> None:
     os.utime(checkout / "requirements.lock", (4e9, 4e9))
     done = make(checkout, "install")
     assert "python -m pip" in done.stdout
-    assert "--require-hashes -r requirements.lock" in done.stdout
+    assert "--require-hashes --no-deps -r requirements.lock" in done.stdout
     assert "--no-build-isolation --no-index --editable ." in done.stdout
 
 

@@ -247,10 +247,10 @@ def _active_run(uri: str, run_id: str) -> Iterator[None]:
     finally:
         # As a context manager the run would end as FINISHED, before its numbers are there.
         mlflow.end_run("RUNNING")
-        # MLflow writes the address into the environment, where every child process finds it.
-        if before is None:
-            os.environ.pop(URI_VARIABLE, None)
-        else:
+        # MLflow remembers the address and writes it into the environment, now and after each of its
+        # own detours, where every child process would find it.
+        mlflow.set_tracking_uri(None)
+        if before is not None:
             os.environ[URI_VARIABLE] = before
 
 

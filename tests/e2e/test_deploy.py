@@ -273,6 +273,26 @@ def test_a_sweep_is_trained_by_the_worker_into_mlflow(
     assert {item["prefect.flow_run_id"] for item in tags} == {str(run.id)}
 
 
+def test_the_cron_schedule_has_fired(
+    client: SyncPrefectClient, cron_slot: datetime.datetime
+) -> None:
+    # Before there is a champion: this run must not be the one that tells of changed data.
+    def fired() -> list[FlowRun]:
+        return [
+            run
+            for run in runs_of(client, "watch-data")
+            if run.auto_scheduled and run.expected_start_time == cron_slot
+        ]
+
+    eventually("the slot has come", lambda: bool(fired()))
+    (run,) = fired()
+    run = ended(client, run)
+    assert run.state is not None and run.state.is_completed(), message(run)
+    # The worker's timer may end some milliseconds before the slot.
+    assert run.start_time is not None
+    assert run.start_time >= cron_slot - datetime.timedelta(seconds=1)
+
+
 def test_changed_data_start_one_retraining(services: Services, client: SyncPrefectClient) -> None:
     crown_champion_of_other_data(services)
     queue = client.read_work_queue_by_name(TRAINING_QUEUE, POOL)
@@ -323,23 +343,6 @@ def crown_champion_of_other_data(services: Services) -> None:
         },
     )
     store.set_registered_model_alias(name, CHAMPION, version.version)
-
-
-def test_the_cron_schedule_has_fired(
-    client: SyncPrefectClient, cron_slot: datetime.datetime
-) -> None:
-    def fired() -> list[FlowRun]:
-        return [
-            run
-            for run in runs_of(client, "watch-data")
-            if run.auto_scheduled and run.expected_start_time == cron_slot
-        ]
-
-    eventually("the slot has come", lambda: bool(fired()))
-    (run,) = fired()
-    run = ended(client, run)
-    assert run.state is not None and run.state.is_completed(), message(run)
-    assert run.start_time is not None and run.start_time >= cron_slot
 
 
 def test_deploying_again_doubles_nothing_and_keeps_what_the_ui_has_changed(
