@@ -163,8 +163,7 @@ def run_trial(
     sweep_run: SweepRun, trial: Trial, pool: TrainerPool, tags: Mapping[str, str]
 ) -> TrialResult:
     """Run one trial on a trainer, in an MLflow run that ends whatever happens."""
-    from cnn_pipeline.tracking import run_colors
-    from cnn_pipeline.tracking.names import COLOR
+    from cnn_pipeline.tracking import names, run_colors
 
     tracker = _tracker(sweep_run)
     started = time.perf_counter()
@@ -173,7 +172,7 @@ def run_trial(
         sweep_run.run_id,
         sweep_run.sweep_id,
         trial,
-        {**sweep_run.tags, **tags, COLOR: run_colors(sweep_run.sweep)[trial.label]},
+        {**sweep_run.tags, **tags, names.COLOR: run_colors(sweep_run.sweep)[trial.label]},
     )
     job = Job(
         trial=trial,
@@ -210,6 +209,8 @@ def finish(sweep_run: SweepRun) -> Outcome:
     The results are read back from MLflow: the verdict rests on what was stored, and
     `cnn-pipeline compare` says the same tomorrow.
     """
+    from cnn_pipeline.tracking import names
+
     events.emit(events.Stage("comparing"))
     tracker, reader = _tracker(sweep_run), _reader(sweep_run)
     record = reader.sweep(sweep_run.sweep_id)
@@ -221,7 +222,7 @@ def finish(sweep_run: SweepRun) -> Outcome:
     for result in results:
         note = _note_against_baseline(reader.note(result.run_id), result, comparison)
         if note:
-            tracker.tag(result.run_id, {"mlflow.note.content": note})
+            tracker.tag(result.run_id, {names.NOTE: note})
     outcome = Outcome(
         sweep_id=sweep_run.sweep_id,
         experiment_id=sweep_run.experiment_id,
@@ -248,8 +249,10 @@ def comparison_files(comparison: Comparison) -> dict[str, str | bytes]:
 
 def comparison_tags(comparison: Comparison) -> dict[str, str]:
     """The verdict where a list of runs shows it."""
+    from cnn_pipeline.tracking import names
+
     return {
-        "mlflow.note.content": render.to_markdown(comparison),
+        names.NOTE: render.to_markdown(comparison),
         "verdict": comparison.verdict.headline,
         "chosen_variant": comparison.verdict.chosen or "",
     }

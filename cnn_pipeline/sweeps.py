@@ -174,18 +174,27 @@ def resolve(name_or_path: str) -> Sweep:
     )
 
 
+def read_toml(path: Path) -> dict[str, Any]:
+    """The tables of a TOML file.
+
+    Raises:
+        InvalidInput: the file cannot be read, or is no TOML.
+    """
+    try:
+        return tomllib.loads(path.read_bytes().decode())
+    except OSError as error:
+        raise InvalidInput([f"{path}: cannot be read: {error.strerror or error}"]) from None
+    except ValueError as error:  # a wrong byte or wrong TOML
+        raise InvalidInput([f"{path}: is not valid TOML: {error}"]) from None
+
+
 def load_sweep_file(path: Path) -> Sweep:
     """Read a `Sweep` from a TOML file whose keys are its fields; the name defaults to the file's.
 
     Raises:
         InvalidInput: the file cannot be read, is no TOML, or has faults: each with its TOML path.
     """
-    try:
-        document = tomllib.loads(path.read_bytes().decode())
-    except OSError as error:
-        raise InvalidInput([f"{path}: cannot be read: {error.strerror or error}"]) from None
-    except ValueError as error:  # a wrong byte or wrong TOML
-        raise InvalidInput([f"{path}: is not valid TOML: {error}"]) from None
+    document = read_toml(path)
     document.setdefault("name", re.sub(r"[^a-z0-9_-]+", "-", path.stem.lower()).strip("-_")[:40])
     sweep, faults = find_faults(Sweep, document, refers=("baseline",))
     if sweep is None or faults:

@@ -31,6 +31,7 @@ from cnn_pipeline.registry.records import (
     registered_name,
 )
 from cnn_pipeline.tracking import Store, StoredModel, StoreError
+from cnn_pipeline.tracking.store import as_default
 
 KEPT_DECISIONS = 500
 MAX_WHY = 2000
@@ -260,29 +261,27 @@ class Promoter(Registry):
         return found[-1] if found else None
 
     def _create(self, name: str, stored: StoredModel, tags: Mapping[str, str]) -> ModelVersion:
-        import mlflow
-
-        # MLflow looks the model up in the process's default store, whatever this client's is.
-        mlflow.set_tracking_uri(self.store.uri)
-        mlflow.set_registry_uri(self.store.uri)
         with contextlib.suppress(MlflowException):  # it is there already
             self._client.create_registered_model(
                 name, description=f"Networks for {stored.dataset}; 'champion' is the one in use."
             )
-        created = self._client.create_model_version(
-            name,
-            f"models:/{stored.model_id}",
-            run_id=stored.run_id,
-            model_id=stored.model_id,
-            tags={
-                **tags,
-                reader.RUN_NAME: stored.run_name,
-                reader.MODEL_ID: stored.model_id,
-                reader.SHA256: stored.sha256,
-                reader.DATASET: stored.dataset,
-                reader.DATA_DIGEST: stored.data_digest,
-                reader.CLASS_NAMES: json.dumps(stored.class_names),
-                reader.IMAGE_SHAPE: "x".join(map(str, stored.image_shape)),
-            },
-        )
+        all_tags = {
+            **tags,
+            reader.RUN_NAME: stored.run_name,
+            reader.MODEL_ID: stored.model_id,
+            reader.SHA256: stored.sha256,
+            reader.DATASET: stored.dataset,
+            reader.DATA_DIGEST: stored.data_digest,
+            reader.CLASS_NAMES: json.dumps(stored.class_names),
+            reader.IMAGE_SHAPE: "x".join(map(str, stored.image_shape)),
+        }
+        # MLflow looks the model up in the process's default store, whatever this client's is.
+        with as_default(self.store.uri):
+            created = self._client.create_model_version(
+                name,
+                f"models:/{stored.model_id}",
+                run_id=stored.run_id,
+                model_id=stored.model_id,
+                tags=all_tags,
+            )
         return self.version(name, int(created.version))

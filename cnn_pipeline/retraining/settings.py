@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from pathlib import Path
 from typing import Annotated
 
@@ -13,7 +12,7 @@ from cnn_pipeline.errors import InvalidInput
 from cnn_pipeline.faults import dotted, find_faults
 from cnn_pipeline.gate import GateSettings
 from cnn_pipeline.retraining.drift import DriftSettings
-from cnn_pipeline.sweeps import retrain
+from cnn_pipeline.sweeps import read_toml, retrain
 
 _AsTuple = BeforeValidator(lambda value: tuple(value) if isinstance(value, list) else value)
 
@@ -48,12 +47,7 @@ def load_settings(path: Path) -> RetrainSettings:
     Raises:
         InvalidInput: the file cannot be read, is no TOML, or has faults: each with its TOML path.
     """
-    try:
-        document = tomllib.loads(path.read_bytes().decode())
-    except OSError as error:
-        raise InvalidInput([f"{path}: cannot be read: {error.strerror or error}"]) from None
-    except ValueError as error:  # a wrong byte or wrong TOML
-        raise InvalidInput([f"{path}: is not valid TOML: {error}"]) from None
+    document = read_toml(path)
     settings, faults = find_faults(RetrainSettings, document)
     if settings is None or faults:
         raise InvalidInput([f"{path}: {fault.text(dotted)}" for fault in faults])

@@ -40,7 +40,7 @@ from cnn_pipeline.retraining.records import (
     RetrainOutcome,
 )
 from cnn_pipeline.retraining.settings import RetrainSettings
-from cnn_pipeline.tracking import Reader, Tracker, open_store
+from cnn_pipeline.tracking import Reader, Tracker, names, open_store
 from cnn_pipeline.workers import TrainerPool
 
 # Tags of a run, or of its sweep, that its registered version carries on.
@@ -251,7 +251,7 @@ def publish(outcome: RetrainOutcome, home: Home) -> None:
     )
     tracker.tag(
         outcome.parent_run_id,
-        {"mlflow.note.content": f"{text}\n\n{note}", "retraining": outcome.message},
+        {names.NOTE: f"{text}\n\n{note}", "retraining": outcome.message},
     )
 
 

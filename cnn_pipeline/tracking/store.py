@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from filelock import FileLock, Timeout
@@ -107,6 +108,25 @@ def _answering(store: Store) -> Store:
             f"{redacted(str(error))}. Start it, or correct or unset {URI_VARIABLE}."
         ) from None
     return store
+
+
+@contextmanager
+def as_default(uri: str) -> Iterator[None]:
+    """Make `uri` MLflow's address for the whole process: some of its calls look nowhere else.
+
+    Put back after the block. MLflow remembers the address and writes it into the environment, then
+    and after each of its own detours, where every child process would find it.
+    """
+    import mlflow
+
+    before = os.environ.get(URI_VARIABLE)
+    mlflow.set_tracking_uri(uri)
+    try:
+        yield
+    finally:
+        mlflow.set_tracking_uri(None)
+        if before is not None:
+            os.environ[URI_VARIABLE] = before
 
 
 def _migrate(uri: str) -> None:

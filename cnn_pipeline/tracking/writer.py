@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -22,7 +21,7 @@ from cnn_pipeline.config import Sweep, Trial
 from cnn_pipeline.results import Scalar
 from cnn_pipeline.tracking import names
 from cnn_pipeline.tracking.inputs import Input, describe_inputs, mlflow_inputs
-from cnn_pipeline.tracking.store import URI_VARIABLE, Store
+from cnn_pipeline.tracking.store import Store, as_default
 from cnn_pipeline.tracking.views import view_tag
 
 if TYPE_CHECKING:
@@ -236,22 +235,16 @@ class Tracker:
 
 @contextmanager
 def _active_run(uri: str, run_id: str) -> Iterator[None]:
-    """MLflow's global address and run, which only `log_model` still asks for; put back after it."""
+    """The run that `log_model` writes to."""
     import mlflow
 
-    before = os.environ.get(URI_VARIABLE)
-    mlflow.set_tracking_uri(uri)
-    mlflow.start_run(run_id=run_id)
-    try:
-        yield
-    finally:
-        # As a context manager the run would end as FINISHED, before its numbers are there.
-        mlflow.end_run("RUNNING")
-        # MLflow remembers the address and writes it into the environment, now and after each of its
-        # own detours, where every child process would find it.
-        mlflow.set_tracking_uri(None)
-        if before is not None:
-            os.environ[URI_VARIABLE] = before
+    with as_default(uri):
+        mlflow.start_run(run_id=run_id)
+        try:
+            yield
+        finally:
+            # As a context manager the run would end as FINISHED, before its numbers are there.
+            mlflow.end_run("RUNNING")
 
 
 def copy_model_file(client: MlflowClient, model_id: str, folder: Path) -> Path:

@@ -17,6 +17,7 @@ from cnn_pipeline.models import build_model
 from cnn_pipeline.paths import Home
 from cnn_pipeline.registry import CHAMPION, registered_name
 from cnn_pipeline.tracking import Store, Tracker, experiment_name
+from cnn_pipeline.tracking.store import as_default
 
 NAME = registered_name("fashion-mnist")
 CLASSES = FASHION_CLASSES
@@ -65,9 +66,10 @@ def register(home: Home, seed: int, *, network: keras.Model | None = None) -> Re
     tracker.tag(run_id, tags)
     if not client.search_registered_models(f"name = '{NAME}'"):
         client.create_registered_model(NAME)
-    version = client.create_model_version(
-        NAME, f"models:/{record.model_id}", run_id, tags=tags, model_id=record.model_id
-    )
+    with as_default(home.database_uri):
+        version = client.create_model_version(
+            NAME, f"models:/{record.model_id}", run_id, tags=tags, model_id=record.model_id
+        )
     (file,) = home.artifacts.rglob(f"{record.model_id}/**/model.keras")
     assert hashlib.sha256(file.read_bytes()).hexdigest() == record.sha256
     return Registered(int(version.version), run_id, record.model_id, network, file)

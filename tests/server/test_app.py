@@ -23,6 +23,7 @@ from cnn_pipeline.server.batching import Batcher, Overloaded
 from cnn_pipeline.server.bodies import Refused
 from cnn_pipeline.server.live import Follower, LiveModel
 from cnn_pipeline.tracking import Store
+from cnn_pipeline.tracking.store import as_default
 from tests.server.champions import NAME, SHAPE, Registered, crown, register
 from tests.server.test_bodies import BOOT, png
 
@@ -31,24 +32,27 @@ PIXELS = np.random.default_rng(0).integers(0, 256, (3, *SHAPE), dtype=np.uint8)
 
 
 @pytest.fixture(scope="module")
-def served(
-    tmp_path_factory: pytest.TempPathFactory, _migrated_store: Path
-) -> Iterator[tuple[Registered, TestClient]]:
+def place(tmp_path_factory: pytest.TempPathFactory, _migrated_store: Path) -> Home:
     place = Home(tmp_path_factory.mktemp("served"))
     place.artifacts.mkdir(parents=True)
     place.database.write_bytes(_migrated_store.read_bytes())
+    return place
+
+
+@pytest.fixture(scope="module")
+def served(place: Home) -> Iterator[tuple[Registered, TestClient]]:
     champion = register(place, 0)
     crown(place, champion.number)
     registry = Registry(Store(place.database_uri, place.artifacts_uri))
-    mlflow.set_tracking_uri(place.database_uri)
     with TestClient(make_app(Follower(registry, NAME, print)), HOST) as client:
         yield champion, client
 
 
 @pytest.fixture(scope="module")
-def reference(served: tuple[Registered, TestClient]) -> TestClient:
+def reference(served: tuple[Registered, TestClient], place: Home) -> TestClient:
     """MLflow's own server around the same logged model."""
-    model = mlflow.pyfunc.load_model(f"models:/{served[0].model_id}")
+    with as_default(place.database_uri):
+        model = mlflow.pyfunc.load_model(f"models:/{served[0].model_id}")
     return TestClient(scoring_server.init(model), HOST)
 
 
