@@ -80,7 +80,6 @@ class Outcome:
     sweep_id: str
     experiment_id: str
     parent_run_id: str
-    tracking_uri: str
     results: tuple[TrialResult, ...]
     comparison: Comparison
 
@@ -227,7 +226,6 @@ def finish(sweep_run: SweepRun) -> Outcome:
         sweep_id=sweep_run.sweep_id,
         experiment_id=sweep_run.experiment_id,
         parent_run_id=sweep_run.run_id,
-        tracking_uri=sweep_run.store_uri,
         results=results,
         comparison=comparison,
     )

@@ -30,11 +30,6 @@ def run_page(experiment_id: str, run_id: str, ui: str | None = None) -> str:
     return _page(f"experiments/{experiment_id}/runs/{run_id}", ui)
 
 
-def experiment_page(experiment_id: str, ui: str | None = None) -> str:
-    """The list of runs of one experiment."""
-    return _page(f"experiments/{experiment_id}/runs", ui)
-
-
 def view_page(experiment_id: str, view: str, ui: str | None = None, *, charts: bool = False) -> str:
     """A saved view of one experiment's runs: the list, or the charts."""
     mode = {"compareRunsMode": "CHART"} if charts else {}

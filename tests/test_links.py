@@ -21,7 +21,6 @@ def test_the_pages_of_a_ui() -> None:
     face = "workflowType=machine_learning"
     runs = f"{ui}/#/experiments/3/runs"
     assert links.run_page("3", "ab12", ui) == f"{runs}/ab12?{face}"
-    assert links.experiment_page("3", ui) == f"{runs}?{face}"
     assert links.view_page("3", "one", ui) == f"{runs}?viewStateShareKey=one&{face}"
     charts = links.view_page("3", "one", ui, charts=True)
     assert charts == f"{runs}?viewStateShareKey=one&compareRunsMode=CHART&{face}"
