@@ -19,7 +19,7 @@ FIND_PYTHON = for candidate in $(if $(PYTHON),"$(PYTHON)",python3.13 python3.12 
 SHELL := /bin/sh
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check docs ui up down doctor install lock clean
+.PHONY: help run test check docs bench ui up down doctor install lock clean
 
 help: ## List these commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
@@ -55,9 +55,12 @@ docs: $(DEV) ## Build the documentation into docs/_build/html; a broken link is 
 	@$(BIN)/python -m sphinx --quiet --fail-on-warning --keep-going docs docs/_build/html
 	@echo "docs/_build/html/index.html"
 
+bench: $(RUNTIME) ## Race this project against its alternatives, about an hour (ARGS=--quick)
+	@$(BIN)/python -m benchmarks.race $(ARGS)
+
 lock: $(DEV) ## Write requirements.lock and requirements-dev.lock anew from pyproject.toml
 	@$(BIN)/uv pip compile pyproject.toml $(LOCK_FLAGS) --output-file requirements.lock
-	@$(BIN)/uv pip compile pyproject.toml $(LOCK_FLAGS) --extra test --extra docs --extra dev \
+	@$(BIN)/uv pip compile pyproject.toml $(LOCK_FLAGS) --extra jax --extra test --extra docs --extra dev \
 		--constraint requirements.lock --output-file requirements-dev.lock
 
 LOCK_FLAGS = --quiet --universal --python-version 3.11 --generate-hashes \

@@ -1,0 +1,1 @@
+"""Measurements, never tests: see docs/performance.md."""

@@ -1,0 +1,170 @@
+"""Race this project against its alternatives: the same work, in turn, on one machine.
+
+    make bench                                       # all three races, about an hour
+    .venv/bin/python -m benchmarks.race --quick      # to see that everything runs
+    .venv/bin/python -m benchmarks.race sweep --rounds 7 --only cnn-pipeline,ray_tune
+
+In each round every contestant runs once, in its own processes and with an empty folder; the order
+rotates, and the round's number is the seed. Measured is the command from its start to its end.
+Figures go to `benchmarks/results/RACE.json` and a table to `RACE.md`; while a race runs, and where
+it is cut short, its runs lie in `RACE.partial.json`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from benchmarks.contestants import (
+    OURS,
+    TITLES,
+    Sweep,
+    answers_of,
+    command_of,
+    environment_of,
+    export_images,
+)
+from benchmarks.environments import python_of
+from benchmarks.machine import this_machine
+from benchmarks.race_report import sweep_tables, training_table
+from benchmarks.remains import remains_of
+from benchmarks.timing import CommandFailed, timed
+
+RESULTS = Path(__file__).parent / "results"
+SWEEPERS = (OURS, "keras_autolog", "keras_tuner", "ray_tune")
+# What a user may have set for other work, and would send it elsewhere.
+_UNSET = ("MLFLOW_TRACKING_URI", "PREFECT_API_URL", "KERAS_BACKEND", "PYTHONPATH")
+
+
+@dataclass(frozen=True)
+class Race:
+    """Who does which work how often."""
+
+    name: str
+    contestants: tuple[str, ...]
+    sweep: Sweep
+    rounds: int
+
+
+RACES = {
+    "sweep": Race("sweep", SWEEPERS, Sweep((16, 32, 64), ("max", "none"), 2, 12_000), 5),
+    "default": Race("default", SWEEPERS, Sweep((16, 32, 64), ("max", "none"), 5, 60_000), 1),
+    "training": Race("training", (OURS, "pytorch"), Sweep((64,), ("max",), 5, 12_000), 5),
+}
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """Run the races that the command line names; 1 where a contestant failed."""
+    given = _parse(words)
+    for name in _UNSET:
+        os.environ.pop(name, None)
+    ok = True
+    for name in given.races or RACES:
+        race = RACES[name]
+        if given.only:
+            chosen = tuple(each for each in race.contestants if each in given.only)
+            race = replace(race, contestants=chosen)
+        if given.rounds:
+            race = replace(race, rounds=given.rounds)
+        if given.quick:
+            few = Sweep(race.sweep.filters[:1], race.sweep.pooling, 2, 2000)
+            race = replace(race, name=f"{name}-quick", sweep=few, rounds=1)
+        if race.contestants:
+            ok = run_race(race, given.results) and ok
+    return 0 if ok else 1
+
+
+def run_race(race: Race, results: Path) -> bool:
+    """Run all rounds, keep every run as it ends, write the table; whether none failed."""
+    for name in race.contestants:
+        if name != OURS:
+            python_of(name)
+    results.mkdir(parents=True, exist_ok=True)
+    record: dict[str, Any] = {
+        "race": race.name,
+        "work": race.sweep.as_json(),
+        "machine": this_machine().as_json(),
+        "runs": [],
+    }
+    head = f"{race.sweep.in_words()}.\n\n{this_machine().in_words()}.\n\n"
+    partial = results / f"{race.name}.partial.json"
+    with tempfile.TemporaryDirectory(prefix="race-") as folder:
+        data = Path(folder) / "images.npz"
+        export_images(race.sweep, data)
+        for index in range(race.rounds):
+            for name in rotated(race.contestants, index):
+                _say(f"{race.name}: round {index + 1} of {race.rounds}, {TITLES[name]}")
+                run = {"contestant": name, "round": index, "seed": index}
+                run |= _run_once(name, race.sweep, data, index)
+                record["runs"].append(run)
+                partial.write_text(json.dumps(record, indent=1), encoding="utf-8")
+                _say(f"  {run['wall_s']:.1f} s" if "wall_s" in run else f"  {run['failed']}")
+    partial.rename(results / f"{race.name}.json")
+    tables = (training_table if "training" in race.name else sweep_tables)(record["runs"])
+    (results / f"{race.name}.md").write_text(head + tables, encoding="utf-8")
+    print(head + tables, flush=True)
+    return not any("failed" in run for run in record["runs"])
+
+
+def rotated(names: Sequence[str], by: int) -> list[str]:
+    """The names, beginning with another in each round."""
+    start = by % len(names)
+    return [*names[start:], *names[:start]]
+
+
+def _run_once(name: str, sweep: Sweep, data: Path, seed: int) -> dict[str, Any]:
+    """One measured run in a folder of its own, which is counted and thrown away."""
+    with tempfile.TemporaryDirectory(prefix="race-") as folder:
+        output, scratch = Path(folder) / "output", Path(folder) / "scratch"
+        output.mkdir()
+        scratch.mkdir()
+        try:
+            run = timed(
+                command_of(name, sweep, data, output, seed),
+                environment=environment_of(name, scratch),
+                folder=output,
+            )
+            answers = answers_of(name, run.output, sweep)
+        except (CommandFailed, ValueError) as error:
+            return {"failed": str(error)}
+        left = remains_of(output).as_json()
+        return {**run.as_json(), "variants": answers, "left": left}
+
+
+def _parse(words: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="race", description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("races", nargs="*", metavar="RACE", help=f"of {', '.join(RACES)}; or all")
+    parser.add_argument("--rounds", type=int, help="instead of the race's own number")
+    parser.add_argument("--only", type=lambda text: text.split(","), help=f"of {', '.join(TITLES)}")
+    parser.add_argument("--quick", action="store_true", help="one round with few images")
+    parser.add_argument("--results", type=Path, default=RESULTS, help="folder for the figures")
+    given = parser.parse_args(words)
+    unknown = [name for name in given.races if name not in RACES]
+    unknown += [name for name in given.only or () if name not in TITLES]
+    if unknown:
+        parser.error(f"races are {', '.join(RACES)}, contestants {', '.join(TITLES)}: {unknown}")
+    if given.rounds is not None and given.rounds < 1:
+        parser.error(f"--rounds must be at least 1, received {given.rounds}")
+    return given
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        print("interrupted; the runs so far lie in RACE.partial.json", file=sys.stderr)
+        sys.exit(130)
+    except subprocess.CalledProcessError as error:
+        sys.exit(f"error: {error}; see pip's message above, and run the command again")

@@ -1,0 +1,63 @@
+"""The plain Keras loop, tracked by MLflow's autolog, one run a variant.
+
+Written after https://mlflow.org/docs/latest/python_api/mlflow.keras.html: `mlflow.keras.autolog()`
+with all its defaults (metrics each epoch, parameters, the summary, the model with its signature)
+and MLflow's default store, SQLite and artifacts in the current folder. The metric on the test
+images is logged by hand, since autolog does not see it.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+
+import keras
+import mlflow
+from network import build_model
+from work import BATCH_SIZE, VALIDATION_SPLIT, answer, label, print_answers, read_work
+
+
+def main() -> None:
+    """Train, track and score each variant."""
+    work = read_work()
+    os.chdir(work.output)
+    mlflow.set_tracking_uri("sqlite:///mlflow.db")
+    mlflow.set_experiment("filters-and-pooling")
+    mlflow.keras.autolog()
+    answers = []
+    for filters, pooling in work.variants:
+        keras.utils.set_random_seed(work.seed)
+        with mlflow.start_run(run_name=label(filters, pooling)):
+            mlflow.log_params({"filters": filters, "pooling": pooling, "seed": work.seed})
+            model = build_model(filters, pooling)
+            clock = FitTime()
+            model.fit(
+                work.x_train,
+                work.y_train,
+                batch_size=BATCH_SIZE,
+                epochs=work.epochs,
+                validation_split=VALIDATION_SPLIT,
+                callbacks=[clock],
+                verbose=2,
+            )
+            _, accuracy = model.evaluate(work.x_test, work.y_test, verbose=0)
+            mlflow.log_metric("test_accuracy", accuracy)
+        name = label(filters, pooling)
+        answers.append(answer(name, accuracy, clock.seconds, work.images_seen))
+    print_answers(answers)
+
+
+class FitTime(keras.callbacks.Callback):
+    """Seconds between the first step and the end of the last epoch."""
+
+    def on_train_begin(self, logs: object = None) -> None:
+        """Start the clock."""
+        self._begin = time.perf_counter()
+
+    def on_train_end(self, logs: object = None) -> None:
+        """Stop it."""
+        self.seconds = time.perf_counter() - self._begin
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,167 @@
+"""Images a second of one training: Keras' `fit` as the tutorial has it against this project's.
+
+    .venv/bin/python -m benchmarks.training_speed            # about 6 minutes
+    .venv/bin/python -m benchmarks.training_speed --rounds 1 --filters 16
+
+Each contestant runs in a process of its own, in turn, the order rotating; the first epoch, which
+compiles, is left out. 'Two trainings at once' are two processes of one thread, their images added.
+Figures go to `benchmarks/results/training-speed.json`, a table with the roofline to `.md`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.machine import this_machine
+from benchmarks.tables import markdown, ratios, spread
+
+RESULTS = Path(__file__).parent / "results"
+IMAGES, EPOCHS, BATCH = 6400, 4, 128
+# Name: (who, precision, threads, processes at once).
+CONTESTANTS = {
+    "Keras fit, float32": ("keras", "float32", 2, 1),
+    "Keras fit, mixed_bfloat16": ("keras", "bfloat16", 2, 1),
+    "this project, float32": ("ours", "float32", 2, 1),
+    "this project, bfloat16": ("ours", "bfloat16", 2, 1),
+    "this project, bfloat16, two trainings at once": ("ours", "bfloat16", 1, 2),
+}
+REFERENCE = "Keras fit, float32"
+
+
+def main() -> int:
+    """Measure all rounds and write the table."""
+    parser = argparse.ArgumentParser(prog="training_speed", description=__doc__)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--filters", type=int, default=64)
+    parser.add_argument("--pooling", default="max")
+    parser.add_argument("--one", nargs=3, metavar=("WHO", "PRECISION", "THREADS"))
+    given = parser.parse_args()
+    if given.one:
+        who, precision, threads = given.one
+        print(json.dumps(_measure(who, precision, int(threads), given.filters, given.pooling)))
+        return 0
+    measured: dict[str, list[float]] = {name: [] for name in CONTESTANTS}
+    names = list(CONTESTANTS)
+    for index in range(given.rounds):
+        for name in [*names[index % len(names) :], *names[: index % len(names)]]:
+            measured[name].append(_run(name, given.filters, given.pooling))
+            print(f"{name}: {measured[name][-1]:,.0f} images/s", file=sys.stderr, flush=True)
+    rows = [
+        [
+            name,
+            spread(values).text(0),
+            ratios(values, measured[REFERENCE]).text(2),
+            f"{_gflops(spread(values).median, given.filters, given.pooling):,.0f}",
+        ]
+        for name, values in measured.items()
+    ]
+    text = (
+        f"{given.filters} filters, pooling {given.pooling}, batch {BATCH}, {given.rounds} rounds. "
+        f"{this_machine().in_words()}.\n\n"
+        + markdown(["training", "images/s", "times Keras float32", "GFLOP/s reached"], rows)
+    )
+    RESULTS.mkdir(exist_ok=True)
+    stem = f"training-speed-f{given.filters}-{given.pooling}"
+    record = {"machine": this_machine().as_json(), "images_per_second": measured}
+    (RESULTS / f"{stem}.json").write_text(json.dumps(record, indent=1), encoding="utf-8")
+    (RESULTS / f"{stem}.md").write_text(text, encoding="utf-8")
+    print(text)
+    return 0
+
+
+def _gflops(images_per_second: float, filters: int, pooling: str) -> float:
+    """Two operations a multiply-accumulate; backward passes count twice the forward one."""
+    from cnn_pipeline.config import Variant
+    from cnn_pipeline.plans import plan_layers
+
+    plan = plan_layers(Variant(filters=filters, pooling=pooling), (28, 28, 1), 10)
+    return images_per_second * plan.macs * 2 * 3 / 1e9
+
+
+def _run(name: str, filters: int, pooling: str) -> float:
+    who, precision, threads, at_once = CONTESTANTS[name]
+    words = [sys.executable, "-m", "benchmarks.training_speed"]
+    words += ["--filters", str(filters), "--pooling", pooling]
+    words += ["--one", who, precision, str(threads)]
+    environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
+    started = [
+        subprocess.Popen(words, stdout=subprocess.PIPE, env=environment, text=True)
+        for _ in range(at_once)
+    ]
+    answers = [process.communicate()[0] for process in started]
+    return float(sum(json.loads(answer.splitlines()[-1]) for answer in answers))
+
+
+def _measure(who: str, precision: str, threads: int, filters: int, pooling: str) -> float:
+    from cnn_pipeline.devices import configure
+
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 256, (IMAGES, 28, 28, 1), dtype=np.uint8)
+    labels = rng.integers(0, 10, IMAGES)
+    if who == "ours":
+        configure(threads)
+        return _ours(images, labels, precision, filters, pooling)
+    return _keras(images, labels, precision, filters, pooling)
+
+
+def _ours(
+    images: np.ndarray, labels: np.ndarray, precision: str, filters: int, pooling: str
+) -> float:
+    from cnn_pipeline.config import Training, Variant
+    from cnn_pipeline.data import Split
+    from cnn_pipeline.models import build_model, build_twin
+    from cnn_pipeline.training import train
+
+    variant = Variant(filters=filters, pooling=pooling)
+    model = build_model(variant, (28, 28, 1), 10, seed=0)
+    twin = build_twin(model, variant, precision=precision, seed=0)
+    split = Split("train", images, labels)
+    held_out = Split("validation", images[:100], labels[:100])
+    training = Training(epochs=EPOCHS, batch_size=BATCH)
+    return train(twin, split, held_out, training, seed=0).images_per_second
+
+
+def _keras(
+    images: np.ndarray, labels: np.ndarray, precision: str, filters: int, pooling: str
+) -> float:
+    """The tutorial's code: scaled floats, softmax at the end, one `fit`; Keras' own threads."""
+    import keras
+
+    layers = keras.layers
+    keras.config.set_dtype_policy("mixed_bfloat16" if precision == "bfloat16" else "float32")
+    pool = [layers.MaxPooling2D(2)] if pooling == "max" else []
+    again = [layers.MaxPooling2D(2)] if pooling == "max" else []
+    model = keras.Sequential(
+        [
+            layers.Input((28, 28, 1)),
+            layers.Conv2D(filters, 3, activation="relu"),
+            *pool,
+            layers.Conv2D(filters, 3, activation="relu"),
+            *again,
+            layers.Flatten(),
+            layers.Dense(128, activation="relu"),
+            layers.Dense(10, activation="softmax", dtype="float32"),
+        ]
+    )
+    model.compile(optimizer="adam", loss="sparse_categorical_crossentropy", metrics=["accuracy"])
+    ends: list[float] = []
+
+    class Clock(keras.callbacks.Callback):  # type: ignore[misc]
+        def on_epoch_end(self, epoch: int, logs: object = None) -> None:
+            ends.append(time.perf_counter())
+
+    scaled = (images / 255).astype("float32")
+    model.fit(scaled, labels, batch_size=BATCH, epochs=EPOCHS, verbose=0, callbacks=[Clock()])
+    return len(images) * (EPOCHS - 1) / (ends[-1] - ends[0])
+
+
+if __name__ == "__main__":
+    sys.exit(main())
