@@ -4,8 +4,17 @@ from __future__ import annotations
 
 import os
 import platform
+from collections.abc import Callable
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
+
+# Instructions with which oneDNN's bfloat16 is about twice as fast as float32: Intel's matrix units,
+# and AMD's (Zen 4 on) and Intel's dot products. `benchmarks/training_speed.py` measures it.
+_FAST_BFLOAT16 = {"amx_bf16", "avx512_bf16"}
+
+
+BACKENDS = ("tensorflow", "jax")
 
 
 @dataclass(frozen=True)
@@ -29,6 +38,39 @@ def available_cores() -> int:
     return os.cpu_count() or 1
 
 
+def available_memory() -> int:
+    """Bytes of memory that are free, or could be at once; all of it where that is not told."""
+    for line in _lines(Path("/proc/meminfo")):
+        if line.startswith("MemAvailable:"):
+            return int(line.split()[1]) * 1024
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+
+
+def has_gpu(drivers: Path = Path("/proc/driver/nvidia/gpus")) -> bool:
+    """Whether an NVIDIA driver has a GPU that is not hidden, asked without importing TensorFlow."""
+    if os.environ.get("CUDA_VISIBLE_DEVICES", "0").strip() in ("", "-1"):
+        return False
+    return drivers.is_dir() and any(drivers.iterdir())
+
+
+def backend_name() -> str:
+    """Keras' backend as the environment chooses it: 'tensorflow' by default."""
+    return os.environ.get("KERAS_BACKEND") or "tensorflow"
+
+
+def backend_faults(installed: Callable[[str], object | None] = find_spec) -> list[str]:
+    """What is wrong with the backend that the environment chooses, in words."""
+    backend = backend_name()
+    if backend not in BACKENDS:
+        return [f"KERAS_BACKEND must be one of {', '.join(BACKENDS)}, received {backend!r}"]
+    if installed(backend) is None:
+        return [
+            f"KERAS_BACKEND is {backend!r}, which is not installed: "
+            f'pip install --editable ".[{backend}]", or unset KERAS_BACKEND'
+        ]
+    return []
+
+
 def configure(threads: int) -> Device:
     """Fix the number of threads before the first operation, and say what the device is.
 
@@ -38,23 +80,37 @@ def configure(threads: int) -> Device:
     Raises:
         RuntimeError: TensorFlow has already run an operation in this process.
     """
-    import keras
-
-    if keras.backend.backend() != "tensorflow":
-        return Device("cpu", processor_name(), threads, fast_bfloat16=False)
+    if backend_name() == "jax":
+        return _configure_jax(threads)
     import tensorflow as tf
 
     tf.config.threading.set_intra_op_parallelism_threads(threads)
     tf.config.threading.set_inter_op_parallelism_threads(1)
     gpus = tf.config.list_physical_devices("GPU")
     if not gpus:
-        return Device("cpu", processor_name(), threads, "amx_bf16" in processor_flags())
+        fast = bool(_FAST_BFLOAT16 & processor_flags())
+        return Device("cpu", processor_name(), threads, fast)
     for gpu in gpus:
         tf.config.experimental.set_memory_growth(gpu, True)
     details = tf.config.experimental.get_device_details(gpus[0])
     capability = details.get("compute_capability", (0, 0))
     # Tensor cores take bfloat16 from compute capability 8.0 (Ampere) on.
     return Device("gpu", details.get("device_name", "GPU"), threads, capability >= (8, 0))
+
+
+def _configure_jax(threads: int) -> Device:
+    # Read when JAX is imported, so both come before it. XLA makes as many threads as NPROC says.
+    os.environ["NPROC"] = str(threads)
+    # Several trainers may share a GPU: each takes memory as it needs it.
+    os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
+    import jax
+
+    first = jax.devices()[0]
+    if first.platform == "cpu":
+        # The fast bfloat16 is oneDNN's, which TensorFlow uses and XLA does not.
+        return Device("cpu", processor_name(), threads, fast_bfloat16=False)
+    capability = str(getattr(first, "compute_capability", "0.0"))
+    return Device("gpu", first.device_kind, threads, int(capability.partition(".")[0]) >= 8)
 
 
 def resolve_precision(setting: str, device: Device) -> str:
@@ -75,12 +131,15 @@ def processor_name(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
 
 
 def _cpuinfo_field(field: str, cpuinfo: Path) -> str:
-    try:
-        text = cpuinfo.read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return ""
-    for line in text.splitlines():
+    for line in _lines(cpuinfo):
         key, _, value = line.partition(":")
         if key.strip() == field:
             return value.strip()
     return ""
+
+
+def _lines(path: Path) -> list[str]:
+    try:
+        return path.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return []

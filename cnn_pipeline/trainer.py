@@ -7,6 +7,7 @@ closes, the sweep is gone: its runs are ended as KILLED and so is this process.
 
 from __future__ import annotations
 
+import gc
 import os
 import queue
 import signal
@@ -43,6 +44,9 @@ def main() -> None:
         # The slow imports, while the sweep still fetches its data.
         import cnn_pipeline.trial  # noqa: F401
 
+        # What was imported stays: looking through it again and again took 0.3 s of each trial.
+        gc.collect()
+        gc.freeze()
         loaded: dict[tuple[object, str], Dataset] = {}
         while True:
             job = jobs.get()

@@ -12,6 +12,8 @@ import pytest
 from cnn_pipeline.devices import (
     Device,
     available_cores,
+    available_memory,
+    has_gpu,
     processor_flags,
     processor_name,
     resolve_precision,
@@ -67,8 +69,24 @@ def test_without_linux_files_nothing_is_claimed(tmp_path: Path) -> None:
     assert processor_name(missing) != ""
 
 
-def test_there_is_a_core() -> None:
+def test_there_is_a_core_and_memory() -> None:
     assert available_cores() >= 1
+    assert 2**28 < available_memory() < 2**50
+
+
+def test_a_gpu_is_one_that_the_driver_names_and_nobody_hides(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert not has_gpu(tmp_path / "no driver")
+    assert not has_gpu(tmp_path)
+    (tmp_path / "0000:01:00.0").mkdir()
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    assert has_gpu(tmp_path)
+    for hidden in ("", "-1"):
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", hidden)
+        assert not has_gpu(tmp_path)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "1")
+    assert has_gpu(tmp_path)
 
 
 def test_the_threads_are_set_before_the_first_operation() -> None:
@@ -76,7 +94,7 @@ def test_the_threads_are_set_before_the_first_operation() -> None:
         [sys.executable, "-c", CONFIGURE, "3"], capture_output=True, text=True, check=True
     )
     kind, name, threads, fast, intra, inter = json.loads(done.stdout)
+    if kind == "cpu":
+        assert fast == bool({"amx_bf16", "avx512_bf16"} & processor_flags())
     assert (threads, intra, inter) == (3, 3, 1)
     assert name
-    if kind == "cpu":
-        assert fast == ("amx_bf16" in processor_flags())
