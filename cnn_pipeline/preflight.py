@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cnn_pipeline.config import DataSettings, Sweep
+from cnn_pipeline.devices import backend_faults
 from cnn_pipeline.errors import InvalidInput
 from cnn_pipeline.plans import Plan, plan_layers
 
@@ -34,9 +35,11 @@ def check_sweep(sweep: Sweep, cache: Path) -> Preflight:
     """Hold a sweep against its data. A named data set is not fetched; own data is read.
 
     Raises:
-        InvalidInput: with every fault of the settings, the stacks, and the user's own files.
+        InvalidInput: with every fault of the settings, the stacks, the user's own files, and
+            Keras' backend.
     """
     shape, faults = _known_shape(sweep.data)
+    faults = [*backend_faults(), *faults]
     if shape is None:
         shape = _read_shape(sweep.data, cache)
     try:

@@ -10,9 +10,14 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-RECORDED_PACKAGES = ("cnn-pipeline", "tensorflow", "keras", "numpy", "mlflow", "prefect", "pandas")
-# What a process needs to load and run a logged model, and nothing of the pipeline.
-SERVING_PACKAGES = ("tensorflow", "keras", "numpy")
+from cnn_pipeline.devices import backend_name
+
+RECORDED_PACKAGES = ("cnn-pipeline", "keras", "numpy", "mlflow", "prefect", "pandas")
+
+
+def numeric_packages() -> tuple[str, ...]:
+    """What numbers come from: Keras' backend first; all that a logged model needs to run."""
+    return (backend_name(), "keras", "numpy")
 
 
 @dataclass(frozen=True)
@@ -27,7 +32,7 @@ class GitState:
 def versions() -> dict[str, str]:
     """Installed versions of Python and of the packages that shape a result."""
     found = {"python": platform.python_version()}
-    for package in RECORDED_PACKAGES:
+    for package in dict.fromkeys((*RECORDED_PACKAGES, *numeric_packages())):
         try:
             found[package] = importlib.metadata.version(package)
         except importlib.metadata.PackageNotFoundError:
@@ -37,7 +42,7 @@ def versions() -> dict[str, str]:
 
 def serving_requirements() -> list[str]:
     """Pinned requirements of a logged model: ['tensorflow==2.21.0', ...]."""
-    return [f"{package}=={importlib.metadata.version(package)}" for package in SERVING_PACKAGES]
+    return [f"{package}=={importlib.metadata.version(package)}" for package in numeric_packages()]
 
 
 @cache

@@ -15,7 +15,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).resolve().parent.parent
-DEVELOPMENT = ("test", "docs", "dev")
+DEVELOPMENT = ("jax", "test", "docs", "dev")
 
 # The lock is universal: what it must hold is asked for each of these.
 ENVIRONMENTS = tuple(
