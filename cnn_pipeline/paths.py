@@ -16,6 +16,7 @@ from cnn_pipeline.errors import InvalidInput
 
 HOME_VARIABLE = "CNN_PIPELINE_HOME"
 CACHE_VARIABLE = "CNN_PIPELINE_CACHE"
+TRACKING_VARIABLE = "MLFLOW_TRACKING_URI"
 
 
 @dataclass(frozen=True)

@@ -9,13 +9,16 @@ import subprocess
 import sys
 import time
 import webbrowser
+from typing import TYPE_CHECKING
 
 import httpx
 
 from cnn_pipeline import links
 from cnn_pipeline.errors import UserError
 from cnn_pipeline.paths import Home
-from cnn_pipeline.tracking import Reader, open_store
+
+if TYPE_CHECKING:
+    from cnn_pipeline.tracking import Reader
 
 HOST = "127.0.0.1"
 _START_SECONDS = 60
@@ -37,6 +40,8 @@ def serve(home: Home, port: int, *, open_browser: bool) -> None:
     Raises:
         UserError: there is no sweep yet, the port is taken, or the server does not answer.
     """
+    from cnn_pipeline.tracking import Reader, open_store  # MLflow takes a second to import
+
     store = open_store(home, os.environ, create=False)
     if store.uri.startswith(("http://", "https://")):
         _show(Reader(store), links.to_open(store.uri), open_browser=open_browser)

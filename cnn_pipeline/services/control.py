@@ -15,7 +15,7 @@ import httpx
 from filelock import FileLock, Timeout
 
 from cnn_pipeline.errors import InvalidInput, UserError
-from cnn_pipeline.paths import HOME_VARIABLE, Home
+from cnn_pipeline.paths import HOME_VARIABLE, TRACKING_VARIABLE, Home
 from cnn_pipeline.services.place import HOST, Addresses, Ports, ServiceFolder, project_root
 from cnn_pipeline.services.processes import end_groups, groups_below, is_running
 from cnn_pipeline.services.record import Record
@@ -29,8 +29,6 @@ from cnn_pipeline.services.supervisor import (
     server_plans,
     worker_plan,
 )
-from cnn_pipeline.tracking import open_store
-from cnn_pipeline.tracking.store import URI_VARIABLE
 
 UP_LOG = "up"
 _STOP_SECONDS = 150
@@ -92,9 +90,11 @@ def bring_up(
     supervisor: Supervisor | None = None
     try:
         _end_leftovers(folder)
-        foreign = os.environ.get(URI_VARIABLE, "").strip()
+        foreign = os.environ.get(TRACKING_VARIABLE, "").strip()
         addresses = _addresses(ports, foreign)
         _require_free(ports, own_mlflow=not is_server(foreign))
+        from cnn_pipeline.tracking import open_store  # MLflow takes a second to import
+
         store = open_store(home, os.environ)
         supervisor = Supervisor(home, addresses, say, signals)
         supervisor.bring_up(

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from cnn_pipeline.paths import HOME_VARIABLE, Home
+from cnn_pipeline.paths import HOME_VARIABLE, TRACKING_VARIABLE, Home
 from cnn_pipeline.services.place import HOST, Addresses, ServiceFolder
-from cnn_pipeline.tracking.store import URI_VARIABLE
 from cnn_pipeline.ui import SERVER_ENVIRONMENT
 
 # A run tells every half minute that it lives: the least that Prefect allows.
@@ -61,7 +60,7 @@ def run_environment(home: Home, addresses: Addresses) -> dict[str, str]:
     return {
         **client_environment(home, addresses),
         HOME_VARIABLE: str(home.root),
-        URI_VARIABLE: addresses.mlflow,
+        TRACKING_VARIABLE: addresses.mlflow,
         "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": str(HEARTBEAT_SECONDS),
         "PREFECT_WORKER_QUERY_SECONDS": "5",
         # Runs end as Crashed with a reason when they are stopped, instead of staying Running.

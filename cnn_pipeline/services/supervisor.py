@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import FrameType
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 import httpx
 
@@ -31,7 +31,9 @@ from cnn_pipeline.services.processes import (
     start,
 )
 from cnn_pipeline.services.record import Record
-from cnn_pipeline.tracking import Store
+
+if TYPE_CHECKING:
+    from cnn_pipeline.tracking import Store
 
 PREFECT, MLFLOW, WORKER = "prefect", "mlflow", "worker"
 

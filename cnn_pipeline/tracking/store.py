@@ -12,9 +12,8 @@ from dataclasses import dataclass
 from filelock import FileLock, Timeout
 
 from cnn_pipeline.errors import UserError
-from cnn_pipeline.paths import Home
+from cnn_pipeline.paths import TRACKING_VARIABLE, Home
 
-URI_VARIABLE = "MLFLOW_TRACKING_URI"
 _SETUP_SECONDS = 60
 
 # Without bounds a dead server blocks each call for about four minutes, a frozen one for twenty.
@@ -60,7 +59,7 @@ def open_store(home: Home, environ: Mapping[str, str], *, create: bool = True) -
             the store is missing and may not be made; the one that was named does not answer.
     """
     set_client_defaults()
-    uri = environ.get(URI_VARIABLE, "").strip()
+    uri = environ.get(TRACKING_VARIABLE, "").strip()
     if uri:
         return _answering(Store(uri, None))
     store = Store(home.database_uri, home.artifacts_uri)
@@ -105,7 +104,7 @@ def _answering(store: Store) -> Store:
     except Exception as error:  # each kind of store has its own: MlflowException, ValueError, ...
         raise StoreError(
             f"the MLflow store at {store.shown_uri} must answer, received: "
-            f"{redacted(str(error))}. Start it, or correct or unset {URI_VARIABLE}."
+            f"{redacted(str(error))}. Start it, or correct or unset {TRACKING_VARIABLE}."
         ) from None
     return store
 
@@ -119,14 +118,14 @@ def as_default(uri: str) -> Iterator[None]:
     """
     import mlflow
 
-    before = os.environ.get(URI_VARIABLE)
+    before = os.environ.get(TRACKING_VARIABLE)
     mlflow.set_tracking_uri(uri)
     try:
         yield
     finally:
         mlflow.set_tracking_uri(None)
         if before is not None:
-            os.environ[URI_VARIABLE] = before
+            os.environ[TRACKING_VARIABLE] = before
 
 
 def _migrate(uri: str) -> None:

@@ -8,10 +8,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from cnn_pipeline.paths import Home
+from cnn_pipeline.paths import TRACKING_VARIABLE, Home
 from cnn_pipeline.services.doctor.finding import Finding, fail, ok, warn
 from cnn_pipeline.services.place import ServiceFolder
-from cnn_pipeline.tracking.store import URI_VARIABLE
 
 _BUSY_SECONDS = 10
 _RESTORE = "restore it from a backup: docs/operations.md, 'Backup and restore'"
@@ -26,8 +25,8 @@ _ADDRESSES = (
 
 def check_store(home: Home, environ: Mapping[str, str]) -> list[Finding]:
     """MLflow's database and artifacts."""
-    if environ.get(URI_VARIABLE):
-        return [ok("store", f"runs go to the server that {URI_VARIABLE} names")]
+    if environ.get(TRACKING_VARIABLE):
+        return [ok("store", f"runs go to the server that {TRACKING_VARIABLE} names")]
     if not home.database.exists():
         return [ok("store", "empty: the first run makes it")]
     damage = _damage("store", home.database)
