@@ -21,7 +21,12 @@ _KEPT_LOGS = 20
 
 
 class TrainerPool:
-    """`count` trainer processes with `threads` threads each; `run` blocks until a job is done."""
+    """At most `count` trainer processes of `threads` threads; `run` blocks until a job is done.
+
+    The first starts at once, the others with the first job that finds none idle: while a sweep
+    begins, its own imports and its server's take the other cores, and a sweep of one trial needs
+    no second trainer.
+    """
 
     def __init__(self, count: int, threads: int, log_folder: Path) -> None:
         self.count = count
@@ -31,8 +36,8 @@ class TrainerPool:
         self._all: list[_Trainer] = []
         self._lock = threading.Lock()
         self._closed = False
-        for _ in range(count):
-            self._idle.put(self._start())
+        self._places = count - 1
+        self._idle.put(self._start())
 
     def _start(self) -> _Trainer:
         trainer = _Trainer(self.threads, self._log_folder)
@@ -44,7 +49,7 @@ class TrainerPool:
 
     def run(self, job: AnyJob) -> Reply:
         """Run one job on the next idle trainer; a trainer that dies answers FAILED."""
-        trainer = self._idle.get()
+        trainer = self._take()
         try:
             reply = None if self._closed else trainer.run(job)
             return Reply("KILLED", "the sweep was stopped") if self._closed or not reply else reply
@@ -52,6 +57,12 @@ class TrainerPool:
             if not trainer.alive and not self._closed:
                 trainer = self._start()
             self._idle.put(trainer)
+
+    def _take(self) -> _Trainer:
+        with self._lock:
+            another = self._idle.empty() and self._places > 0 and not self._closed
+            self._places -= another
+        return self._start() if another else self._idle.get()
 
     def close(self) -> None:
         """End all trainers; what they were doing is lost."""

@@ -1,0 +1,41 @@
+"""How many trainers a sweep gets, and which trial goes first."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from cnn_pipeline.config import Sweep, Trial
+from cnn_pipeline.devices import available_cores, available_memory, has_gpu
+
+TRAINER_BYTES = 2 * 1024**3
+"""Room that one trainer should find: the largest of the default sweep peaks at 1.4 GB."""
+
+
+def workers_for(asked: int, trials: int) -> int:
+    """Trainers at a time: as asked for, or with 0 the best measured default.
+
+    That is one trainer per core, at most one per trial, as far as memory goes. On two cores two
+    trainers of one thread end a sweep earlier than one of two threads: no step waits for the
+    slower half of another, and what runs on one core only (building, drawing, logging) overlaps
+    (`docs/performance.md`). A GPU gets one: whether it carries more depends on its memory.
+    """
+    if asked:
+        return asked
+    if has_gpu():
+        return 1
+    return max(1, min(trials, available_cores(), available_memory() // TRAINER_BYTES))
+
+
+def threads_for(sweep: Sweep, workers: int) -> int:
+    """Threads of each trainer: as asked for, else the cores shared evenly."""
+    return sweep.training.threads or max(1, available_cores() // workers)
+
+
+def longest_first(sweep: Sweep, expected: Mapping[str, float]) -> list[Trial]:
+    """The trials of each seed by expected seconds, longest first: none runs alone at the end.
+
+    Graham (1969): the last trainer then ends at most a third later than with the best order.
+    Seeds stay in their order, so that an interrupted sweep has whole rounds to compare.
+    """
+    rounds = {seed: number for number, seed in enumerate(sweep.seeds)}
+    return sorted(sweep.trials(), key=lambda trial: (rounds[trial.seed], -expected[trial.name]))
