@@ -11,30 +11,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from cnn_pipeline import provenance
+from cnn_pipeline.content import TRIAL_CODE, libraries
 from cnn_pipeline.registry import ModelVersion
 from cnn_pipeline.retraining.settings import RetrainSettings
 
 CONTENT = "content"
 """Tag of a version that was decided on: the content as JSON."""
 
-# Modules and packages that can move a number or a decision. The command line, figures, reports
-# and tracking cannot. A needless retraining costs minutes, a missed one hides a change: what is
-# in doubt is in.
-CODE = (
-    "comparison",
-    "config",
-    "data",
-    "devices",
-    "evaluation",
-    "gate",
-    "images",
-    "models",
-    "retraining",
-    "scoring",
-    "training",
-    "trial",
-)
-LIBRARIES = ("tensorflow", "keras", "numpy")
+# Modules and packages that can move a number or a decision.
+CODE = (*TRIAL_CODE, "comparison", "gate", "retraining", "scoring")
 
 
 @dataclass(frozen=True)
@@ -95,12 +80,11 @@ def content_of(data_digest: str, settings: RetrainSettings) -> Content:
         "drift": settings.drift.model_dump(mode="json"),
     }
     canonical = json.dumps(configuration, sort_keys=True)
-    versions = provenance.versions()
     return Content(
         data=data_digest,
         configuration=hashlib.sha256(canonical.encode()).hexdigest(),
         code=provenance.code_digest(CODE),
-        libraries=", ".join(f"{name} {versions[name]}" for name in sorted(LIBRARIES)),
+        libraries=libraries(),
     )
 
 
