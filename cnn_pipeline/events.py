@@ -71,7 +71,17 @@ class TrialEnded:
     metrics: dict[str, float] = field(default_factory=dict)
 
 
-Event = Stage | DownloadProgress | SweepStarted | TrialPhase | TrialProgress | TrialEnded
+@dataclass(frozen=True)
+class TrialReused:
+    """A trial is not trained: run `run_id` has what it would give, and was verified."""
+
+    trial: str
+    run_id: str
+
+
+Event = (
+    Stage | DownloadProgress | SweepStarted | TrialPhase | TrialProgress | TrialEnded | TrialReused
+)
 Listener = Callable[[Event], None]
 
 _listeners: list[Listener] = []

@@ -10,7 +10,7 @@ import json
 import os
 import secrets
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
@@ -20,12 +20,13 @@ from typing import TYPE_CHECKING
 from cnn_pipeline import events
 from cnn_pipeline.comparison import Comparison, compare, describe_sweep, leaderboard, render
 from cnn_pipeline.config import DataSettings, Sweep, Trial
-from cnn_pipeline.devices import available_cores
+from cnn_pipeline.content import content_key
 from cnn_pipeline.messages import Job
 from cnn_pipeline.paths import Home, cache_dir
 from cnn_pipeline.plans import Plan, estimate_seconds
 from cnn_pipeline.preflight import DataShape, check_fit, check_sweep
 from cnn_pipeline.results import TrialResult
+from cnn_pipeline.scheduling import longest_first, threads_for, workers_for
 from cnn_pipeline.workers import TrainerPool, trainers
 
 if TYPE_CHECKING:
@@ -82,6 +83,8 @@ class Outcome:
     parent_run_id: str
     results: tuple[TrialResult, ...]
     comparison: Comparison
+    trained: bool = True
+    """False where an equal sweep had ended before, and this is its outcome."""
 
     @property
     def failed(self) -> tuple[TrialResult, ...]:
@@ -162,17 +165,10 @@ def run_trial(
     sweep_run: SweepRun, trial: Trial, pool: TrainerPool, tags: Mapping[str, str]
 ) -> TrialResult:
     """Run one trial on a trainer, in an MLflow run that ends whatever happens."""
-    from cnn_pipeline.tracking import names, run_colors
-
     tracker = _tracker(sweep_run)
     started = time.perf_counter()
-    run_id = tracker.start_trial(
-        sweep_run.experiment_id,
-        sweep_run.run_id,
-        sweep_run.sweep_id,
-        trial,
-        {**sweep_run.tags, **tags, names.COLOR: run_colors(sweep_run.sweep)[trial.label]},
-    )
+    key = content_key(trial, sweep_run.sweep.data, sweep_run.card.digest, pool.threads)
+    run_id = start_trial(tracker, sweep_run, trial, key, tags)
     job = Job(
         trial=trial,
         data=sweep_run.sweep.data,
@@ -198,7 +194,28 @@ def run_trial(
         run_id=run_id,
         status=reply.status,
         reason=reply.reason,
+        content_key=key,
         metrics=reply.metrics,
+    )
+
+
+def start_trial(
+    tracker: Tracker, sweep_run: SweepRun, trial: Trial, key: str, tags: Mapping[str, str]
+) -> str:
+    """Begin the MLflow run of a trial with the content `key`; returns its run id."""
+    from cnn_pipeline.tracking import names, run_colors
+
+    return tracker.start_trial(
+        sweep_run.experiment_id,
+        sweep_run.run_id,
+        sweep_run.sweep_id,
+        trial,
+        {
+            **sweep_run.tags,
+            **tags,
+            names.COLOR: run_colors(sweep_run.sweep)[trial.label],
+            names.CONTENT_KEY: key,
+        },
     )
 
 
@@ -278,18 +295,21 @@ def estimates(sweep: Sweep, plans: Mapping[str, Plan], num_train: int) -> dict[s
     }
 
 
-def trainer_threads(sweep: Sweep, workers: int) -> int:
-    """Threads of each trainer: as asked for, else the cores shared evenly."""
-    return sweep.training.threads or max(1, available_cores() // workers)
-
-
 def trainer_pool(sweep: Sweep, home: Home, workers: int) -> AbstractContextManager[TrainerPool]:
-    """Trainers for a sweep; those that `warm_up` started where they fit."""
-    return trainers(workers, trainer_threads(sweep, workers), home.state / "logs")
+    """Trainers for a sweep, as `workers_for` counts them; those that are warm where they fit."""
+    count = workers_for(workers, len(sweep.trials()))
+    return trainers(count, threads_for(sweep, count), home.state / "logs")
 
 
-def run_sweep(sweep: Sweep, home: Home, *, workers: int = 1) -> Outcome:
-    """Run a whole sweep without Prefect: fetch, train, evaluate, compare.
+def ordered_trials(sweep_run: SweepRun) -> list[Trial]:
+    """The trials in the order in which they run."""
+    sweep, card = sweep_run.sweep, sweep_run.card
+    expected = estimates(sweep, check_fit(sweep, card.shape), card.num_train)
+    return longest_first(sweep, expected)
+
+
+def run_sweep(sweep: Sweep, home: Home, *, workers: int = 0) -> Outcome:
+    """Run a whole sweep without Prefect: fetch, train, evaluate, compare. It trains every trial.
 
     Raises:
         InvalidInput: the sweep does not fit the data; nothing has been written then.
@@ -302,10 +322,10 @@ def run_sweep(sweep: Sweep, home: Home, *, workers: int = 1) -> Outcome:
         plans = check_fit(sweep, card.shape)
         with ending(begin(sweep, card, home, tags={})) as sweep_run:
             announce(sweep_run, plans)
-            with ThreadPoolExecutor(workers) as executor:
+            with ThreadPoolExecutor(pool.count) as executor:
                 futures = [
                     executor.submit(run_trial, sweep_run, trial, pool, {})
-                    for trial in sweep.trials()
+                    for trial in ordered_trials(sweep_run)
                 ]
                 try:
                     for future in futures:
@@ -317,10 +337,25 @@ def run_sweep(sweep: Sweep, home: Home, *, workers: int = 1) -> Outcome:
             return finish(sweep_run)
 
 
-def announce(sweep_run: SweepRun, plans: Mapping[str, Plan]) -> None:
-    """Tell whoever watches what will run."""
+def announce(sweep_run: SweepRun, plans: Mapping[str, Plan], reused: Iterable[str] = ()) -> None:
+    """Tell whoever watches what will run: all trials but those that are `reused`."""
     expected = estimates(sweep_run.sweep, plans, sweep_run.card.num_train)
+    for name in reused:
+        del expected[name]
     events.emit(events.SweepStarted(sweep_run.sweep_id, expected))
+
+
+def outcome_of(reader: Reader, record: SweepRecord) -> Outcome:
+    """How a stored sweep ended, compared anew from its runs."""
+    results, comparison = _compare(reader, record)
+    return Outcome(
+        sweep_id=record.sweep_id,
+        experiment_id=record.experiment_id,
+        parent_run_id=record.run_id,
+        results=results,
+        comparison=comparison,
+        trained=False,
+    )
 
 
 def load_comparison(sweep_id: str | None, home: Home) -> Comparison:
@@ -376,13 +411,15 @@ def _compare(reader: Reader, record: SweepRecord) -> tuple[tuple[TrialResult, ..
 
 
 def _note_against_baseline(note: str, result: TrialResult, comparison: Comparison) -> str:
+    from cnn_pipeline.tracking import names
+
     baseline = comparison.sweep.baseline
     accuracies = {row.label: row.test_accuracy for row in comparison.rows}
     base, own = accuracies.get(baseline or ""), result.metric("test_accuracy")
     if not note or base is None or own is None or result.label == baseline:
         return ""
     points = (own - base) * 100
-    return f"{note}\nAgainst the baseline {baseline}: {points:+.2f} points of test accuracy.\n"
+    return f"{note}\n{names.AGAINST_BASELINE} {baseline}: {points:+.2f} points of test accuracy.\n"
 
 
 def _tracker(sweep_run: SweepRun) -> Tracker:

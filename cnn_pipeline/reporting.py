@@ -23,7 +23,7 @@ from cnn_pipeline.tracking import RunDetails, Store, SweepRecord, names, read_de
 
 _CURVES = ("loss", "accuracy", "val_loss", "val_accuracy")
 _JOURNEY = "plots/journey.png"
-_CONFIG, _LAYERS = "config.json", "layers.json"
+_CONFIG, _LAYERS = names.CONFIG_FILE, names.LAYERS_FILE
 _FILES = (names.PREDICTIONS_FILE, _CONFIG, _LAYERS, _JOURNEY)
 
 

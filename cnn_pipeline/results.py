@@ -33,6 +33,10 @@ class TrialResult:
     status: Status
     reason: str = ""
     """Why it did not finish; empty where it did."""
+    reused_from: str = ""
+    """The run that trained it, where this one only repeats its record; else empty."""
+    content_key: str = ""
+    """What its numbers follow from, as one key; empty where it was not recorded."""
     params: Mapping[str, Scalar] = field(default_factory=dict)
     metrics: Mapping[str, float] = field(default_factory=dict)
 

@@ -223,11 +223,11 @@ def _records(
     per_class = outcome.test.per_class
     confusions = outcome.test.top_confusions(10)
     return {
-        "model_summary.txt": summary_text(model, outcome.plan),
-        "layers.json": layers_json(outcome.plan),
-        "config.json": json.dumps(config, indent=2) + "\n",
-        "history.csv": _history_csv(outcome.history),
-        "predictions.parquet": parquet.getvalue(),
+        names.SUMMARY_FILE: summary_text(model, outcome.plan),
+        names.LAYERS_FILE: layers_json(outcome.plan),
+        names.CONFIG_FILE: json.dumps(config, indent=2) + "\n",
+        names.HISTORY_FILE: _history_csv(outcome.history),
+        names.PREDICTIONS_FILE: parquet.getvalue(),
         "tables/per_class.json": table_json(
             ["class", "precision", "recall", "f1", "images"],
             [[row["name"], row["precision"], row["recall"], row["f1"], row["support"]]

@@ -1,23 +1,31 @@
-"""Start a flow from the command line: prepare the process, then call it."""
+"""Start a flow from the command line: prepare the process, then call it.
+
+What takes long is started first, in processes of its own: TensorFlow's import and Prefect's
+server. So nothing heavy is imported here before they are under way.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import os
+import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from cnn_pipeline import events
 from cnn_pipeline.config import Sweep
-from cnn_pipeline.experiment import Outcome, trainer_threads
-from cnn_pipeline.paths import Home
-from cnn_pipeline.retraining.records import RetrainOutcome
-from cnn_pipeline.retraining.settings import RetrainSettings
+from cnn_pipeline.paths import TRACKING_VARIABLE, Home, cache_dir
+from cnn_pipeline.scheduling import threads_for, workers_for
 from cnn_pipeline.workers import close_warm, warm_up
 from flows.temporary_server import TemporaryServer
 
 if TYPE_CHECKING:
     from prefect import State
+
+    from cnn_pipeline.experiment import Outcome
+    from cnn_pipeline.retraining.records import RetrainOutcome
+    from cnn_pipeline.retraining.settings import RetrainSettings
 
 _DRAIN_SECONDS = 5
 _SETTINGS = {
@@ -27,16 +35,29 @@ _SETTINGS = {
 }
 
 
-def run_flow(sweep: Sweep, home: Home, *, workers: int = 1) -> Outcome:
-    """Run the flow `train-variants` in this process and return how it ended."""
+def run_flow(sweep: Sweep, home: Home, *, workers: int = 0, force: bool = False) -> Outcome:
+    """Run the flow `train-variants` in this process and return how it ended.
+
+    Where an equal sweep has been run and nothing has changed since, its outcome is returned, and
+    neither a flow run nor anything else is begun; `force` trains it anew.
+    """
+    count = workers_for(workers, len(sweep.trials()))
+    threads = threads_for(sweep, count)
+    if not force and _seen(sweep, home):
+        events.emit(events.Stage("looking whether anything has changed"))
+        unchanged = _unchanged(sweep, home, threads)
+        if unchanged is not None:
+            return unchanged
     events.emit(events.Stage("starting TensorFlow and Prefect"))
-    # First, because it takes longest: TensorFlow's import in another process.
-    warm_up(workers, trainer_threads(sweep, workers), home.state / "logs")
+    warm_up(count, threads, home.state / "logs")
     try:
         with prefect_ready(home):
+            from cnn_pipeline.experiment import Outcome
             from flows.train_variants import train_variants
 
-            state = train_variants(sweep, workers=workers, home=str(home.root), return_state=True)
+            state = train_variants(
+                sweep, workers=count, force=force, home=str(home.root), return_state=True
+            )
             outcome = _outcome_of(state)
         assert isinstance(outcome, Outcome)
         return outcome
@@ -44,8 +65,35 @@ def run_flow(sweep: Sweep, home: Home, *, workers: int = 1) -> Outcome:
         close_warm()
 
 
+def _seen(sweep: Sweep, home: Home) -> bool:
+    """Whether the store under `home` may hold an equal sweep.
+
+    Only a hint, and so without MLflow, whose import would keep TensorFlow's waiting: where there
+    is none, all that a training needs is started at once. Of a store that MLFLOW_TRACKING_URI
+    names nothing is known; the flow looks there.
+    """
+    if os.environ.get(TRACKING_VARIABLE) or not home.database.exists():
+        return False
+    question = "SELECT 1 FROM tags WHERE key = 'sweep_hash' AND value = ? LIMIT 1"
+    try:
+        address = f"{home.database.as_uri()}?mode=ro"
+        with contextlib.closing(sqlite3.connect(address, uri=True)) as store:
+            return store.execute(question, (sweep.content_hash(),)).fetchone() is not None
+    except sqlite3.Error:
+        return False
+
+
+def _unchanged(sweep: Sweep, home: Home, threads: int) -> Outcome | None:
+    """The outcome of an equal sweep that training again would only repeat."""
+    from cnn_pipeline.experiment import prepare_data
+    from cnn_pipeline.reuse import find_unchanged
+
+    card = prepare_data(sweep.data, cache_dir(os.environ))
+    return find_unchanged(sweep, card, home, threads)
+
+
 def run_retrain(
-    settings: RetrainSettings, home: Home, *, force: bool = False, workers: int = 1
+    settings: RetrainSettings, home: Home, *, force: bool = False, workers: int = 0
 ) -> RetrainOutcome:
     """Run the flow `retrain` in this process and return how it ended.
 
@@ -53,6 +101,7 @@ def run_retrain(
     """
     events.emit(events.Stage("starting Prefect"))
     with prefect_ready(home):
+        from cnn_pipeline.retraining.records import RetrainOutcome
         from flows.retrain import retrain
 
         state = retrain(

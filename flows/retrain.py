@@ -62,7 +62,7 @@ T = TypeVar("T")
 def retrain(
     settings: RetrainSettings = RetrainSettings(),  # noqa: B008 - frozen, and Prefect's form shows it
     force: bool = False,
-    workers: Workers = 1,
+    workers: Workers = 0,
     home: str | None = None,
 ) -> State[Any]:
     """Train candidates where something changed, and promote the best if the gate lets it pass.
@@ -70,7 +70,7 @@ def retrain(
     Args:
         settings: candidates, data, gate, and who is told.
         force: train also where nothing changed.
-        workers: trainer processes at a time.
+        workers: trainer processes at a time; 0 is one per core, at most one per trial.
         home: folder that holds all state; by default CNN_PIPELINE_HOME or the project's root.
     """
     place = resolve_home(home, os.environ)

@@ -7,7 +7,7 @@ Nothing here imports TensorFlow: trainers do.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Annotated, Any, cast
 from uuid import UUID
@@ -25,7 +25,7 @@ from prefect.runtime import flow_run
 from prefect.task_runners import ThreadPoolTaskRunner
 from pydantic import Field
 
-from cnn_pipeline import experiment, links
+from cnn_pipeline import experiment, links, reuse
 from cnn_pipeline.comparison import render
 from cnn_pipeline.config import DataSettings, Trial
 from cnn_pipeline.errors import DataError
@@ -34,7 +34,14 @@ from cnn_pipeline.paths import cache_dir
 from cnn_pipeline.results import TrialResult
 from cnn_pipeline.workers import TrainerPool
 
-Workers = Annotated[int, Field(ge=1, le=64, description="Trainer processes at a time.")]
+Workers = Annotated[
+    int,
+    Field(
+        ge=0,
+        le=64,
+        description="Trainer processes at a time; 0: one per core, at most one per trial.",
+    ),
+]
 
 
 class TrialFailed(Exception):
@@ -79,15 +86,40 @@ def train_variant(sweep_run: SweepRun, trial: Trial, pool: TrainerPool) -> Trial
     return result
 
 
-def train_all(sweep_run: SweepRun, pool: TrainerPool) -> None:
-    """Run every trial, as many at a time as there are trainers; a failed one stops no other."""
+@task(name="reuse", task_run_name="reuse {trial.name}", cache_policy=NO_CACHE)
+def reuse_variant(sweep_run: SweepRun, trial: Trial, source: TrialResult) -> TrialResult:
+    """Repeat the record of a trial of equal content: nothing is trained."""
+    result = reuse.reuse_trial(sweep_run, trial, source, prefect_tags())
+    get_run_logger().info(
+        "not trained again: run %s has the same data, settings, code and libraries; "
+        "its model and predictions were verified",
+        result.reused_from,
+    )
+    return result
+
+
+def train_all(
+    sweep_run: SweepRun, pool: TrainerPool, reusable: Mapping[str, TrialResult] | None = None
+) -> None:
+    """Run every trial, as many at a time as there are trainers; a failed one stops no other.
+
+    Those that are `reusable`, by name, are repeated instead of trained.
+    """
+    reusable = reusable or {}
+    trials = experiment.ordered_trials(sweep_run)
+    for trial in trials:
+        if trial.name in reusable:
+            reuse_variant(sweep_run, trial, reusable[trial.name])
+    trials = [trial for trial in trials if trial.name not in reusable]
+    if not trials:
+        return
     runner: ThreadPoolTaskRunner[TrialResult] = ThreadPoolTaskRunner(max_workers=pool.count)
     with runner, _closed_on_error(pool):
         futures = [
             runner.submit(
                 train_variant, parameters={"sweep_run": sweep_run, "trial": trial, "pool": pool}
             )
-            for trial in sweep_run.sweep.trials()
+            for trial in trials
         ]
         shown = cast(  # a coroutine only where the caller is one
             UUID, create_progress_artifact(0.0, "progress", _told(0, len(futures)))

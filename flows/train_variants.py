@@ -17,6 +17,8 @@ from cnn_pipeline.config import Sweep
 from cnn_pipeline.experiment import Outcome
 from cnn_pipeline.paths import resolve_home
 from cnn_pipeline.preflight import check_fit
+from cnn_pipeline.results import TrialResult
+from cnn_pipeline.reuse import find_reusable, find_unchanged
 from cnn_pipeline.sweeps import filters_and_pooling
 from flows.tasks import Workers, compare_variants, fetch_data, prefect_tags, train_all
 
@@ -24,29 +26,42 @@ from flows.tasks import Workers, compare_variants, fetch_data, prefect_tags, tra
 @flow(name="train-variants", flow_run_name="{sweep.name}", log_prints=False)
 def train_variants(
     sweep: Sweep = filters_and_pooling(),  # noqa: B008 - frozen, and Prefect's form shows it
-    workers: Workers = 1,
+    workers: Workers = 0,
+    force: bool = False,
     home: str | None = None,
 ) -> State[Any]:
     """Fetch the data, train each variant and seed, compare them, and publish the verdict.
 
+    What has been trained before, with the same data, settings, code and libraries, is verified
+    and reused.
+
     Args:
         sweep: the variants, seeds, training settings and data.
-        workers: trainer processes at a time.
+        workers: trainer processes at a time; 0 is one per core, at most one per trial.
+        force: train also what could be reused.
         home: folder that holds all state; by default CNN_PIPELINE_HOME or the project's root.
     """
     place = resolve_home(home, os.environ)
     with experiment.trainer_pool(sweep, place, workers) as pool:
         card = fetch_data(sweep.data)
         plans = check_fit(sweep, card.shape)
+        reusable: dict[str, TrialResult] = {}
+        if not force:
+            unchanged = find_unchanged(sweep, card, place, pool.threads)
+            if unchanged is not None:
+                return _end_state(unchanged)
+            reusable = find_reusable(sweep, card, place, pool.threads)
         with experiment.ending(experiment.begin(sweep, card, place, prefect_tags())) as sweep_run:
-            experiment.announce(sweep_run, plans)
-            train_all(sweep_run, pool)
+            experiment.announce(sweep_run, plans, reusable)
+            train_all(sweep_run, pool, reusable)
             outcome = compare_variants(sweep_run)
     return _end_state(outcome)
 
 
 def _end_state(outcome: Outcome) -> State[Any]:
     headline = outcome.comparison.verdict.headline
+    if not outcome.trained:
+        return Completed(message=f"unchanged since {outcome.sweep_id}: {headline}", data=outcome)
     if outcome.ok:
         return Completed(message=headline, data=outcome)
     failed = "; ".join(f"{result.name}: {result.reason}" for result in outcome.failed)

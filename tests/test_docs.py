@@ -473,11 +473,11 @@ def test_names_in_mlflow_are_those_of_the_reference(tiny: tuple[Home, Outcome]) 
     held("Curves", curves & metrics)
     held("Scores", metrics - curves - details)
     held("Details", details)
-    # This sweep runs without Prefect, and no trial of it stops early.
+    # This sweep runs without Prefect, in an empty store, and no trial of it stops early.
     held(
         "Tags of a variant's run",
         tags,
-        {"prefect.flow_run_id", "prefect.flow_run_url", "stop_reason"},
+        {"prefect.flow_run_id", "prefect.flow_run_url", "reused_from", "stop_reason"},
     )
     held(
         "Tags of a sweep's run",

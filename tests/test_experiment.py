@@ -11,13 +11,14 @@ import pandas as pd
 import pytest
 from mlflow.tracking import MlflowClient
 
-from cnn_pipeline import events, experiment
+from cnn_pipeline import events, experiment, scheduling
 from cnn_pipeline.config import DataSettings, Sweep, Training, Variant
 from cnn_pipeline.errors import InvalidInput, UserError
 from cnn_pipeline.events import Event, Stage, SweepStarted, TrialEnded, TrialPhase, TrialProgress
 from cnn_pipeline.experiment import Outcome
 from cnn_pipeline.paths import Home
 from cnn_pipeline.results import TrialResult
+from cnn_pipeline.scheduling import threads_for
 from cnn_pipeline.serving import best_run
 from cnn_pipeline.workers import TrainerPool
 from tests.running import QUICK, SAMPLE, TINY, begin, one_trial, run_trials
@@ -208,10 +209,10 @@ def test_the_block_that_fails_ends_the_parent_run(home: Home, tmp_path: Path) ->
 
 
 def test_threads_are_as_asked_or_shared(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(experiment, "available_cores", lambda: 8)
-    assert experiment.trainer_threads(one_trial(Training(threads=3)), 2) == 3
-    assert experiment.trainer_threads(one_trial(Training()), 3) == 2
-    assert experiment.trainer_threads(one_trial(Training()), 16) == 1
+    monkeypatch.setattr(scheduling, "available_cores", lambda: 8)
+    assert threads_for(one_trial(Training(threads=3)), 2) == 3
+    assert threads_for(one_trial(Training()), 3) == 2
+    assert threads_for(one_trial(Training()), 16) == 1
 
 
 def test_a_stored_config_repeats_its_run(

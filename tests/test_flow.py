@@ -214,6 +214,7 @@ def start(tmp_path: Path) -> Iterator[Callable[[Home, Sweep], subprocess.Popen[s
             "--validation-size", str(sweep.data.validation_size), "--filters", "2",
             "--pooling", "max", "--train-limit", str(sweep.data.train_limit), "--threads", "1",
             "--epochs", str(sweep.training.epochs), "--batch-size", "64", "--seeds", "0,1",
+            "--workers", "1",
         ]  # fmt: skip
         process = subprocess.Popen(
             [sys.executable, "-m", "cnn_pipeline.cli", *words],
@@ -266,7 +267,7 @@ def test_a_misspelt_parameter_is_refused_with_its_path() -> None:
 
     from flows.train_variants import train_variants
 
-    bad = {"sweep": {"training": {"epochs": 0, "batchsize": 5}}, "workers": 0}
+    bad = {"sweep": {"training": {"epochs": 0, "batchsize": 5}}, "workers": -1}
     with pytest.raises(ParameterTypeError) as refused:
         train_variants.validate_parameters(bad)
     message = str(refused.value)
@@ -281,8 +282,9 @@ def test_the_flows_defaults_are_the_default_sweep() -> None:
 
     properties = train_variants.parameters.model_dump()["properties"]
     assert properties["sweep"]["default"] == filters_and_pooling().model_dump(mode="json")
-    assert properties["workers"]["minimum"] == 1
-    assert properties["workers"]["default"] == 1
+    assert properties["workers"]["minimum"] == 0
+    assert properties["workers"]["default"] == 0
+    assert properties["force"]["default"] is False
 
 
 def test_the_flow_imports_no_tensorflow() -> None:

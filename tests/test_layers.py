@@ -27,10 +27,14 @@ ALLOWED: dict[str, set[str]] = {
     "evaluation": {"errors"},
     "plans": {"config", "errors"},
     "sweeps": CONFIG,
-    "provenance": set(),
+    "provenance": {"devices"},
     "data": {"config", "errors", "events"},
     "models": {"config", "plans"},
-    "training": {"config", "data"},
+    "fused_adam": set(),
+    "content": {"config", "devices", "provenance"},
+    "scheduling": {"config", "devices"},
+    "reuse": CONFIG | {"content", "events", "experiment", "paths", "results", "tracking"},
+    "training": {"config", "data", "fused_adam"},
     "explain": {"errors"},
     "figures": {"errors", "evaluation", "explain"},
     "tour": CONFIG
@@ -75,21 +79,30 @@ ALLOWED: dict[str, set[str]] = {
     },
     "experiment": CONFIG
     | RECORDS
-    | {"preflight", "comparison", "data", "devices", "messages", "report", "reporting"}
+    | {
+        "preflight",
+        "comparison",
+        "content",
+        "data",
+        "scheduling",
+        "messages",
+        "report",
+        "reporting",
+    }
     | {"tracking", "workers"},
     "loading": {"errors"},
     "registry": {"errors", "tracking"},
     "gate": {"comparison", "config"},
     "retraining": CONFIG
     | RECORDS
-    | {"experiment", "gate", "links", "messages", "provenance", "registry", "sweeps"}
+    | {"content", "experiment", "gate", "links", "messages", "provenance", "registry", "sweeps"}
     | {"tracking", "workers"},
     "serving": CONFIG | {"experiment", "images", "loading", "paths", "registry", "tracking"},
     "server": {"errors", "images", "loading", "paths", "registry", "serving", "tracking"},
     "ui": CONFIG | {"links", "paths", "tracking"},
     "watching": {"config", "experiment", "paths", "registry", "tracking"},
     "services": CONFIG | {"data", "paths", "provenance", "registry", "tracking", "ui", "watching"},
-    "preflight": CONFIG | {"data", "plans"},
+    "preflight": CONFIG | {"data", "devices", "plans"},
     "hints": set(),
 }
 TOP = {"cli"}

@@ -24,6 +24,7 @@ from cnn_pipeline.events import (
     TrialEnded,
     TrialPhase,
     TrialProgress,
+    TrialReused,
     listening,
 )
 
@@ -67,13 +68,16 @@ class PlainProgress:
                 self._file = (file, source)
                 yield f"fetching {file} from {source}"
             case SweepStarted(sweep_id):
-                yield f"{sweep_id}: {self._state.total} trials, {left}"
+                total = self._state.total
+                yield f"{sweep_id}: " + (f"{total} trials, {left}" if total else "none to train")
             case TrialPhase(trial, phase):
                 yield f"{trial}: {phase}"
             case TrialProgress(trial=trial, epoch=epoch, epochs=epochs, metrics=metrics) if metrics:
                 parts = [f"epoch {epoch + 1}/{epochs}", accuracies(metrics)]
                 parts += [speed(self._state.running[trial]), left]
                 yield f"{trial}: {', '.join(part for part in parts if part)}"
+            case TrialReused(trial, run_id):
+                yield reused_line(trial, run_id)
             case TrialEnded(trial=trial):
                 counted = f"{len(self._state.ended)} of {self._state.total}"
                 yield f"{trial}: {ending(event)} ({counted}), {left}"
@@ -101,6 +105,8 @@ class LiveProgress:
             self._state.apply(event, self._clock())
         if isinstance(event, TrialEnded):
             self._live.console.print(ended_line(event), soft_wrap=True)
+        elif isinstance(event, TrialReused):
+            self._live.console.print(reused_line(event.trial, event.run_id), soft_wrap=True)
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         with self._lock:
@@ -156,6 +162,11 @@ def ended_line(event: TrialEnded) -> Text:
     """'f16-max-s0    finished in 38 s, val 0.891, test 0.886'."""
     style = "green" if event.status == "FINISHED" else "red"
     return Text.assemble((f"{event.trial:<16}", "bold"), " ", (ending(event), style))
+
+
+def reused_line(trial: str, run_id: str) -> str:
+    """'f16-max-s0: not trained again, run 4f1c... has it'."""
+    return f"{trial}: not trained again, run {run_id} has it"
 
 
 def ending(event: TrialEnded) -> str:

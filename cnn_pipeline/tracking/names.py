@@ -12,8 +12,13 @@ VARIANT = "variant"
 REASON = "reason"
 MODEL_SHA256 = "model_sha256"
 COMPLETE = "complete"
+CONTENT_KEY = "content_key"
+# The run that trained what another run holds; a copy of a copy names the first.
+REUSED_FROM = "reused_from"
 PARENT = "mlflow.parentRunId"
 NOTE = "mlflow.note.content"
+# How the last line of a note begins, where the sweep has a baseline.
+AGAINST_BASELINE = "Against the baseline"
 COLOR = "mlflow.runColor"
 # Without it MLflow's UI takes an experiment without traces for one of language models, and
 # opens an empty page instead of the list of runs.
@@ -22,6 +27,9 @@ TRAINING_KIND = "custom_model_development"
 
 SWEEP_FILE = "sweep.json"
 CONFIG_FILE = "config.json"
+HISTORY_FILE = "history.csv"
+LAYERS_FILE = "layers.json"
+SUMMARY_FILE = "model_summary.txt"
 PREDICTIONS_FILE = "predictions.parquet"
 COMPARISON_FILE = "comparison.json"
 MODEL_NAME = "model"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import tempfile
 from collections.abc import Iterator
@@ -23,6 +24,14 @@ from cnn_pipeline.tracking.store import Store, StoreError, redacted
 from cnn_pipeline.tracking.writer import copy_model_file
 
 _PAGE = 1000
+_CANDIDATES = 3
+_REQUIRED_FILES = {
+    names.CONFIG_FILE,
+    names.HISTORY_FILE,
+    names.LAYERS_FILE,
+    names.PREDICTIONS_FILE,
+    names.SUMMARY_FILE,
+}
 
 
 @dataclass(frozen=True)
@@ -129,6 +138,76 @@ class Reader:
                     continue
             answers[result.name] = probabilities.argmax(axis=1) == labels
         return answers
+
+    def with_content(self, experiment_id: str, content_key: str) -> list[TrialResult]:
+        """Finished trials of that content, the newest first, at most `_CANDIDATES`."""
+        condition = f"tags.{names.CONTENT_KEY} = '{content_key}' and tags.{names.COMPLETE} = 'true'"
+        found = self._client.search_runs(
+            [experiment_id],
+            filter_string=f"{condition} and attributes.status = 'FINISHED'",
+            max_results=_CANDIDATES,
+            order_by=["attributes.start_time DESC"],
+        )
+        return [_trial_result(run) for run in found]
+
+    def faults(self, result: TrialResult) -> list[str]:
+        """What a finished trial no longer is, in words; empty where its record is whole.
+
+        Held against each other: the files that every trial leaves, the predictions and the
+        accuracy that was logged, the model's file and its recorded hash.
+        """
+        try:
+            stored = self.model(result.run_id)
+            with tempfile.TemporaryDirectory() as folder:
+                there = {path.path for path in self._client.list_artifacts(result.run_id)}
+                gone = sorted(_REQUIRED_FILES - there)
+                if gone:
+                    return [f"{', '.join(gone)} must be among its artifacts"]
+                path = self._client.download_artifacts(
+                    result.run_id, names.PREDICTIONS_FILE, folder
+                )
+                labels, probabilities = read_predictions(pd.read_parquet(path))
+                right = float(np.mean(probabilities.argmax(axis=1) == labels))
+                if right != result.metrics.get("test_accuracy"):
+                    logged = result.metrics.get("test_accuracy")
+                    return [
+                        f"{names.PREDICTIONS_FILE} must give the logged {logged}, gives {right}"
+                    ]
+                received = self._model_sha256(stored, Path(folder))
+        except (MlflowException, OSError, ValueError, KeyError, UserError) as error:
+            return [redacted(f"{type(error).__name__}: {error}").splitlines()[0]]
+        if not received:
+            return [f"the model's file {names.MODEL_FILE} must be there"]
+        if received != stored.sha256:
+            return [f"the model's sha256 must be {stored.sha256}, is {received}"]
+        return []
+
+    def _model_sha256(self, stored: StoredModel, folder: Path) -> str:
+        """Of the model's file, hex; empty where there is none."""
+        try:
+            with self.model_file(stored, folder).open("rb") as file:
+                return hashlib.file_digest(file, "sha256").hexdigest()
+        except (MlflowException, OSError):
+            return ""  # MLflow's own words are of folders that failed, over several lines
+
+    def same_sweep(self, experiment_id: str, sweep: Sweep) -> SweepRecord | None:
+        """The newest finished sweep of equal settings; None where its record cannot be read."""
+        found = self._client.search_runs(
+            [experiment_id],
+            filter_string=f"tags.sweep_hash = '{sweep.content_hash()}'"
+            f" and tags.{names.KIND} = '{names.SWEEP_KIND}' and attributes.status = 'FINISHED'",
+            max_results=1,
+            order_by=["attributes.start_time DESC"],
+        )
+        try:
+            return self._record(found[0]) if found else None
+        except (MlflowException, OSError, ValueError, KeyError):
+            return None  # its own record is damaged: its trials may still be whole
+
+    def experiment(self, name: str) -> str | None:
+        """Id of the experiment of that name; None where there is none."""
+        found = self._client.get_experiment_by_name(name)
+        return str(found.experiment_id) if found else None
 
     def note(self, run_id: str) -> str:
         """The run's description; empty where it has none."""
@@ -241,6 +320,8 @@ def _trial_result(run: Run) -> TrialResult:
         run_id=run.info.run_id,
         status=status,
         reason=reason,
+        reused_from=data.tags.get(names.REUSED_FROM, ""),
+        content_key=data.tags.get(names.CONTENT_KEY, ""),
         params=params,
         metrics=dict(data.metrics),
     )

@@ -29,6 +29,12 @@ if TYPE_CHECKING:
 
     from cnn_pipeline.data import Dataset
 
+# What `copy_trial` leaves behind: it holds of the run that was copied, or is written at the end.
+_OF_ONE_RUN_ONLY = {names.COMPLETE, names.NOTE, names.REUSED_FROM}
+# What it takes over although the new run has its own: the code that trained, not that which copies.
+_OF_THE_TRAINING = {"code_digest", "git_commit", "git_dirty"}
+_BATCH = 1000
+"""Metrics that MLflow takes in one call."""
 _CUT = "\n\n[cut here: MLflow keeps no more; the run's artifacts have the whole]\n"
 
 
@@ -109,6 +115,49 @@ class Tracker:
             },
         )
         return str(run.info.run_id)
+
+    def copy_trial(self, source_run_id: str, run_id: str) -> None:
+        """Repeat a trial's record in `run_id`: settings, curves, numbers, inputs, files, its model.
+
+        The model is linked, not copied: both runs have the same logged model. Its variant may have
+        another name here; pictures and files keep the one that it was trained under.
+        """
+        source = self._client.get_run(source_run_id)
+        own = self._client.get_run(run_id).data.tags
+        left = own.keys() - _OF_THE_TRAINING | _OF_ONE_RUN_ONLY
+        tags = {key: value for key, value in source.data.tags.items() if key not in left}
+        params = source.data.params | {"variant": own[names.VARIANT]}
+        points = [
+            Metric(point.key, point.value, point.timestamp, point.step)
+            for key in source.data.metrics
+            for point in self._client.get_metric_history(source_run_id, key)
+        ]
+        self._client.log_batch(
+            run_id,
+            params=[Param(key, value) for key, value in params.items()],
+            tags=[RunTag(key, value) for key, value in tags.items()],
+        )
+        for start in range(0, len(points), _BATCH):
+            self._client.log_batch(run_id, metrics=points[start : start + _BATCH])
+        self._client.log_inputs(run_id, source.inputs.dataset_inputs)
+        self._client.log_outputs(run_id, source.outputs.model_outputs)
+        with tempfile.TemporaryDirectory() as folder:
+            self._client.download_artifacts(source_run_id, "", folder)
+            self._client.log_artifacts(run_id, folder)
+        first = source.data.tags.get(names.REUSED_FROM, source_run_id)
+        said = f"Not trained again: run {first} has the same content.\n\n"
+        # Without what an earlier copy has said, and without another sweep's baseline.
+        note = source.data.tags.get(names.NOTE, "").removeprefix(said)
+        note = note.partition(f"\n{names.AGAINST_BASELINE} ")[0]
+        # Last, so that a run that has it has everything.
+        self.tag(
+            run_id,
+            {
+                names.REUSED_FROM: first,
+                names.NOTE: said + note,
+                names.COMPLETE: "true",
+            },
+        )
 
     def log_settings(
         self,

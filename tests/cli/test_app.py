@@ -157,7 +157,7 @@ def test_bad_input_leaves_nothing_behind(tmp_path: Path) -> None:
     home, cache = tmp_path / "home", tmp_path / "cache"
     done = program(
         "run", "--filters", "0,x", "--epochs", "0", "--learning-rate", "nan", "--seeds", "-1",
-        "--worker", "2", "--workers", "0", "--batch-size", "true", "--home", str(home),
+        "--worker", "2", "--workers", "-1", "--batch-size", "true", "--home", str(home),
         CNN_PIPELINE_CACHE=str(cache),
     )  # fmt: skip
     assert done.returncode == 2
@@ -165,7 +165,7 @@ def test_bad_input_leaves_nothing_behind(tmp_path: Path) -> None:
     assert done.stderr.splitlines() == [
         "error: 8 faults",
         "  unknown flag --worker; did you mean '--workers'?",
-        "  --workers: must be from 1 to 64, received 0",
+        "  --workers: must be from 0 to 64, received -1",
         "  --filters: must be at least 1, received 0",
         "  --filters: must be a whole number, or one per layer as in 32-64, received 'x'",
         "  --seeds: must be at least 0, received -1",

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -49,6 +49,7 @@ class Ended:
     parent_run_id: str
     results: tuple[TrialResult, ...]
     comparison: Comparison
+    trained: bool = True
 
     @property
     def ok(self) -> bool:
@@ -59,19 +60,21 @@ class Flow:
     """Stands in for the flow: remembers what it was called with, and prints as libraries do."""
 
     def __init__(self, *statuses: str) -> None:
-        self.calls: list[tuple[Sweep, Home, int]] = []
+        self.calls: list[tuple[Sweep, Home, int, bool]] = []
+        self.trained = True
         self.results = tuple(
             trial(f"f64-{pooling}-s0", status, 0.9 - number / 100)
             for number, (pooling, status) in enumerate(zip(("max", "none"), statuses, strict=True))
         )
 
-    def __call__(self, sweep: Sweep, home: Home, *, workers: int) -> Ended:
-        self.calls.append((sweep, home, workers))
+    def __call__(self, sweep: Sweep, home: Home, *, workers: int, force: bool) -> Ended:
+        self.calls.append((sweep, home, workers, force))
         print("a library's chatter on stdout")
         emit(SweepStarted(SWEEP_ID, {result.name: 1.0 for result in self.results}))
         for result in self.results:
             emit(TrialEnded(result.name, result.status, 1.0, result.reason))
-        return Ended(SWEEP_ID, "7", "parent", self.results, comparison(self.results))
+        compared = comparison(self.results)
+        return Ended(SWEEP_ID, "7", "parent", self.results, compared, self.trained)
 
 
 @pytest.fixture
@@ -100,9 +103,31 @@ def test_run_calls_the_flow_with_what_was_asked(flow: Flow, tmp_path: Path) -> N
         ["run", "--filters", "8,16", "--pooling", "max", "--workers", "2", "--home", str(tmp_path)]
     )
     assert status == 0
-    ((sweep, home, workers),) = flow.calls
+    ((sweep, home, workers, force),) = flow.calls
     assert sweep.labels == ("f8-max", "f16-max")
-    assert (home, workers) == (Home(tmp_path), 2)
+    assert (home, workers, force) == (Home(tmp_path), 2, False)
+
+
+def test_run_force_trains_anew(flow: Flow, tmp_path: Path) -> None:
+    assert status_of(["run", "--force", "--home", str(tmp_path)]) == 0
+    assert flow.calls[0][2:] == (0, True)
+
+
+def test_run_says_what_was_not_trained(
+    flow: Flow, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    status_of(["run", "--home", str(tmp_path)])
+    out = capsys.readouterr().out
+    assert "Not trained again" not in out and "Nothing was trained" not in out
+    first, second = flow.results
+    flow.results = (replace(first, reused_from="4f1c"), second)
+    status_of(["run", "--home", str(tmp_path)])
+    assert "Not trained again: f64-max-s0 (same data" in capsys.readouterr().out
+    flow.trained = False
+    status_of(["run", "--home", str(tmp_path)])
+    out = capsys.readouterr().out
+    assert f"Nothing was trained: sweep {SWEEP_ID} is unchanged" in out
+    assert "--force" in out
 
 
 def test_run_prints_the_comparison_on_stdout_and_the_rest_on_stderr(
@@ -123,7 +148,7 @@ def test_run_json_is_one_object(
     assert status_of(["run", "--home", str(tmp_path), "--json"]) == 0
     result = json.loads(capsys.readouterr().out)
     assert set(result) == {
-        "sweep_id", "experiment_id", "parent_run_id", "ok", "variants", "verdict",
+        "sweep_id", "experiment_id", "parent_run_id", "ok", "trained", "variants", "verdict",
     }  # fmt: skip
     assert (result["sweep_id"], result["experiment_id"]) == (SWEEP_ID, "7")
     first = result["variants"][0]

@@ -23,6 +23,7 @@ from cnn_pipeline.events import (
     TrialEnded,
     TrialPhase,
     TrialProgress,
+    TrialReused,
     emit,
 )
 
@@ -187,3 +188,29 @@ def test_clock(seconds: float, text: str) -> None:
 def test_accuracies_shows_those_that_are_there() -> None:
     assert accuracies({}) == ""
     assert accuracies({"loss": 1.0, "accuracy": 0.5}) == "train 0.500"
+
+
+def test_what_is_not_trained_is_said_and_not_counted() -> None:
+    events = [
+        SweepStarted("sweep-1", {"f16-max-s0": 10.0}),
+        TrialReused("f16-none-s0", "4f1c"),
+        TrialEnded("f16-max-s0", "FINISHED", 9.0),
+    ]
+    stream = io.StringIO()
+    plain = PlainProgress(stream, lambda: 0.0)
+    terminal = Terminal()
+    with LiveProgress(Console(file=terminal, width=120), lambda: 0.0) as live:
+        for event in events:
+            plain(event)
+            live(event)
+    lines = stream.getvalue().splitlines()
+    assert lines[1] == "[0:00] f16-none-s0: not trained again, run 4f1c has it"
+    assert "(1 of 1)" in lines[2]
+    assert "f16-none-s0: not trained again, run 4f1c has it" in terminal.getvalue()
+
+
+def test_a_sweep_that_trains_nothing_says_so() -> None:
+    stream = io.StringIO()
+    plain = PlainProgress(stream, lambda: 0.0)
+    plain(SweepStarted("sweep-1", {}))
+    assert stream.getvalue() == "[0:00] sweep-1: none to train\n"

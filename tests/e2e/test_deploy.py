@@ -213,7 +213,7 @@ def test_the_parameters_are_a_form_with_bounds_and_descriptions(client: SyncPref
     schema = deployment(client, "train-variants").parameter_openapi_schema
     assert schema is not None
     workers = schema["properties"]["workers"]
-    assert (workers["minimum"], workers["maximum"]) == (1, 64)
+    assert (workers["minimum"], workers["maximum"]) == (0, 64)
     training = schema["definitions"]["Training"]["properties"]
     assert training["epochs"]["minimum"] == 1
     assert all(item.get("description") for item in training.values())

@@ -71,7 +71,7 @@ DETAILS = {
 TAGS = {
     "kind", "trial", "sweep_id", "variant", "variant_hash", "dataset", "data_digest",
     "data_source", "class_names", "image_shape", "device", "keras_backend", "code_digest",
-    "git_commit", "git_dirty", "model_sha256", "complete", "mlflow.runName",
+    "git_commit", "git_dirty", "model_sha256", "content_key", "complete", "mlflow.runName",
     "mlflow.parentRunId", "mlflow.note.content", "mlflow.runColor", "version.python",
     "version.cnn-pipeline", "version.tensorflow", "version.keras", "version.numpy",
     "version.mlflow", "version.prefect", "version.pandas",

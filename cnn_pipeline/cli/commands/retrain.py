@@ -46,7 +46,11 @@ Examples:
 @sweep_options
 @click.option("--settings", metavar="FILE", help="TOML file: gate, drift, notify, sweep.")
 @click.option("--force", is_flag=True, help="Train also where nothing changed.")
-@click.option("--workers", metavar="N", help="Trainers at a time. (default 1)")
+@click.option(
+    "--workers",
+    metavar="N",
+    help="Trainers at a time. (default 0: one per core, at most one per candidate)",
+)
 @home_option
 @json_option
 @click.pass_context
@@ -62,7 +66,7 @@ def command(
 ) -> int:
     """Check everything, run the flow, print the decision and its grounds."""
     faults = faults_of(ctx)
-    count = faults.of(whole, "--workers", workers, 1, 1, 64)
+    count = faults.of(whole, "--workers", workers, 0, 0, 64)
     place = faults.of(writable_home_from, home)
     chosen = faults.of(settings_from, settings)
     # Flags of a sweep replace that of the file as a whole.

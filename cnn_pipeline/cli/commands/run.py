@@ -33,7 +33,8 @@ Examples:
   cnn-pipeline run
   cnn-pipeline run --filters 16,32 --pooling max,none --epochs 3
   cnn-pipeline run --sweep pooling --seeds 0,1,2
-  cnn-pipeline run --sweep my-sweep.toml --workers 2 --json"""
+  cnn-pipeline run --sweep my-sweep.toml --workers 2 --json
+  cnn-pipeline run --force"""
 
 
 @click.command(
@@ -45,16 +46,31 @@ Examples:
     epilog=EPILOG,
 )
 @sweep_options
-@click.option("--workers", metavar="N", help="Trainers at a time. (default 1)")
+@click.option(
+    "--workers",
+    metavar="N",
+    help="Trainers at a time. (default 0: one per core, at most one per variant and seed)",
+)
+@click.option(
+    "--force",
+    is_flag=True,
+    help="Train also what has been trained with the same data, settings, code and libraries.",
+)
 @home_option
 @json_option
 @click.pass_context
 def command(
-    ctx: click.Context, /, workers: str | None, home: str | None, as_json: bool, **values: Any
+    ctx: click.Context,
+    /,
+    workers: str | None,
+    force: bool,
+    home: str | None,
+    as_json: bool,
+    **values: Any,
 ) -> int:
     """Check everything, run the flow, print what came out."""
     faults = faults_of(ctx)
-    count = faults.of(whole, "--workers", workers, 1, 1, 64)
+    count = faults.of(whole, "--workers", workers, 0, 0, 64)
     place = faults.of(writable_home_from, home)
     cache = faults.of(cache_from_environment)
     checked = faults.of(checked_sweep, given(values), cache or Path())
@@ -65,7 +81,7 @@ def command(
     from flows.launch import run_flow
 
     with clean_stdout(), progress_on(sys.stderr):
-        outcome = run_flow(checked[0], place, workers=count)
+        outcome = run_flow(checked[0], place, workers=count, force=force)
     if as_json:
         print_json(outcome_json(outcome))
     else:
@@ -81,6 +97,7 @@ def outcome_json(outcome: Outcome) -> dict[str, Any]:
         "experiment_id": outcome.experiment_id,
         "parent_run_id": outcome.parent_run_id,
         "ok": outcome.ok,
+        "trained": outcome.trained,
         "variants": [asdict(result) for result in outcome.results],
         "verdict": asdict(verdict) | {"winner": verdict.winner},
     }
@@ -92,8 +109,22 @@ def outcome_text(outcome: Outcome, home: str | None) -> str:
 
     where = "" if home is None else f" --home {shlex.quote(home)}"
     return (
-        f"{render.to_text(outcome.comparison).rstrip()}\n\n"
+        f"{render.to_text(outcome.comparison).rstrip()}\n\n{_reuse_text(outcome)}"
         "Look further:\n"
         f"  {program()} compare{where} --output report.html\n"
         f"  {program()} ui{where}"
     )
+
+
+def _reuse_text(outcome: Outcome) -> str:
+    """What was not trained in this run, and why; empty where all of it was."""
+    why = "same data, settings, code and libraries; models and predictions were verified"
+    if not outcome.trained:
+        return (
+            f"Nothing was trained: sweep {outcome.sweep_id} is unchanged ({why}).\n"
+            "Train it again with --force.\n\n"
+        )
+    reused = [result.name for result in outcome.results if result.reused_from]
+    if not reused:
+        return ""
+    return f"Not trained again: {', '.join(reused)} ({why}).\n\n"
