@@ -21,15 +21,29 @@ OURS = "cnn-pipeline"
 TITLES = {
     OURS: "cnn-pipeline run",
     "keras_autolog": "Keras loop, mlflow.keras.autolog",
+    "keras_log_model": "Keras loop, autolog and log_model",
     "keras_tuner": "KerasTuner, GridSearch",
     "ray_tune": "Ray Tune, MLflowLoggerCallback",
     "pytorch": "PyTorch",
 }
-SCRIPTS = {
-    "keras_autolog": "sweep.py",
-    "keras_tuner": "sweep.py",
-    "ray_tune": "sweep.py",
-    "pytorch": "training.py",
+
+
+@dataclass(frozen=True)
+class Rival:
+    """How an alternative is started."""
+
+    environment: str
+    """Folder below `rivals` with its requirements and its script."""
+    script: str = "sweep.py"
+    options: tuple[str, ...] = ()
+
+
+RIVAL_OF = {
+    "keras_autolog": Rival("keras_autolog"),
+    "keras_log_model": Rival("keras_autolog", options=("--log-model",)),
+    "keras_tuner": Rival("keras_tuner"),
+    "ray_tune": Rival("ray_tune"),
+    "pytorch": Rival("pytorch", "training.py"),
 }
 
 
@@ -98,9 +112,11 @@ def command_of(name: str, sweep: Sweep, data: Path, output: Path, seed: int) -> 
             *("--validation-size", str(sweep.validation), "--seeds", str(seed)),
             *("--home", output, "--json"),
         ]
+    rival = RIVAL_OF[name]
     return [
-        python_of(name),
-        RIVALS / name / SCRIPTS[name],
+        python_of(rival.environment),
+        RIVALS / rival.environment / rival.script,
+        *rival.options,
         *("--data", data, "--output", output, "--seed", str(seed)),
         *("--filters", _comma(sweep.filters), "--pooling", _comma(sweep.pooling)),
         *("--epochs", str(sweep.epochs), "--images", str(sweep.images)),

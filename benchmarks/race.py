@@ -25,6 +25,7 @@ from typing import Any
 
 from benchmarks.contestants import (
     OURS,
+    RIVAL_OF,
     TITLES,
     Sweep,
     answers_of,
@@ -39,7 +40,7 @@ from benchmarks.remains import remains_of
 from benchmarks.timing import CommandFailed, timed
 
 RESULTS = Path(__file__).parent / "results"
-SWEEPERS = (OURS, "keras_autolog", "keras_tuner", "ray_tune")
+SWEEPERS = (OURS, "keras_autolog", "keras_log_model", "keras_tuner", "ray_tune")
 # What a user may have set for other work, and would send it elsewhere.
 _UNSET = ("MLFLOW_TRACKING_URI", "PREFECT_API_URL", "KERAS_BACKEND", "PYTHONPATH")
 
@@ -86,7 +87,7 @@ def run_race(race: Race, results: Path) -> bool:
     """Run all rounds, keep every run as it ends, write the table; whether none failed."""
     for name in race.contestants:
         if name != OURS:
-            python_of(name)
+            python_of(RIVAL_OF[name].environment)
     results.mkdir(parents=True, exist_ok=True)
     record: dict[str, Any] = {
         "race": race.name,

@@ -186,6 +186,9 @@ def test_an_alternative_is_pinned_to_the_versions_that_we_use(rival: str) -> Non
 
 
 def test_every_alternative_has_a_script_and_a_title() -> None:
-    assert set(environments.names()) == set(contestants.SCRIPTS) == set(TITLES) - {OURS}
-    for rival, script in contestants.SCRIPTS.items():
-        assert "https://" in (environments.RIVALS / rival / script).read_text("utf-8")
+    assert set(contestants.RIVAL_OF) == set(TITLES) - {OURS}
+    rivals = contestants.RIVAL_OF.values()
+    assert set(environments.names()) == {rival.environment for rival in rivals}
+    for rival in rivals:
+        script = environments.RIVALS / rival.environment / rival.script
+        assert "https://" in script.read_text("utf-8")

@@ -52,8 +52,8 @@ class Work:
         return list(itertools.product(self.filters, self.pooling))
 
 
-def read_work() -> Work:
-    """The work that the command line asks for, its images scaled."""
+def work_parser() -> argparse.ArgumentParser:
+    """The arguments that all scripts take."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--data", type=Path, required=True, help=".npz with the four arrays")
     parser.add_argument("--output", type=Path, required=True)
@@ -62,7 +62,12 @@ def read_work() -> Work:
     parser.add_argument("--pooling", type=_words, default=("max", "none"))
     parser.add_argument("--epochs", type=int, default=5)
     parser.add_argument("--images", type=int, default=None, help="take the first of them only")
-    given = parser.parse_args()
+    return parser
+
+
+def read_work(given: argparse.Namespace | None = None) -> Work:
+    """The work that the command line asks for, or `given` arguments; its images scaled."""
+    given = given or work_parser().parse_args()
     with np.load(given.data) as arrays:
         return Work(
             x_train=_scaled(arrays["x_train"][: given.images]),

@@ -4,6 +4,9 @@ Written after https://mlflow.org/docs/latest/python_api/mlflow.keras.html: `mlfl
 with all its defaults (metrics each epoch, parameters, the summary, the model with its signature)
 and MLflow's default store, SQLite and artifacts in the current folder. The metric on the test
 images is logged by hand, since autolog does not see it.
+
+With `--log-model` the finished model is also logged by hand, under a name of its own and with an
+input example, as MLflow's guides do it: what to load later is then the user's choice.
 """
 
 from __future__ import annotations
@@ -14,12 +17,15 @@ import time
 import keras
 import mlflow
 from network import build_model
-from work import BATCH_SIZE, VALIDATION_SPLIT, answer, label, print_answers, read_work
+from work import BATCH_SIZE, VALIDATION_SPLIT, answer, label, print_answers, read_work, work_parser
 
 
 def main() -> None:
     """Train, track and score each variant."""
-    work = read_work()
+    parser = work_parser()
+    parser.add_argument("--log-model", action="store_true", help="log the finished model by hand")
+    given = parser.parse_args()
+    work = read_work(given)
     os.chdir(work.output)
     mlflow.set_tracking_uri("sqlite:///mlflow.db")
     mlflow.set_experiment("filters-and-pooling")
@@ -42,6 +48,9 @@ def main() -> None:
             )
             _, accuracy = model.evaluate(work.x_test, work.y_test, verbose=0)
             mlflow.log_metric("test_accuracy", accuracy)
+            if given.log_model:
+                example = work.x_test[:1]
+                mlflow.keras.log_model(model, name="finished", input_example=example)
         name = label(filters, pooling)
         answers.append(answer(name, accuracy, clock.seconds, work.images_seen))
     print_answers(answers)
