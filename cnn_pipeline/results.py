@@ -33,12 +33,12 @@ class TrialResult:
     status: Status
     reason: str = ""
     """Why it did not finish; empty where it did."""
+    params: Mapping[str, Scalar] = field(default_factory=dict)
+    metrics: Mapping[str, float] = field(default_factory=dict)
     reused_from: str = ""
     """The run that trained it, where this one only repeats its record; else empty."""
     content_key: str = ""
     """What its numbers follow from, as one key; empty where it was not recorded."""
-    params: Mapping[str, Scalar] = field(default_factory=dict)
-    metrics: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def finished(self) -> bool:

@@ -150,7 +150,7 @@ def test_retrain_without_flags_has_the_flows_own_settings(
 ) -> None:
     flow = stand_in(monkeypatch, "promoted", "version 1 promoted")
     assert call(Home(tmp_path), "retrain") == 0
-    assert flow.calls == [(RetrainSettings(), Home(tmp_path), False, 1)]
+    assert flow.calls == [(RetrainSettings(), Home(tmp_path), False, 0)]
 
 
 @pytest.mark.parametrize(
@@ -170,7 +170,7 @@ def test_all_faults_of_retrain_are_told_at_once(
 ) -> None:
     file = tmp_path / "settings.toml"
     file.write_text("[gate]\nmargin = 2\n", encoding="utf-8")
-    words = ["--settings", str(file), "--filters", "0", "--workers", "0", "--forse"]
+    words = ["--settings", str(file), "--filters", "0", "--workers", "-1", "--forse"]
     assert call(Home(tmp_path), "retrain", *words) == 2
     told = capsys.readouterr().err
     for fault in ("gate.margin", "--filters", "--workers", "unknown flag --forse"):
