@@ -17,11 +17,15 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from benchmarks.machine import this_machine
 from benchmarks.tables import markdown, ratios, spread
+
+if TYPE_CHECKING:
+    from cnn_pipeline.devices import Device
 
 RESULTS = Path(__file__).parent / "results"
 IMAGES, EPOCHS, BATCH = 6400, 4, 128
@@ -107,13 +111,18 @@ def _measure(who: str, precision: str, threads: int, filters: int, pooling: str)
     images = rng.integers(0, 256, (IMAGES, 28, 28, 1), dtype=np.uint8)
     labels = rng.integers(0, 10, IMAGES)
     if who == "ours":
-        configure(threads)
-        return _ours(images, labels, precision, filters, pooling)
+        device = configure(threads)
+        return _ours(images, labels, precision, filters, pooling, device)
     return _keras(images, labels, precision, filters, pooling)
 
 
 def _ours(
-    images: np.ndarray, labels: np.ndarray, precision: str, filters: int, pooling: str
+    images: np.ndarray,
+    labels: np.ndarray,
+    precision: str,
+    filters: int,
+    pooling: str,
+    device: Device,
 ) -> float:
     from cnn_pipeline.config import Training, Variant
     from cnn_pipeline.data import Split
@@ -126,7 +135,7 @@ def _ours(
     split = Split("train", images, labels)
     held_out = Split("validation", images[:100], labels[:100])
     training = Training(epochs=EPOCHS, batch_size=BATCH)
-    return train(twin, split, held_out, training, seed=0).images_per_second
+    return train(twin, split, held_out, training, device, seed=0).images_per_second
 
 
 def _keras(

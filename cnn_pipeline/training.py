@@ -10,17 +10,15 @@ import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import keras
 import numpy as np
 
 from cnn_pipeline.config import Training
 from cnn_pipeline.data import Split
-
-VALIDATION_BATCH = 1000
-STEPS_PER_EXECUTION = 16
-"""Training steps between two returns to Python. The numbers are the same for any; small networks
-train up to a fifth faster than with 1 (`benchmarks/training_speed.py`)."""
+from cnn_pipeline.devices import Device
+from cnn_pipeline.engines import engine_for
 
 
 class Diverged(Exception):
@@ -83,6 +81,7 @@ def train(
     train_split: Split,
     validation: Split,
     training: Training,
+    device: Device,
     *,
     seed: int,
     callbacks: Sequence[Callback] = (),
@@ -92,13 +91,7 @@ def train(
     Raises:
         Diverged: a loss is NaN or infinite.
     """
-    twin.compile(
-        optimizer=_optimizer(training),
-        loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
-        metrics=["accuracy"],
-        steps_per_execution=STEPS_PER_EXECUTION,
-    )
-    bridge = _Progress(callbacks, training.batch_size, len(train_split.labels))
+    engine = engine_for(twin, training, device)
     epochs: list[Epoch] = []
     fit_seconds: list[float] = []
     stop_reason = ""
@@ -106,23 +99,13 @@ def train(
         started = time.perf_counter()
         order = epoch_order(seed, number, len(train_split.labels))
         _seed_layers(twin, seed, number)
-        bridge.epoch = number
-        fitted = twin.fit(
-            train_split.images[order],
-            train_split.labels[order],
-            batch_size=training.batch_size,
-            shuffle=False,
-            verbose=0,
-            callbacks=[bridge],
-        ).history
+        loss, accuracy = engine.epoch(train_split, order, partial(_tell, callbacks, number))
         fit_seconds.append(time.perf_counter() - started)
-        val_loss, val_accuracy = twin.evaluate(
-            validation.images, validation.labels, batch_size=VALIDATION_BATCH, verbose=0
-        )
+        val_loss, val_accuracy = engine.evaluate(validation)
         epoch = Epoch(
             epoch=number,
-            loss=fitted["loss"][-1],
-            accuracy=fitted["accuracy"][-1],
+            loss=loss,
+            accuracy=accuracy,
             val_loss=val_loss,
             val_accuracy=val_accuracy,
             learning_rate=training.learning_rate,
@@ -151,16 +134,6 @@ def train(
     )
 
 
-def _optimizer(training: Training) -> keras.optimizers.Optimizer:
-    if training.optimizer == "adam" and keras.backend.backend() == "tensorflow":
-        from cnn_pipeline.fused_adam import FusedAdam
-
-        return FusedAdam(training.learning_rate)
-    return keras.optimizers.get(
-        {"class_name": training.optimizer, "config": {"learning_rate": training.learning_rate}}
-    )
-
-
 def _seed_layers(model: keras.Model, seed: int, epoch: int) -> None:
     """Give dropout a state that follows from (seed, epoch), not from what ran before."""
     for number, layer in enumerate(model.layers):
@@ -170,24 +143,6 @@ def _seed_layers(model: keras.Model, seed: int, epoch: int) -> None:
             generator.state.assign(state)
 
 
-class _Progress(keras.callbacks.Callback):  # type: ignore[misc]
-    """Passes Keras' batches on as images, a few times a second."""
-
-    SECONDS_BETWEEN = 0.25
-
-    def __init__(self, callbacks: Sequence[Callback], batch_size: int, count: int) -> None:
-        super().__init__()
-        self.epoch = 0
-        self._listeners = callbacks
-        self._batch_size = batch_size
-        self._count = count
-        self._last = 0.0
-
-    def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
-        now = time.perf_counter()
-        if now - self._last < self.SECONDS_BETWEEN:
-            return
-        self._last = now
-        images = min((batch + 1) * self._batch_size, self._count)
-        for listener in self._listeners:
-            listener.on_images(self.epoch, images)
+def _tell(callbacks: Sequence[Callback], epoch: int, images: int) -> None:
+    for callback in callbacks:
+        callback.on_images(epoch, images)

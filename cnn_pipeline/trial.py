@@ -79,6 +79,7 @@ def run_trial(
             dataset.train,
             dataset.validation,
             trial.training,
+            device,
             seed=trial.seed,
             callbacks=[reporter],
         )

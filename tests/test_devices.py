@@ -13,6 +13,7 @@ from cnn_pipeline.devices import (
     Device,
     available_cores,
     available_memory,
+    has_fast_bfloat16,
     has_gpu,
     processor_flags,
     processor_name,
@@ -63,6 +64,24 @@ def test_the_first_processor_speaks_for_all(tmp_path: Path) -> None:
     assert processor_name(path) == "Imaginary(R) Xeon(R) 9000: the one"
 
 
+@pytest.mark.parametrize(
+    ("vendor", "flags", "fast"),
+    [
+        ("GenuineIntel", "avx512f amx_tile amx_bf16 avx512_bf16", True),
+        ("GenuineIntel", "avx512f avx512_bf16", False),  # half the rate of float32
+        ("AuthenticAMD", "avx512f avx512_bf16", True),
+        ("AuthenticAMD", "avx2", False),
+    ],
+)
+def test_bfloat16_is_fast_where_it_was_measured_to_be(
+    tmp_path: Path, vendor: str, flags: str, fast: bool
+) -> None:
+    path = tmp_path / "cpuinfo"
+    path.write_text(f"vendor_id\t: {vendor}\nflags\t\t: {flags}\n")
+    assert has_fast_bfloat16(path) == fast
+    assert not has_fast_bfloat16(tmp_path / "missing")
+
+
 def test_without_linux_files_nothing_is_claimed(tmp_path: Path) -> None:
     missing = tmp_path / "cpuinfo"
     assert processor_flags(missing) == frozenset()
@@ -95,6 +114,6 @@ def test_the_threads_are_set_before_the_first_operation() -> None:
     )
     kind, name, threads, fast, intra, inter = json.loads(done.stdout)
     if kind == "cpu":
-        assert fast == bool({"amx_bf16", "avx512_bf16"} & processor_flags())
-    assert (threads, intra, inter) == (3, 3, 1)
+        assert fast == has_fast_bfloat16()
+    assert (threads, intra, inter) == (3, 3, 3)
     assert name

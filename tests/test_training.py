@@ -10,15 +10,15 @@ import keras
 import numpy as np
 import pytest
 
-from cnn_pipeline import training as training_module
 from cnn_pipeline.config import Training, Variant
 from cnn_pipeline.data import Split
-from cnn_pipeline.fused_adam import FusedAdam
+from cnn_pipeline.devices import Device
 from cnn_pipeline.models import build_model, build_twin
 from cnn_pipeline.training import Callback, Diverged, Epoch, History, epoch_order, train
 
 SHAPE = (12, 12, 1)
 VARIANT = Variant(filters=3, dense_units=8, dropout=0.25)
+DEVICE = Device("cpu", "any", 2, fast_bfloat16=False)
 
 
 def split(role: str, count: int) -> Split:
@@ -39,7 +39,7 @@ def fit(
 ) -> tuple[keras.Model, History]:
     model = build_model(VARIANT, SHAPE, 2, seed=seed)
     twin = build_twin(model, VARIANT, precision="float32", seed=seed)
-    return twin, train(twin, TRAIN, VALIDATION, training, seed=seed, callbacks=callbacks)
+    return twin, train(twin, TRAIN, VALIDATION, training, DEVICE, seed=seed, callbacks=callbacks)
 
 
 def weights_digest() -> str:
@@ -110,7 +110,7 @@ def test_a_loss_that_is_no_number_stops_with_the_remedy() -> None:
     twin = build_twin(model, VARIANT, precision="float32", seed=0)
     twin.set_weights([weight * np.float32(1e38) for weight in twin.get_weights()])
     with pytest.raises(Diverged, match=r"epoch 1: lower the learning rate, received 0.5"):
-        train(twin, TRAIN, VALIDATION, Training(learning_rate=0.5), seed=0)
+        train(twin, TRAIN, VALIDATION, Training(learning_rate=0.5), DEVICE, seed=0)
 
 
 def test_callbacks_see_each_epoch_as_it_ends() -> None:
@@ -137,35 +137,3 @@ def test_every_optimizer_takes_its_learning_rate(optimizer: str) -> None:
     twin, history = fit(Training(epochs=1, batch_size=64, optimizer=optimizer, learning_rate=0.02))
     assert float(twin.optimizer.learning_rate) == pytest.approx(0.02)
     assert history.epochs[0].learning_rate == 0.02
-
-
-def trained_weights() -> list[np.ndarray]:
-    twin, _ = fit(Training(epochs=2, batch_size=32))
-    return list(twin.get_weights())
-
-
-def test_the_steps_between_two_returns_to_python_change_no_bit(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """Ten steps an epoch, the last of them smaller: not a multiple of either number."""
-    before = trained_weights()
-    monkeypatch.setattr(training_module, "STEPS_PER_EXECUTION", 3)
-    for one, other in zip(before, trained_weights(), strict=True):
-        assert np.array_equal(one, other)
-
-
-def test_the_fused_adam_is_keras_adam_but_for_rounding() -> None:
-    """Five steps of 0.01 on gradients of very different sizes, to a ten-thousandth of a step."""
-    rng = np.random.default_rng(0)
-    start = rng.normal(size=(7, 5)).astype(np.float32)
-    gradients = [(rng.normal(size=(7, 5)) * 10.0**-k).astype(np.float32) for k in range(5)]
-    ended = []
-    for kind in (keras.optimizers.Adam, FusedAdam):
-        variable = keras.Variable(start)
-        optimizer = kind(0.01)
-        for gradient in gradients:
-            optimizer.apply([keras.ops.convert_to_tensor(gradient)], [variable])
-        ended.append([keras.ops.convert_to_numpy(v) for v in (variable, *optimizer.variables)])
-    for plain, fused in zip(*ended, strict=True):
-        np.testing.assert_allclose(fused, plain, rtol=2e-6, atol=1e-6)
-    assert not np.allclose(ended[0][0], start, atol=1e-3)

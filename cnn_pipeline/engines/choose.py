@@ -1,0 +1,40 @@
+"""What an engine does, and which one a device gets."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+import keras
+import numpy as np
+
+from cnn_pipeline.config import Training
+from cnn_pipeline.data import Split
+from cnn_pipeline.devices import Device
+from cnn_pipeline.engines.keras_fit import KerasEngine
+
+OnImages = Callable[[int], None]
+"""Told, a few times a second, how many images of the epoch have been trained."""
+
+
+class Engine(Protocol):
+    """Trains and validates one model. Losses are mean cross-entropies in nats."""
+
+    def epoch(self, split: Split, order: np.ndarray, told: OnImages) -> tuple[float, float]:
+        """Train on all of `split` once, in this order; loss and accuracy while weights moved."""
+
+    def evaluate(self, split: Split) -> tuple[float, float]:
+        """Loss and accuracy on `split`, weights as they are."""
+
+
+def engine_for(model: keras.Model, training: Training, device: Device) -> Engine:
+    """The fastest measured engine for `model` (logits out) on `device`.
+
+    On a processor with TensorFlow that is the graph. A GPU and JAX get Keras' `fit`, which
+    compiles for them: the graph has not been measured there.
+    """
+    if keras.backend.backend() == "tensorflow" and device.kind == "cpu":
+        from cnn_pipeline.engines.graph import GraphEngine
+
+        return GraphEngine(model, training, device.threads)
+    return KerasEngine(model, training)

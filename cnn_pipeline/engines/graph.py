@@ -1,0 +1,181 @@
+"""An epoch as one graph of TensorFlow's, each batch shared out among the processor's threads.
+
+Two things make it faster than Keras' `fit` on a processor, with the same function:
+
+- The images lie in TensorFlow as uint8, and a stretch of steps is one call: gathering, scaling,
+  both passes and the optimizer happen in the graph, without Python between the steps.
+- A batch is cut into as many parts as there are threads. Each part runs forward and backward on a
+  thread of its own, and the parts' gradients are added, in a fixed order: the gradient of the
+  whole batch. One operation spread over two threads waits for the slower half again and again;
+  two independent halves wait once a step. (Data parallelism as between machines: Goyal et al.
+  2017, 'Accurate, large minibatch SGD', section 3.)
+
+`benchmarks/training_speed.py` measures it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from cnn_pipeline.config import Training
+from cnn_pipeline.data import Split
+from cnn_pipeline.engines.fused_adam import FusedAdam
+
+EVALUATION_BATCH = 500
+SECONDS_BETWEEN_TOLD = 0.4
+_FIRST_STRETCH = 16
+
+
+class GraphEngine:
+    """Steps and evaluation as TensorFlow functions; no `compile` and no `fit`."""
+
+    def __init__(self, model: keras.Model, training: Training, threads: int) -> None:
+        self._model = model
+        self._batch_size = training.batch_size
+        self._parts = threads if _parts_are_independent(model) else 1
+        self._optimizer = _optimizer(training)
+        self._optimizer.build(model.trainable_variables)
+        # Where Keras itself keeps it: whoever has the model finds its optimizer.
+        model.optimizer = self._optimizer
+        self._stretch = _FIRST_STRETCH
+        self._there: tuple[Split, tf.Tensor, tf.Tensor] | None = None
+        self._steps = tf.function(self._run_steps, reduce_retracing=True)
+        self._scores = tf.function(self._score, reduce_retracing=True)
+
+    def epoch(
+        self, split: Split, order: np.ndarray, told: Callable[[int], None]
+    ) -> tuple[float, float]:
+        """Train on all of `split` once, in this order; loss and accuracy while weights moved.
+
+        How many steps one call takes follows from their speed, and changes no number: losses come
+        back step by step and are summed here.
+        """
+        images, labels = self._tensors(split)
+        size = self._batch_size
+        full = len(order) // size
+        batches = order[: full * size].reshape(full, size)
+        losses: list[np.ndarray] = []
+        right = done = 0
+        while done < full:
+            started = time.perf_counter()
+            stretch = batches[done : done + self._stretch]
+            loss, hits = self._call(images, labels, stretch)
+            losses.append(loss)
+            right += hits
+            if done:  # the first call traces
+                each = (time.perf_counter() - started) / len(stretch)
+                self._stretch = max(1, int(SECONDS_BETWEEN_TOLD / each))
+            done += len(stretch)
+            told(done * size)
+        if len(order) > full * size:
+            loss, hits = self._call(images, labels, order[None, full * size :])
+            losses.append(loss)
+            right += hits
+        return float(np.concatenate(losses).sum() / len(order)), right / len(order)
+
+    def evaluate(self, split: Split) -> tuple[float, float]:
+        """Loss and accuracy on `split`, weights as they are."""
+        total, right = 0.0, 0
+        for start in range(0, len(split.labels), EVALUATION_BATCH):
+            stop = start + EVALUATION_BATCH
+            losses, hits = self._scores(
+                tf.constant(split.images[start:stop]), tf.constant(split.labels[start:stop])
+            )
+            total += float(losses.numpy().sum(dtype=np.float64))
+            right += int(hits)
+        return total / len(split.labels), right / len(split.labels)
+
+    def _tensors(self, split: Split) -> tuple[tf.Tensor, tf.Tensor]:
+        if self._there is None or self._there[0] is not split:
+            self._there = (split, tf.constant(split.images), tf.constant(split.labels))
+        return self._there[1:]
+
+    def _call(
+        self, images: tf.Tensor, labels: tf.Tensor, batches: np.ndarray
+    ) -> tuple[np.ndarray, int]:
+        """Take one step for each row of `batches`: summed losses float64 `[steps]`, hits."""
+        parts = min(self._parts, batches.shape[1])
+        losses, hits = self._steps(images, labels, tf.constant(batches, tf.int32), parts)
+        return losses.numpy().astype(np.float64), int(hits)
+
+    def _run_steps(
+        self, images: tf.Tensor, labels: tf.Tensor, batches: tf.Tensor, parts: int
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        count = tf.shape(batches)[0]
+        losses = tf.TensorArray(tf.float32, size=count)
+        hits = tf.constant(0, tf.int64)
+        for step in tf.range(count):
+            loss, right = self._step(images, labels, batches[step], parts)
+            losses = losses.write(step, loss)
+            hits += right
+        return losses.stack(), hits
+
+    def _step(
+        self, images: tf.Tensor, labels: tf.Tensor, batch: tf.Tensor, parts: int
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """One step of the optimizer on the mean loss of `batch`; summed loss and hits."""
+        size = tf.shape(batch)[0]
+        loss, right = tf.constant(0.0), tf.constant(0, tf.int64)
+        gradients: list[Any] = []
+        for part in _cut(batch, size, parts):
+            part_loss, part_right, part_gradients = self._part(images, labels, part, size)
+            loss += part_loss
+            right += part_right
+            gradients = (
+                [a + b for a, b in zip(gradients, part_gradients, strict=True)]
+                if gradients
+                else part_gradients
+            )
+        self._optimizer.apply(gradients, self._model.trainable_variables)
+        return loss, right
+
+    def _part(
+        self, images: tf.Tensor, labels: tf.Tensor, part: tf.Tensor, size: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor, list[tf.Tensor]]:
+        wanted = tf.gather(labels, part)
+        variables = [variable.value for variable in self._model.trainable_variables]
+        with tf.GradientTape() as tape:
+            logits = self._model(tf.gather(images, part), training=True)
+            loss = tf.reduce_sum(_cross_entropies(wanted, logits))
+            # The share of this part in the mean over the whole batch.
+            share = loss / tf.cast(size, tf.float32)
+        return loss, _hits(wanted, logits), tape.gradient(share, variables)
+
+    def _score(self, images: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        logits = self._model(images, training=False)
+        return _cross_entropies(labels, logits), _hits(labels, logits)
+
+
+def _parts_are_independent(model: keras.Model) -> bool:
+    """Whether parts of a batch give what the whole gives: not where it is normalised as one."""
+    return not any(isinstance(layer, keras.layers.BatchNormalization) for layer in model.layers)
+
+
+def _optimizer(training: Training) -> keras.optimizers.Optimizer:
+    if training.optimizer == "adam":
+        return FusedAdam(training.learning_rate)
+    return keras.optimizers.get(
+        {"class_name": training.optimizer, "config": {"learning_rate": training.learning_rate}}
+    )
+
+
+def _cut(batch: tf.Tensor, size: tf.Tensor, parts: int) -> list[tf.Tensor]:
+    """`parts` parts of a batch, the first ones longer by one where it does not divide evenly."""
+    if parts == 1:
+        return [batch]
+    sizes = [(size + parts - 1 - number) // parts for number in range(parts)]
+    return list(tf.split(batch, tf.stack(sizes), num=parts))
+
+
+def _cross_entropies(labels: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
+    return tf.nn.sparse_softmax_cross_entropy_with_logits(labels=labels, logits=logits)
+
+
+def _hits(labels: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
+    return tf.math.count_nonzero(tf.argmax(logits, axis=1, output_type=labels.dtype) == labels)
