@@ -398,7 +398,8 @@ def _report(
     from cnn_pipeline.report import render_html
     from cnn_pipeline.reporting import report_data
 
-    return render_html(report_data(store, record, results, comparison, cache), pair=pair)
+    data = report_data(store, record, results, comparison, cache)
+    return render_html(data, pair=pair, cache=cache)
 
 
 def _compare(reader: Reader, record: SweepRecord) -> tuple[tuple[TrialResult, ...], Comparison]:

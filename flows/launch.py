@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -51,7 +51,7 @@ def run_flow(sweep: Sweep, home: Home, *, workers: int = 0, force: bool = False)
     events.emit(events.Stage("starting TensorFlow and Prefect"))
     warm_up(count, threads, home.state / "logs")
     try:
-        with prefect_ready(home):
+        with prefect_ready(home, prepare=lambda: _open_store(home)):
             from cnn_pipeline.experiment import Outcome
             from flows.train_variants import train_variants
 
@@ -63,6 +63,13 @@ def run_flow(sweep: Sweep, home: Home, *, workers: int = 0, force: bool = False)
         return outcome
     finally:
         close_warm()
+
+
+def _open_store(home: Home) -> None:
+    """Import MLflow and make its store, where there is none yet: seconds that need no Prefect."""
+    from cnn_pipeline.tracking import open_store
+
+    open_store(home, os.environ)
 
 
 def _seen(sweep: Sweep, home: Home) -> bool:
@@ -123,9 +130,13 @@ def _outcome_of(state: State[Any]) -> Any:
     return outcome
 
 
+def _nothing() -> None:
+    pass
+
+
 @contextmanager
-def prefect_ready(home: Home) -> Iterator[None]:
-    """A Prefect server for this process.
+def prefect_ready(home: Home, prepare: Callable[[], object] = _nothing) -> Iterator[None]:
+    """A Prefect server for this process; `prepare` is called while a temporary one still starts.
 
     The configured one; else the one that `cnn-pipeline up` runs under `home`, whose UI then shows
     the run; else a temporary one in `home`.
@@ -144,7 +155,7 @@ def prefect_ready(home: Home) -> Iterator[None]:
     if up is not None and up.ready:
         url = up.addresses.prefect_api
     else:
-        temporary = TemporaryServer(home.state / "prefect")
+        temporary = TemporaryServer(home.state / "prefect", cache_dir(os.environ))
         url = temporary.url
     try:
         os.environ["PREFECT_API_URL"] = url
@@ -154,6 +165,7 @@ def prefect_ready(home: Home) -> Iterator[None]:
         refresh_global_settings_context()
         from flows import train_variants  # noqa: F401
 
+        prepare()
         if temporary:
             temporary.wait()
         yield

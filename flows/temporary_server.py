@@ -16,6 +16,8 @@ import threading
 import time
 from pathlib import Path
 
+from flows.database_template import keep_template, place_template
+
 HOST = "127.0.0.1"
 _START_SECONDS = 90
 _STOP_SECONDS = 10
@@ -24,13 +26,15 @@ _STOP_SECONDS = 10
 class TemporaryServer:
     """Starts at once in the background; `wait` until it answers, `stop` when done."""
 
-    def __init__(self, folder: Path) -> None:
-        """Keep the server's database and log in `folder`."""
+    def __init__(self, folder: Path, cache: Path) -> None:
+        """Keep the server's database and log in `folder`, what spares the next one in `cache`."""
         folder.mkdir(parents=True, exist_ok=True)
+        self._cache = cache
+        self._database = folder / "prefect.db"
+        self._migrates = not self._database.exists() and not place_template(cache, self._database)
         self._log_file = folder / "temporary-server.log"
         self._log = self._log_file.open("w", encoding="utf-8")
         self.url = f"http://{HOST}:{_free_port()}/api"
-        database = f"sqlite+aiosqlite:///{folder}/prefect.db"
         self._process = subprocess.Popen(
             [sys.executable, "-m", "flows.temporary_server", self.url],
             stdin=subprocess.PIPE,
@@ -38,7 +42,7 @@ class TemporaryServer:
             stderr=subprocess.STDOUT,
             start_new_session=True,
             env={
-                "PREFECT_SERVER_DATABASE_CONNECTION_URL": database,
+                "PREFECT_SERVER_DATABASE_CONNECTION_URL": f"sqlite+aiosqlite:///{self._database}",
                 "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
                 **os.environ,
                 "PREFECT_UI_ENABLED": "0",
@@ -61,6 +65,8 @@ class TemporaryServer:
         while time.monotonic() < deadline and self._process.poll() is None:
             try:
                 if httpx.get(f"{self.url}/health", timeout=5).status_code == httpx.codes.OK:
+                    if self._migrates:  # as empty as it will ever be
+                        keep_template(self._cache, self._database)
                     return
             except httpx.TransportError:
                 time.sleep(0.05)

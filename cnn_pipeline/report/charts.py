@@ -9,11 +9,16 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from functools import cache
+from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 import vl_convert
 from markupsafe import Markup
+
+from cnn_pipeline.kept import keep_file, kept_file
+
+_RUNTIME = "vega"
 
 Spec = dict[str, Any]
 
@@ -88,8 +93,17 @@ def _with_own_ids(svg: str, key: str) -> str:
     return svg
 
 
-@cache
-def runtime() -> Markup:
-    """Vega's JavaScript, which defines `vegaEmbed`: a script's text, about 900 kB."""
+def runtime(cache: Path | None = None) -> Markup:
+    """Vega's JavaScript, which defines `vegaEmbed`: a script's text, about 900 kB.
+
+    Bundling it takes a second; the result is kept in `cache`, where one is given.
+    """
+    made_from = version("vl-convert-python")
+    found = kept_file(cache, _RUNTIME, made_from) if cache else None
+    if found is not None:
+        return Markup(found.read_text("utf-8"))
     script: str = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;")
-    return Markup(script.replace("</script", r"<\/script"))
+    script = script.replace("</script", r"<\/script")
+    if cache:
+        keep_file(cache, _RUNTIME, made_from, lambda path: path.write_text(script, "utf-8"))
+    return Markup(script)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -36,7 +37,11 @@ class Section:
 
 
 def render_html(
-    data: ReportData, *, links: Mapping[str, str] | None = None, pair: Pair | None = None
+    data: ReportData,
+    *,
+    links: Mapping[str, str] | None = None,
+    pair: Pair | None = None,
+    cache: Path | None = None,
 ) -> str:
     """The report as one HTML document without any outside resource.
 
@@ -45,6 +50,7 @@ def render_html(
         links: text to address, shown under the headline; http and https only.
         pair: labels of the two variants whose answers are set against each other; by default
             the choice and the baseline, else the choice and the next.
+        cache: where Vega's JavaScript is kept for the next report.
 
     Raises:
         ValueError: a link with another scheme.
@@ -67,7 +73,7 @@ def render_html(
             links=dict(links or {}),
             numbers=numbers,
             render=render,
-            runtime=charts.runtime() if drawn else "",
+            runtime=charts.runtime(cache) if drawn else "",
             specs={chart.key: chart.vega for chart in drawn},
         )
     )

@@ -195,7 +195,7 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
         "x_test": sample.test.images,
         "y_test": sample.test.labels,
     }
-    server = TemporaryServer(folder / "server")
+    server = TemporaryServer(folder / "server", folder / "cache")
     made = Story(folder, server.url, Webhook(), arrays)
     try:
         server.wait()

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 from itertools import combinations, pairwise
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from cnn_pipeline.comparison.records import Row
+from cnn_pipeline.report import charts
 from cnn_pipeline.report.charts import Chart, draw, runtime
 from cnn_pipeline.report.curves import curve_charts, curve_rows
 from cnn_pipeline.report.effects import effects_chart
@@ -187,3 +189,15 @@ def test_the_library_is_a_script_that_can_be_embedded() -> None:
     script = runtime()
     assert "window.vegaEmbed" in script and "</script" not in script
     assert 300_000 < len(script) < 1_200_000
+
+
+def test_the_library_is_kept_for_the_next_report(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = runtime(tmp_path)
+
+    def bundle(_: str) -> str:
+        raise AssertionError("bundled again")
+
+    monkeypatch.setattr(charts.vl_convert, "javascript_bundle", bundle)
+    assert runtime(tmp_path) == made

@@ -1,0 +1,74 @@
+"""Files that are made once: whole, of the right version, or not taken."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from cnn_pipeline.kept import keep_file, kept_file
+from flows.database_template import keep_template, place_template
+
+
+def keep(cache: Path, text: str, of: str = "1.0") -> None:
+    keep_file(cache, "thing", of, lambda path: path.write_text(text))
+
+
+def test_what_was_kept_is_found_by_name_and_version(tmp_path: Path) -> None:
+    assert kept_file(tmp_path, "thing", "1.0") is None
+    keep(tmp_path, "made")
+    found = kept_file(tmp_path, "thing", "1.0")
+    assert found is not None and found.read_text() == "made"
+    assert kept_file(tmp_path, "thing", "1") is None
+    assert kept_file(tmp_path, "other", "1.0") is None
+
+
+def test_a_damaged_file_is_not_taken(tmp_path: Path) -> None:
+    keep(tmp_path, "made")
+    found = kept_file(tmp_path, "thing", "1.0")
+    assert found is not None
+    found.write_text("mado")
+    assert kept_file(tmp_path, "thing", "1.0") is None
+    keep(tmp_path, "made")
+    assert kept_file(tmp_path, "thing", "1.0") is not None
+
+
+def test_a_new_version_replaces_the_old_one(tmp_path: Path) -> None:
+    keep(tmp_path, "old")
+    keep(tmp_path, "new", of="2.0")
+    assert [path.read_text() for path in (tmp_path / "made").iterdir()] == ["new"]
+
+
+def test_what_fails_leaves_nothing_behind(tmp_path: Path) -> None:
+    def fail(path: Path) -> None:
+        path.write_text("half")
+        raise ValueError
+
+    with pytest.raises(ValueError):  # noqa: PT011 - its own
+        keep_file(tmp_path, "thing", "1.0", fail)
+    assert list((tmp_path / "made").iterdir()) == []
+
+
+def test_a_cache_that_cannot_be_written_is_no_error(tmp_path: Path) -> None:
+    (tmp_path / "cache").write_text("a file where a folder should be")
+    keep(tmp_path / "cache", "made")
+    assert kept_file(tmp_path / "cache", "thing", "1.0") is None
+
+
+def test_a_database_starts_from_the_template_also_while_it_is_in_use(tmp_path: Path) -> None:
+    first, second = tmp_path / "first.db", tmp_path / "second.db"
+    assert not place_template(tmp_path / "cache", second)
+    assert not second.exists()
+    with sqlite3.connect(first) as store:
+        store.execute("PRAGMA journal_mode = WAL")
+        store.execute("CREATE TABLE flow (name TEXT)")
+        store.execute("INSERT INTO flow VALUES ('still in the log')")
+        store.commit()
+        keep_template(tmp_path / "cache", first)
+    store.close()
+    assert place_template(tmp_path / "cache", second)
+    copy = sqlite3.connect(second)
+    assert copy.execute("SELECT name FROM flow").fetchall() == [("still in the log",)]
+    copy.close()
+    assert {path.name for path in tmp_path.iterdir()} == {"cache", "first.db", "second.db"}
