@@ -88,6 +88,10 @@ def job_from_line(line: str) -> AnyJob:
     return ScoreJob.from_line(line) if kind == "ScoreJob" else Job.from_line(line)
 
 
+READY = json.dumps({"type": "Ready"}) + "\n"
+"""A trainer's first line: it has imported what it needs, and its core is free."""
+
+
 @dataclass(frozen=True)
 class Reply:
     """How a job ended: FINISHED with its metrics, or FAILED with the reason."""

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 from cnn_pipeline import events
-from cnn_pipeline.messages import AnyJob, Job, Reply, ScoreJob, job_from_line, to_line
+from cnn_pipeline.messages import READY, AnyJob, Job, Reply, ScoreJob, job_from_line, to_line
 
 if TYPE_CHECKING:
     from cnn_pipeline.data import Dataset
@@ -47,6 +47,7 @@ def main() -> None:
         # What was imported stays: looking through it again and again took 0.3 s of each trial.
         gc.collect()
         gc.freeze()
+        _send(out, READY)
         loaded: dict[tuple[object, str], Dataset] = {}
         while True:
             job = jobs.get()

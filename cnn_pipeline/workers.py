@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import queue
 import signal
@@ -23,9 +24,9 @@ _KEPT_LOGS = 20
 class TrainerPool:
     """At most `count` trainer processes of `threads` threads; `run` blocks until a job is done.
 
-    The first starts at once, the others with the first job that finds none idle: while a sweep
-    begins, its own imports and its server's take the other cores, and a sweep of one trial needs
-    no second trainer.
+    The first starts at once, each other as soon as the one before it has imported TensorFlow:
+    until then a sweep's own imports and its server's take the other cores. A job that finds none
+    idle before that starts the next itself.
     """
 
     def __init__(self, count: int, threads: int, log_folder: Path) -> None:
@@ -37,7 +38,21 @@ class TrainerPool:
         self._lock = threading.Lock()
         self._closed = False
         self._places = count - 1
-        self._idle.put(self._start())
+        first = self._start()
+        self._idle.put(first)
+        if count > 1:
+            threading.Thread(target=self._start_others, args=(first,), daemon=True).start()
+
+    def _start_others(self, before: _Trainer) -> None:
+        while before.wait_until_ready() and self._claim_place():
+            before = self._start()
+            self._idle.put(before)
+
+    def _claim_place(self) -> bool:
+        with self._lock:
+            free = self._places > 0 and not self._closed
+            self._places -= free
+        return free
 
     def _start(self) -> _Trainer:
         trainer = _Trainer(self.threads, self._log_folder)
@@ -59,9 +74,7 @@ class TrainerPool:
             self._idle.put(trainer)
 
     def _take(self) -> _Trainer:
-        with self._lock:
-            another = self._idle.empty() and self._places > 0 and not self._closed
-            self._places -= another
+        another = self._idle.empty() and self._claim_place()
         return self._start() if another else self._idle.get()
 
     def close(self) -> None:
@@ -92,7 +105,20 @@ class _Trainer:
             target=_copy, args=(self._process.stderr, self.log_file), daemon=True
         )
         self._log.start()
+        self._ready = threading.Event()
+        threading.Thread(target=self._read_ready, daemon=True).start()
         _forget_old_logs(log_folder)
+
+    def _read_ready(self) -> None:
+        assert self._process.stdout is not None
+        with contextlib.suppress(ValueError):  # closed meanwhile
+            self._process.stdout.readline()
+        self._ready.set()
+
+    def wait_until_ready(self) -> bool:
+        """Block until the trainer takes jobs, or has ended; whether it takes them."""
+        self._ready.wait()
+        return self.alive
 
     @property
     def alive(self) -> bool:
@@ -103,6 +129,7 @@ class _Trainer:
         try:
             self._process.stdin.write(job.to_line())
             self._process.stdin.flush()
+            self._ready.wait()
             for line in self._process.stdout:
                 message = from_line(line)
                 if isinstance(message, Reply):

@@ -140,11 +140,11 @@ def test_a_warm_pool_serves_the_sweep_that_fits_it(tmp_path: Path) -> None:
     before = trainers_below(os.getpid())
     warm_up(2, 3, tmp_path / "logs")
     try:
-        warm = trainers_below(os.getpid()) - before
-        assert len(warm) == 1  # the second comes with a job that finds the first at work
+        assert len(trainers_below(os.getpid()) - before) == 1  # the second waits for it
         with trainers(2, 3, tmp_path / "logs") as pool:
             assert (pool.count, pool.threads) == (2, 3)
-            assert trainers_below(os.getpid()) - before == warm
+            wait_until(lambda: len(trainers_below(os.getpid()) - before) == 2, "the second starts")
+            warm = trainers_below(os.getpid()) - before
         assert gone(warm)
         warm_up(1, 1, tmp_path / "logs")
         unused = trainers_below(os.getpid()) - before
@@ -154,22 +154,33 @@ def test_a_warm_pool_serves_the_sweep_that_fits_it(tmp_path: Path) -> None:
     assert gone(unused)
 
 
+def test_trainers_start_one_after_the_other_up_to_their_number(tmp_path: Path) -> None:
+    before = trainers_below(os.getpid())
+
+    def started() -> int:
+        return len(trainers_below(os.getpid()) - before)
+
+    with trainers(3, 1, tmp_path / "logs"):
+        for number in (1, 2, 3):
+            wait_until(lambda number=number: started() >= number, f"trainer {number} starts")
+            assert started() == number
+    assert started() == 0
+
+
 @pytest.mark.slow
-def test_trainers_start_as_jobs_need_them(home: Home, tmp_path: Path) -> None:
+def test_jobs_that_find_none_idle_start_the_next_themselves(home: Home, tmp_path: Path) -> None:
     before = trainers_below(os.getpid())
     most: list[int] = []
 
     def count(_: Event) -> None:
         most.append(len(trainers_below(os.getpid()) - before))
 
-    with trainers(3, 1, tmp_path / "logs") as pool, events.listening(count):
-        run_trials(begin(one_trial(), home, tmp_path), pool)
-        assert max(most) == 1
-        most.clear()
-        sweep_run = begin(one_trial().model_copy(update={"seeds": (0, 1)}), home, tmp_path)
+    with trainers(2, 1, tmp_path / "logs") as pool, events.listening(count):
+        sweep_run = begin(one_trial().model_copy(update={"seeds": (0, 1, 2)}), home, tmp_path)
         with ThreadPoolExecutor() as together:
-            list(together.map(lambda one: run_trials(sweep_run, pool, (one,)),
-                              sweep_run.sweep.trials()))  # fmt: skip
+            results = list(together.map(lambda one: run_trials(sweep_run, pool, (one,)),
+                                        sweep_run.sweep.trials()))  # fmt: skip
+        assert all(result.finished for (result,) in results)
         assert max(most) == 2
 
 
