@@ -13,9 +13,9 @@ MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
 
 
 def make(folder: Path, *words: str, **environ: str) -> subprocess.CompletedProcess[str]:
-    inherited = {
-        k: v for k, v in os.environ.items() if k not in ("MAKEFLAGS", "MAKELEVEL", "PYTHON")
-    }
+    # A make that runs this suite hands its own words on.
+    outer = {"ARGS", "MAKEFLAGS", "MAKELEVEL", "MAKEOVERRIDES", "MFLAGS", "PYTHON"}
+    inherited = {k: v for k, v in os.environ.items() if k not in outer}
     return subprocess.run(
         ["make", *words],
         cwd=folder,
