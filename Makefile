@@ -55,8 +55,8 @@ docs: $(DEV) ## Build the documentation into docs/_build/html; a broken link is 
 	@$(BIN)/python -m sphinx --quiet --fail-on-warning --keep-going docs docs/_build/html
 	@echo "docs/_build/html/index.html"
 
-bench: $(RUNTIME) ## Race this project against its alternatives, about an hour (ARGS=--quick)
-	@$(BIN)/python -m benchmarks.race $(ARGS)
+bench: $(RUNTIME) ## Measure everything, against the alternatives too, about two hours (ARGS="startup memory")
+	@$(BIN)/python -m benchmarks.suite $(ARGS)
 
 lock: $(DEV) ## Write requirements.lock and requirements-dev.lock anew from pyproject.toml
 	@$(BIN)/uv pip compile pyproject.toml $(LOCK_FLAGS) --output-file requirements.lock

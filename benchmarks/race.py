@@ -1,6 +1,6 @@
 """Race this project against its alternatives: the same work, in turn, on one machine.
 
-    make bench                                       # all three races, about an hour
+    .venv/bin/python -m benchmarks.race              # all three races, about an hour and a half
     .venv/bin/python -m benchmarks.race --quick      # to see that everything runs
     .venv/bin/python -m benchmarks.race sweep --rounds 7 --only cnn-pipeline,ray_tune
 
@@ -58,7 +58,7 @@ class Race:
 RACES = {
     "sweep": Race("sweep", SWEEPERS, Sweep((16, 32, 64), ("max", "none"), 2, 12_000), 5),
     "default": Race("default", SWEEPERS, Sweep((16, 32, 64), ("max", "none"), 5, 60_000), 1),
-    "training": Race("training", (OURS, "pytorch"), Sweep((64,), ("max",), 5, 12_000), 5),
+    "training": Race("training", (OURS, "pytorch"), Sweep((64,), ("max",), 3, 12_000), 5),
 }
 
 

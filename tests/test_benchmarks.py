@@ -13,11 +13,13 @@ from typing import Any
 import pytest
 from packaging.requirements import Requirement
 
-from benchmarks import contestants, environments
+from benchmarks import contestants, environments, roofline, suite
 from benchmarks.contestants import OURS, TITLES, Sweep, answers_of
+from benchmarks.page import PAGE, RESULTS, filled
 from benchmarks.race import RACES, rotated
 from benchmarks.race_report import sweep_tables, training_table
 from benchmarks.remains import Remains, remains_of
+from benchmarks.suite import PARTS
 from benchmarks.tables import markdown, mean_interval, paired_interval, ratios, spread
 from benchmarks.timing import CommandFailed, timed
 
@@ -192,3 +194,41 @@ def test_every_alternative_has_a_script_and_a_title() -> None:
     for rival in rivals:
         script = environments.RIVALS / rival.environment / rival.script
         assert "https://" in script.read_text("utf-8")
+
+
+def test_a_table_is_put_between_its_marks_and_nothing_else_changes(tmp_path: Path) -> None:
+    (tmp_path / "speed.md").write_text("2 rounds.\n\n| a |\n| --- |\n")
+    page = "before\n<!-- results: speed -->\nold\n<!-- end -->\nafter\n"
+    once = filled(page, tmp_path)
+    assert once == (
+        "before\n<!-- results: speed -->\n\n2 rounds.\n\n| a |\n| --- |\n\n<!-- end -->\nafter\n"
+    )
+    assert filled(once, tmp_path) == once
+    with pytest.raises(FileNotFoundError):
+        filled(page.replace("speed", "unmeasured"), tmp_path)
+
+
+@pytest.mark.docs
+def test_the_page_shows_the_tables_as_they_were_measured() -> None:
+    page = PAGE.read_text("utf-8")
+    assert filled(page, RESULTS) == page
+
+
+def test_the_suite_names_modules_that_are_there() -> None:
+    for module, *races in PARTS.values():
+        assert (Path(suite.__file__).parent / f"{module}.py").is_file()
+        assert set(races) <= RACES.keys()
+
+
+def test_a_primitive_of_onednn_is_named_and_counted() -> None:
+    convolution = "mb128_ic64oc64_ih13oh11kh3sh1dh0ph0_iw13ow11kw3sw1dw0pw0"
+    name, operations, numbers = roofline.named("convolution", "backward_weights", convolution)
+    assert name == "convolution 2, gradient of the kernels"
+    # By hand: 128 images, 11 x 11 places, 64 filters, each 3 x 3 x 64 multiply-adds.
+    assert operations == 2 * 128 * 11 * 11 * 64 * 576
+    assert numbers == 128 * 64 * (13 * 13 + 11 * 11) + 576 * 64
+    assert roofline.named("matmul", "undef", "3x5:5x7")[1:] == (210, 15 + 35 + 21)
+    pooling = "mb128ic64_ih26oh13kh2sh2dh0ph0_iw26ow13kw2sw2dw0pw0"
+    assert roofline.named("pooling", "backward_data", pooling) == (
+        "max-pooling of 26x26, backward", 0, 128 * 64 * (26 * 26 + 13 * 13)
+    )  # fmt: skip

@@ -5,8 +5,9 @@ with all its defaults (metrics each epoch, parameters, the summary, the model wi
 and MLflow's default store, SQLite and artifacts in the current folder. The metric on the test
 images is logged by hand, since autolog does not see it.
 
-With `--log-model` the finished model is also logged by hand, under a name of its own and with an
-input example, as MLflow's guides do it: what to load later is then the user's choice.
+With `--log-model` the finished model is also logged by hand, under a name of its own and with its
+signature, as MLflow's guides do it: what to load later is then the user's choice. (With an input
+example instead, MLflow 3.17.2 fails: it writes the example before it makes the folder.)
 """
 
 from __future__ import annotations
@@ -50,7 +51,8 @@ def main() -> None:
             mlflow.log_metric("test_accuracy", accuracy)
             if given.log_model:
                 example = work.x_test[:1]
-                mlflow.keras.log_model(model, name="finished", input_example=example)
+                signature = mlflow.models.infer_signature(example, model.predict(example))
+                mlflow.keras.log_model(model, name="finished", signature=signature)
         name = label(filters, pooling)
         answers.append(answer(name, accuracy, clock.seconds, work.images_seen))
     print_answers(answers)
