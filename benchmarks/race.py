@@ -3,6 +3,7 @@
     .venv/bin/python -m benchmarks.race              # all three races, about an hour and a half
     .venv/bin/python -m benchmarks.race --quick      # to see that everything runs
     .venv/bin/python -m benchmarks.race sweep --rounds 7 --only cnn-pipeline,ray_tune
+    .venv/bin/python -m benchmarks.race sweep --first 2:keras_tuner,ray_tune
 
 In each round every contestant runs once, in its own processes and with an empty folder; the order
 rotates, and the round's number is the seed. Measured is the command from its start to its end.
@@ -18,8 +19,8 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +54,13 @@ class Race:
     contestants: tuple[str, ...]
     sweep: Sweep
     rounds: int
+    first: Mapping[str, int] = field(default_factory=dict)
+    """Contestants that run only in the first rounds, and in how many."""
+
+    def of_round(self, index: int) -> list[str]:
+        """Who runs in a round, beginning with another each time."""
+        names = rotated(self.contestants, index)
+        return [name for name in names if index < self.first.get(name, self.rounds)]
 
 
 RACES = {
@@ -75,6 +83,8 @@ def main(words: Sequence[str] | None = None) -> int:
             race = replace(race, contestants=chosen)
         if given.rounds:
             race = replace(race, rounds=given.rounds)
+        if given.first:
+            race = replace(race, first=given.first)
         if given.quick:
             few = Sweep(race.sweep.filters[:1], race.sweep.pooling, 2, 2000)
             race = replace(race, name=f"{name}-quick", sweep=few, rounds=1)
@@ -101,7 +111,7 @@ def run_race(race: Race, results: Path) -> bool:
         data = Path(folder) / "images.npz"
         export_images(race.sweep, data)
         for index in range(race.rounds):
-            for name in rotated(race.contestants, index):
+            for name in race.of_round(index):
                 _say(f"{race.name}: round {index + 1} of {race.rounds}, {TITLES[name]}")
                 run = {"contestant": name, "round": index, "seed": index}
                 run |= _run_once(name, race.sweep, data, index)
@@ -145,16 +155,24 @@ def _parse(words: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("races", nargs="*", metavar="RACE", help=f"of {', '.join(RACES)}; or all")
     parser.add_argument("--rounds", type=int, help="instead of the race's own number")
     parser.add_argument("--only", type=lambda text: text.split(","), help=f"of {', '.join(TITLES)}")
+    parser.add_argument(
+        "--first", type=_first, metavar="N:NAMES", help="these run in the first N rounds only"
+    )
     parser.add_argument("--quick", action="store_true", help="one round with few images")
     parser.add_argument("--results", type=Path, default=RESULTS, help="folder for the figures")
     given = parser.parse_args(words)
     unknown = [name for name in given.races if name not in RACES]
-    unknown += [name for name in given.only or () if name not in TITLES]
+    unknown += [name for name in (*(given.only or ()), *(given.first or ())) if name not in TITLES]
     if unknown:
         parser.error(f"races are {', '.join(RACES)}, contestants {', '.join(TITLES)}: {unknown}")
     if given.rounds is not None and given.rounds < 1:
         parser.error(f"--rounds must be at least 1, received {given.rounds}")
     return given
+
+
+def _first(text: str) -> dict[str, int]:
+    count, _, names = text.partition(":")
+    return dict.fromkeys(names.split(","), int(count))
 
 
 def _say(text: str) -> None:

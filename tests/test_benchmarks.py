@@ -16,7 +16,7 @@ from packaging.requirements import Requirement
 from benchmarks import contestants, environments, roofline, suite
 from benchmarks.contestants import OURS, TITLES, Sweep, answers_of
 from benchmarks.page import PAGE, RESULTS, filled
-from benchmarks.race import RACES, rotated
+from benchmarks.race import RACES, Race, rotated
 from benchmarks.race_report import sweep_tables, training_table
 from benchmarks.remains import Remains, remains_of
 from benchmarks.suite import PARTS
@@ -122,6 +122,16 @@ def test_each_mode_of_pytorch_has_its_own_row() -> None:
 def test_the_order_rotates() -> None:
     assert [rotated("abc", index)[0] for index in range(4)] == ["a", "b", "c", "a"]
     assert sorted(rotated("abc", 2)) == ["a", "b", "c"]
+
+
+def test_some_run_in_the_first_rounds_only() -> None:
+    race = Race("any", ("a", "b", "c"), SWEEP, rounds=4, first={"b": 2})
+    assert [race.of_round(index) for index in range(4)] == [
+        ["a", "b", "c"],
+        ["b", "c", "a"],
+        ["c", "a"],
+        ["a", "c"],
+    ]
 
 
 @pytest.mark.parametrize("race", RACES.values(), ids=lambda race: race.name)
