@@ -2,8 +2,9 @@
 
 Two things make it faster than Keras' `fit` on a processor, with the same function:
 
-- The images lie in TensorFlow as uint8, and a stretch of steps is one call: gathering, scaling,
-  both passes and the optimizer happen in the graph, without Python between the steps.
+- A stretch of steps is one call, which takes its images as uint8: scaling, both passes and the
+  optimizer happen in the graph, without Python between the steps. (All images in TensorFlow and
+  gathered there was not faster, and held them twice.)
 - A batch is cut into as many parts as there are threads. Each part runs forward and backward on a
   thread of its own, and the parts' gradients are added, in a fixed order: the gradient of the
   whole batch. One operation spread over two threads waits for the slower half again and again;
@@ -44,7 +45,6 @@ class GraphEngine:
         # Where Keras itself keeps it: whoever has the model finds its optimizer.
         model.optimizer = self._optimizer
         self._stretch = _FIRST_STRETCH
-        self._there: tuple[Split, tf.Tensor, tf.Tensor] | None = None
         self._steps = tf.function(self._run_steps, reduce_retracing=True)
         self._scores = tf.function(self._score, reduce_retracing=True)
 
@@ -56,7 +56,6 @@ class GraphEngine:
         How many steps one call takes follows from their speed, and changes no number: losses come
         back step by step and are summed here.
         """
-        images, labels = self._tensors(split)
         size = self._batch_size
         full = len(order) // size
         batches = order[: full * size].reshape(full, size)
@@ -65,7 +64,7 @@ class GraphEngine:
         while done < full:
             started = time.perf_counter()
             stretch = batches[done : done + self._stretch]
-            loss, hits = self._call(images, labels, stretch)
+            loss, hits = self._call(split, stretch)
             losses.append(loss)
             right += hits
             if done:  # the first call traces
@@ -74,7 +73,7 @@ class GraphEngine:
             done += len(stretch)
             told(done * size)
         if len(order) > full * size:
-            loss, hits = self._call(images, labels, order[None, full * size :])
+            loss, hits = self._call(split, order[None, full * size :])
             losses.append(loss)
             right += hits
         return float(np.concatenate(losses).sum() / len(order)), right / len(order)
@@ -91,40 +90,36 @@ class GraphEngine:
             right += int(hits)
         return total / len(split.labels), right / len(split.labels)
 
-    def _tensors(self, split: Split) -> tuple[tf.Tensor, tf.Tensor]:
-        if self._there is None or self._there[0] is not split:
-            self._there = (split, tf.constant(split.images), tf.constant(split.labels))
-        return self._there[1:]
-
-    def _call(
-        self, images: tf.Tensor, labels: tf.Tensor, batches: np.ndarray
-    ) -> tuple[np.ndarray, int]:
+    def _call(self, split: Split, batches: np.ndarray) -> tuple[np.ndarray, int]:
         """Take one step for each row of `batches`: summed losses float64 `[steps]`, hits."""
         parts = min(self._parts, batches.shape[1])
-        losses, hits = self._steps(images, labels, tf.constant(batches, tf.int32), parts)
+        losses, hits = self._steps(
+            tf.constant(split.images[batches]), tf.constant(split.labels[batches]), parts
+        )
         return losses.numpy().astype(np.float64), int(hits)
 
     def _run_steps(
-        self, images: tf.Tensor, labels: tf.Tensor, batches: tf.Tensor, parts: int
+        self, images: tf.Tensor, labels: tf.Tensor, parts: int
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        count = tf.shape(batches)[0]
+        """One step for each batch of images `[steps, n, h, w, c]` and labels `[steps, n]`."""
+        count = tf.shape(labels)[0]
         losses = tf.TensorArray(tf.float32, size=count)
         hits = tf.constant(0, tf.int64)
         for step in tf.range(count):
-            loss, right = self._step(images, labels, batches[step], parts)
+            loss, right = self._step(images[step], labels[step], parts)
             losses = losses.write(step, loss)
             hits += right
         return losses.stack(), hits
 
     def _step(
-        self, images: tf.Tensor, labels: tf.Tensor, batch: tf.Tensor, parts: int
+        self, images: tf.Tensor, labels: tf.Tensor, parts: int
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        """One step of the optimizer on the mean loss of `batch`; summed loss and hits."""
-        size = tf.shape(batch)[0]
+        """One step of the optimizer on the mean loss of a batch; summed loss and hits."""
+        size = tf.shape(labels)[0]
         loss, right = tf.constant(0.0), tf.constant(0, tf.int64)
         gradients: list[Any] = []
-        for part in _cut(batch, size, parts):
-            part_loss, part_right, part_gradients = self._part(images, labels, part, size)
+        for part, wanted in zip(_cut(images, size, parts), _cut(labels, size, parts), strict=True):
+            part_loss, part_right, part_gradients = self._part(part, wanted, size)
             loss += part_loss
             right += part_right
             gradients = (
@@ -136,16 +131,15 @@ class GraphEngine:
         return loss, right
 
     def _part(
-        self, images: tf.Tensor, labels: tf.Tensor, part: tf.Tensor, size: tf.Tensor
+        self, images: tf.Tensor, labels: tf.Tensor, size: tf.Tensor
     ) -> tuple[tf.Tensor, tf.Tensor, list[tf.Tensor]]:
-        wanted = tf.gather(labels, part)
         variables = [variable.value for variable in self._model.trainable_variables]
         with tf.GradientTape() as tape:
-            logits = self._model(tf.gather(images, part), training=True)
-            loss = tf.reduce_sum(_cross_entropies(wanted, logits))
+            logits = self._model(images, training=True)
+            loss = tf.reduce_sum(_cross_entropies(labels, logits))
             # The share of this part in the mean over the whole batch.
             share = loss / tf.cast(size, tf.float32)
-        return loss, _hits(wanted, logits), tape.gradient(share, variables)
+        return loss, _hits(labels, logits), tape.gradient(share, variables)
 
     def _score(self, images: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         logits = self._model(images, training=False)
