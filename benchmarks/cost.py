@@ -65,7 +65,7 @@ def _lines() -> None:
         rows.append(
             [
                 axis,
-                f"{line.slope * per:.2f} s a {unit}",
+                f"{line.slope * per:.2f} s per {unit}",
                 f"{line.intercept:.1f} s",
                 f"{line.rvalue**2:.3f}",
                 ", ".join(f"{v:,}: {s:.1f} s" for v, s in zip(values, seconds[axis], strict=True)),
@@ -75,8 +75,8 @@ def _lines() -> None:
         axes.plot([0, values[-1]], [line.intercept, line.intercept + line.slope * values[-1]])
         axes.set_xlabel(axis)
         axes.set_xlim(0)
-        axes.set_ylim(0)
         axes.spines[["top", "right"]].set_visible(False)
+    figure.axes[0].set_ylim(0)  # of all panels, once all have their points
     figure.axes[0].set_ylabel("seconds, whole command")
     figure.savefig(PICTURE, dpi=150, metadata={"Software": None})
     head = "Base: 32 filters, max-pooling, 10,000 images, 2 epochs, 1 seed."
