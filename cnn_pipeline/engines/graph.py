@@ -27,6 +27,7 @@ import tensorflow as tf
 from cnn_pipeline.config import Training
 from cnn_pipeline.data import Split
 from cnn_pipeline.engines.fused_adam import FusedAdam
+from cnn_pipeline.engines.keras_fit import keras_optimizer
 
 EVALUATION_BATCH = 500
 SECONDS_BETWEEN_TOLD = 0.4
@@ -154,9 +155,7 @@ def _parts_are_independent(model: keras.Model) -> bool:
 def _optimizer(training: Training) -> keras.optimizers.Optimizer:
     if training.optimizer == "adam":
         return FusedAdam(training.learning_rate)
-    return keras.optimizers.get(
-        {"class_name": training.optimizer, "config": {"learning_rate": training.learning_rate}}
-    )
+    return keras_optimizer(training)
 
 
 def _cut(batch: tf.Tensor, size: tf.Tensor, parts: int) -> list[tf.Tensor]:

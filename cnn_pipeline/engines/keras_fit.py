@@ -21,12 +21,7 @@ class KerasEngine:
 
     def __init__(self, model: keras.Model, training: Training) -> None:
         model.compile(
-            optimizer=keras.optimizers.get(
-                {
-                    "class_name": training.optimizer,
-                    "config": {"learning_rate": training.learning_rate},
-                }
-            ),
+            optimizer=keras_optimizer(training),
             loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
             metrics=["accuracy"],
             steps_per_execution=STEPS_PER_EXECUTION,
@@ -54,6 +49,13 @@ class KerasEngine:
             split.images, split.labels, batch_size=_EVALUATION_BATCH, verbose=0
         )
         return float(loss), float(accuracy)
+
+
+def keras_optimizer(training: Training) -> keras.optimizers.Optimizer:
+    """Keras' own optimizer of that name, with the learning rate of `training`."""
+    return keras.optimizers.get(
+        {"class_name": training.optimizer, "config": {"learning_rate": training.learning_rate}}
+    )
 
 
 class _Progress(keras.callbacks.Callback):  # type: ignore[misc]
