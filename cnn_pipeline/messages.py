@@ -15,6 +15,9 @@ from cnn_pipeline import events
 from cnn_pipeline.config import DataSettings, Trial
 from cnn_pipeline.results import Status
 
+FORK_PACKET_BYTES = 256
+"""The longest message between a sweep and its fork server, with room to spare."""
+
 _EVENTS = {kind.__name__: kind for kind in (events.Stage, events.TrialPhase, events.TrialProgress)}
 
 
@@ -86,10 +89,6 @@ def job_from_line(line: str) -> AnyJob:
     """The job of either kind that a line holds."""
     kind = json.loads(line).get("type")
     return ScoreJob.from_line(line) if kind == "ScoreJob" else Job.from_line(line)
-
-
-READY = json.dumps({"type": "Ready"}) + "\n"
-"""A trainer's first line: it has imported what it needs, and its core is free."""
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,8 @@
-"""The process that imports TensorFlow: reads jobs from standard input, one at a time.
+"""The process that trains: reads jobs from standard input, one at a time.
 
-Started as `python -m cnn_pipeline.trainer THREADS`. A trial that runs out of memory or crashes
-takes this process with it, and nothing else; the sweep starts another. When standard input
-closes, the sweep is gone: its runs are ended as KILLED and so is this process.
+Forked by `fork_server`, or started as `python -m cnn_pipeline.trainer THREADS`. A trial that runs
+out of memory or crashes takes this process with it, and nothing else; the sweep starts another.
+When standard input closes, the sweep is gone: its runs are ended as KILLED and so is this process.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 from cnn_pipeline import events
-from cnn_pipeline.messages import READY, AnyJob, Job, Reply, ScoreJob, job_from_line, to_line
+from cnn_pipeline.messages import AnyJob, Job, Reply, ScoreJob, job_from_line, to_line
 
 if TYPE_CHECKING:
     from cnn_pipeline.data import Dataset
@@ -29,9 +29,27 @@ ORPHANED = "the sweep's process is gone"
 
 
 def main() -> None:
-    """Serve jobs until standard input closes."""
+    """A process of its own, started on this module."""
     # Ctrl-C reaches the whole process group; the sweep decides what becomes of its trainers.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    serve(threads=int(sys.argv[1]))
+
+
+def preload() -> None:
+    """Import all that a trial needs, also what MLflow imports when it first writes: seconds."""
+    import git  # noqa: F401
+    import mlflow.store.tracking.sqlalchemy_store  # noqa: F401
+    import sklearn.metrics  # noqa: F401
+
+    import cnn_pipeline.trial  # noqa: F401
+
+    # What was imported stays: looking through it again and again took 0.3 s of each trial.
+    gc.collect()
+    gc.freeze()
+
+
+def serve(threads: int) -> None:
+    """Serve jobs until standard input closes, and end the process then."""
     out = _claim_stdout()
     jobs: queue.Queue[AnyJob] = queue.Queue()
     unfinished: list[AnyJob] = []
@@ -39,15 +57,9 @@ def main() -> None:
 
     from cnn_pipeline.devices import configure
 
-    device = configure(threads=int(sys.argv[1]))
+    device = configure(threads)
     with events.listening(lambda event: _send(out, to_line(event))):
-        # The slow imports, while the sweep still fetches its data.
-        import cnn_pipeline.trial  # noqa: F401
-
-        # What was imported stays: looking through it again and again took 0.3 s of each trial.
-        gc.collect()
-        gc.freeze()
-        _send(out, READY)
+        preload()
         loaded: dict[tuple[object, str], Dataset] = {}
         while True:
             job = jobs.get()

@@ -1,184 +1,148 @@
-"""Trainer processes as the sweep sees them: started early, reused, replaced when they die."""
+"""Trainers as the sweep sees them: started early, reused, replaced when they die."""
 
 from __future__ import annotations
 
 import contextlib
 import os
-import queue
 import signal
-import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
+from typing import BinaryIO
 
 from cnn_pipeline import events
 from cnn_pipeline.messages import AnyJob, Reply, from_line
+from cnn_pipeline.processes import Launcher, launcher, new_log
 
-_END_SECONDS = 5
 _KEPT_LOGS = 20
+# TensorFlow never frees the graph of a loop that has run, 5 MiB a trial, and a fork is cheap.
+JOBS_OF_A_TRAINER = 10
 
 
 class TrainerPool:
-    """At most `count` trainer processes of `threads` threads; `run` blocks until a job is done.
+    """At most `count` trainers of `threads` threads; `run` blocks until a job is done.
 
-    The first starts at once, each other as soon as the one before it has imported TensorFlow:
-    until then a sweep's own imports and its server's take the other cores. A job that finds none
-    idle before that starts the next itself.
+    The first starts at once, the others when a job finds none idle. All write their errors to
+    `log_file`.
     """
 
     def __init__(self, count: int, threads: int, log_folder: Path) -> None:
         self.count = count
         self.threads = threads
-        self._log_folder = log_folder
-        self._idle: queue.Queue[_Trainer] = queue.Queue()
-        self._all: list[_Trainer] = []
+        self.log_file = new_log(log_folder, _KEPT_LOGS)
+        self._log = self.log_file.open("ab")
+        self._launcher = launcher(self._log)
+        self._places = threading.BoundedSemaphore(count)
         self._lock = threading.Lock()
         self._closed = False
-        self._places = count - 1
-        first = self._start()
-        self._idle.put(first)
-        if count > 1:
-            threading.Thread(target=self._start_others, args=(first,), daemon=True).start()
-
-    def _start_others(self, before: _Trainer) -> None:
-        while before.wait_until_ready() and self._claim_place():
-            before = self._start()
-            self._idle.put(before)
-
-    def _claim_place(self) -> bool:
-        with self._lock:
-            free = self._places > 0 and not self._closed
-            self._places -= free
-        return free
-
-    def _start(self) -> _Trainer:
-        trainer = _Trainer(self.threads, self._log_folder)
-        with self._lock:
-            self._all.append(trainer)
-            if self._closed:  # while it started: nobody else would end it
-                trainer.close()
-        return trainer
+        self._all: set[_Trainer] = set()
+        self._idle = [self._start()]
 
     def run(self, job: AnyJob) -> Reply:
-        """Run one job on the next idle trainer; a trainer that dies answers FAILED."""
-        trainer = self._take()
-        try:
-            reply = None if self._closed else trainer.run(job)
-            return Reply("KILLED", "the sweep was stopped") if self._closed or not reply else reply
-        finally:
-            if not trainer.alive and not self._closed:
-                trainer = self._start()
-            self._idle.put(trainer)
+        """Run one job on an idle trainer; a trainer that dies answers FAILED."""
+        with self._places:
+            trainer = self._take()
+            reply = None if trainer is None else self._ask(trainer, job)
+        return Reply("KILLED", "the sweep was stopped") if self._closed or not reply else reply
 
-    def _take(self) -> _Trainer:
-        another = self._idle.empty() and self._claim_place()
-        return self._start() if another else self._idle.get()
+    def _take(self) -> _Trainer | None:
+        with self._lock:
+            if self._closed:
+                return None
+            return self._idle.pop() if self._idle else self._start()
+
+    def _ask(self, trainer: _Trainer, job: AnyJob) -> Reply:
+        try:
+            return trainer.run(job) or Reply("FAILED", self._how_it_ended(trainer))
+        finally:
+            with self._lock:
+                if trainer.alive and trainer.jobs < JOBS_OF_A_TRAINER:
+                    self._idle.append(trainer)
+                elif not self._closed:
+                    self._all.remove(trainer)
+                    trainer.kill()
+                    trainer.close()
+
+    def _how_it_ended(self, trainer: _Trainer) -> str:
+        code = trainer.wait()
+        if code >= 0:
+            return f"the trainer ended with status {code}; see {self.log_file}"
+        name = signal.Signals(-code).name
+        hint = "; the system ends the largest process when memory runs out"
+        return f"the trainer was ended by {name}" + (hint if name == "SIGKILL" else "")
+
+    def _start(self) -> _Trainer:
+        if not self._launcher.alive:
+            self._launcher.close()
+            self._launcher = launcher(self._log)
+        trainer = _Trainer(self._launcher, self.threads, self._log)
+        self._all.add(trainer)
+        return trainer
 
     def close(self) -> None:
         """End all trainers; what they were doing is lost."""
         with self._lock:
-            self._closed = True
-            for trainer in self._all:
-                trainer.close()
+            if not self._closed:
+                self._closed = True
+                # Not a polite request: on its pipe's end a trainer would report its runs as
+                # orphaned, but the sweep that closes it is there to say how they ended.
+                for trainer in self._all:
+                    trainer.kill()
+                self._launcher.close()
+                for trainer in self._all:
+                    trainer.close()
+                self._log.close()
 
 
 class _Trainer:
-    def __init__(self, threads: int, log_folder: Path) -> None:
-        log_folder.mkdir(parents=True, exist_ok=True)
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "cnn_pipeline.trainer", str(threads)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            encoding="utf-8",
-            errors="replace",
-            # Information and warnings of TensorFlow's start are noise in a log of failures.
-            env={"TF_CPP_MIN_LOG_LEVEL": "2", **os.environ},
-        )
-        self.log_file = log_folder / f"trainer-{self._process.pid}.log"
-        assert self._process.stderr is not None
-        self._log = threading.Thread(
-            target=_copy, args=(self._process.stderr, self.log_file), daemon=True
-        )
-        self._log.start()
-        self._ready = threading.Event()
-        threading.Thread(target=self._read_ready, daemon=True).start()
-        _forget_old_logs(log_folder)
-
-    def _read_ready(self) -> None:
-        assert self._process.stdout is not None
-        with contextlib.suppress(ValueError):  # closed meanwhile
-            self._process.stdout.readline()
-        self._ready.set()
-
-    def wait_until_ready(self) -> bool:
-        """Block until the trainer takes jobs, or has ended; whether it takes them."""
-        self._ready.wait()
-        return self.alive
+    def __init__(self, launcher: Launcher, threads: int, log: BinaryIO) -> None:
+        (their_in, our_out), (our_in, their_out) = os.pipe(), os.pipe()
+        self._sent = os.fdopen(our_out, "w", encoding="utf-8")
+        self._heard = os.fdopen(our_in, encoding="utf-8", errors="replace")
+        try:
+            self._process = launcher.start(threads, their_in, their_out, log)
+        finally:
+            os.close(their_in)
+            os.close(their_out)
+        self.jobs = 0
 
     @property
     def alive(self) -> bool:
         return self._process.poll() is None
 
-    def run(self, job: AnyJob) -> Reply:
-        assert self._process.stdin is not None and self._process.stdout is not None
+    def run(self, job: AnyJob) -> Reply | None:
+        """The answer to one job; None where the process ends before it."""
+        self.jobs += 1
         try:
-            self._process.stdin.write(job.to_line())
-            self._process.stdin.flush()
-            self._ready.wait()
-            for line in self._process.stdout:
+            self._sent.write(job.to_line())
+            self._sent.flush()
+            for line in self._heard:
                 message = from_line(line)
                 if isinstance(message, Reply):
                     return message
                 events.emit(message)
-        except (BrokenPipeError, ValueError) as error:
+        except (BrokenPipeError, ValueError):  # or no message, or closed meanwhile
             self._process.kill()
-            return Reply("FAILED", f"{self._ending()} ({error})")
         except BaseException:
             # Its answer to this job would be read as the answer to the next.
             self._process.kill()
             self._process.wait()
             raise
-        return Reply("FAILED", self._ending())
+        return None
 
-    def _ending(self) -> str:
-        code = self._process.wait()
-        self._log.join(timeout=_END_SECONDS)
-        if code < 0:
-            name = signal.Signals(-code).name
-            hint = "; the system ends the largest process when memory runs out"
-            return f"the trainer was ended by {name}" + (hint if name == "SIGKILL" else "")
-        return f"the trainer ended with status {code}; see {self.log_file}"
+    def wait(self) -> int:
+        return self._process.wait()
+
+    def kill(self) -> None:
+        self._process.kill()
 
     def close(self) -> None:
-        # Not a polite request: on its pipe's end a trainer would report its runs as orphaned,
-        # but the sweep that closes it is there to say how they ended.
-        self._process.kill()
+        """Let go of a process that has been killed."""
         self._process.wait()
-        self._log.join(timeout=_END_SECONDS)
-        for pipe in (self._process.stdin, self._process.stdout):
-            assert pipe is not None
-            try:
+        for pipe in (self._sent, self._heard):
+            with contextlib.suppress(BrokenPipeError):
                 pipe.close()
-            except BrokenPipeError:
-                continue
-
-
-def _copy(stream: IO[str], path: Path) -> None:
-    with path.open("w", encoding="utf-8") as log:
-        for line in stream:
-            log.write(line)
-            log.flush()
-
-
-def _forget_old_logs(folder: Path) -> None:
-    logs = sorted(folder.glob("trainer-*.log"), key=lambda path: path.stat().st_mtime)
-    for path in logs[:-_KEPT_LOGS]:
-        path.unlink(missing_ok=True)
 
 
 _warm: list[TrainerPool] = []

@@ -93,16 +93,26 @@ def processes() -> dict[int, tuple[int, str]]:
 
 def descendants(root: int) -> dict[int, str]:
     """Command lines of all processes below `root`, by id."""
+    return {pid: command for pid, (_, command) in _family(root).items()}
+
+
+def trainers_below(root: int) -> set[int]:
+    """Ids of the trainer processes below `root`, forked or started on their own."""
+    family = _family(root)
+    servers = {pid for pid, (_, words) in family.items() if "cnn_pipeline.fork_server" in words}
+    return {
+        pid
+        for pid, (parent, command) in family.items()
+        if "cnn_pipeline.trainer" in command or parent in servers
+    }
+
+
+def _family(root: int) -> dict[int, tuple[int, str]]:
     everyone = processes()
     family = {root}
     while grown := {pid for pid, (parent, _) in everyone.items() if parent in family} - family:
         family |= grown
-    return {pid: everyone[pid][1] for pid in family if pid in everyone and pid != root}
-
-
-def trainers_below(root: int) -> set[int]:
-    """Ids of the trainer processes below `root`."""
-    return {pid for pid, command in descendants(root).items() if "cnn_pipeline.trainer" in command}
+    return {pid: everyone[pid] for pid in family if pid in everyone and pid != root}
 
 
 def gone(pids: set[int] | dict[int, str]) -> bool:

@@ -48,7 +48,9 @@ ALLOWED: dict[str, set[str]] = {
     "summaries": {"config", "plans"},
     "outcome": {"evaluation", "plans", "training"},
     "messages": {"config", "events", "results"},
-    "workers": {"events", "messages"},
+    "processes": {"devices", "messages"},
+    "fork_server": {"messages", "trainer"},
+    "workers": {"events", "messages", "processes"},
     "tracking": CONFIG | {"data", "evaluation", "paths", "provenance", "results"},
     "trial": CONFIG
     | RECORDS

@@ -15,21 +15,26 @@ from pathlib import Path
 import pytest
 from mlflow.tracking import MlflowClient
 
-from cnn_pipeline import events
+from cnn_pipeline import events, workers
 from cnn_pipeline.config import Sweep
 from cnn_pipeline.events import Event, TrialProgress
 from cnn_pipeline.paths import Home
+from cnn_pipeline.processes import Spawner
 from cnn_pipeline.workers import TrainerPool, close_warm, trainers, warm_up
 from tests.running import (
     DEADLINE,
     ENDLESS,
     begin,
+    descendants,
     gone,
     one_trial,
+    processes,
     run_trials,
     trainers_below,
     wait_until,
 )
+
+FORK_SERVER, SPAWNED = "cnn_pipeline.fork_server", "cnn_pipeline.trainer "
 
 # A sweep in a process of its own, so that it can be killed.
 SWEEP = """
@@ -136,35 +141,90 @@ def test_closing_the_pool_kills_what_runs(
     own_pool.close()
 
 
+def below(root: int, module: str) -> set[int]:
+    """Ids of the processes below `root` that were started on `module`, or forked from it."""
+    return {pid for pid, command in descendants(root).items() if module in command}
+
+
 def test_a_warm_pool_serves_the_sweep_that_fits_it(tmp_path: Path) -> None:
-    before = trainers_below(os.getpid())
+    before = below(os.getpid(), FORK_SERVER)
     warm_up(2, 3, tmp_path / "logs")
     try:
-        assert len(trainers_below(os.getpid()) - before) == 1  # the second waits for it
+        (warm,) = below(os.getpid(), FORK_SERVER) - before
         with trainers(2, 3, tmp_path / "logs") as pool:
             assert (pool.count, pool.threads) == (2, 3)
-            wait_until(lambda: len(trainers_below(os.getpid()) - before) == 2, "the second starts")
-            warm = trainers_below(os.getpid()) - before
-        assert gone(warm)
+
+            def forked() -> set[int]:
+                return below(os.getpid(), FORK_SERVER) - before - {warm}
+
+            wait_until(lambda: len(forked()) == 1, "the first trainer is forked")
+            assert forked() <= trainers_below(os.getpid())
+        assert below(os.getpid(), FORK_SERVER) == before
         warm_up(1, 1, tmp_path / "logs")
-        unused = trainers_below(os.getpid()) - before
-        assert len(unused) == 1
+        assert len(below(os.getpid(), FORK_SERVER) - before) == 1
     finally:
         close_warm()
-    assert gone(unused)
+    assert below(os.getpid(), FORK_SERVER) == before
 
 
-def test_trainers_start_one_after_the_other_up_to_their_number(tmp_path: Path) -> None:
+def test_a_trainer_is_replaced_after_its_jobs_and_numbers_stay(
+    home: Home, tmp_path: Path, own_pool: TrainerPool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Memory that TensorFlow never frees goes with it; a fresh process changes no number."""
     before = trainers_below(os.getpid())
+    monkeypatch.setattr(workers, "JOBS_OF_A_TRAINER", 2)
+    sweep_run = begin(one_trial().model_copy(update={"seeds": (0, 1, 2)}), home, tmp_path)
+    trials = sweep_run.sweep.trials()
+    serving: list[set[int]] = []
+    accuracies = []
+    for trial in (*trials, trials[0]):
+        with once_it_trains(lambda: serving.append(trainers_below(os.getpid()) - before)):
+            (result,) = run_trials(sweep_run, own_pool, (trial,))
+        accuracies.append(result.metrics["test_accuracy"])
+    first, second, third, fourth = serving
+    assert first == second != third == fourth
+    assert len(first) == len(third) == 1
+    assert gone(first)
+    assert accuracies[0] == accuracies[3]
 
-    def started() -> int:
-        return len(trainers_below(os.getpid()) - before)
 
-    with trainers(3, 1, tmp_path / "logs"):
-        for number in (1, 2, 3):
-            wait_until(lambda number=number: started() >= number, f"trainer {number} starts")
-            assert started() == number
-    assert started() == 0
+def test_a_fork_server_that_is_killed_fails_what_it_forked_and_is_replaced(
+    home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = below(os.getpid(), FORK_SERVER)
+    with trainers(1, 1, tmp_path / "logs") as own:
+        family: set[int] = set()
+
+        def kill_server() -> None:
+            family.update(below(os.getpid(), FORK_SERVER) - before)
+            (server,) = (pid for pid in family if processes()[pid][0] == os.getpid())
+            os.kill(server, signal.SIGKILL)
+
+        with once_it_trains(kill_server):
+            (failed,) = run_trials(begin(one_trial(ENDLESS), home, tmp_path), own)
+        assert failed.status == "FAILED"
+        assert failed.reason.startswith("the trainer was ended by SIGKILL")
+        assert len(family) == 2
+        wait_until(lambda: gone(family), "what it forked ends with it")
+        (finished,) = run_trials(begin(one_trial(), home, tmp_path), own)
+        assert finished.status == "FINISHED"
+
+
+@pytest.mark.slow
+def test_trainers_that_are_not_forked_give_the_same(
+    home: Home, tmp_path: Path, pool: TrainerPool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on macOS, and with JAX."""
+    (forked,) = run_trials(begin(one_trial(), home, tmp_path), pool)
+    monkeypatch.setattr(workers, "launcher", lambda log: Spawner())
+    before = below(os.getpid(), FORK_SERVER)
+    with trainers(1, 1, tmp_path / "logs") as own:
+        (spawned,) = run_trials(begin(one_trial(), home, tmp_path), own)
+        assert below(os.getpid(), FORK_SERVER) == before
+        (trainer,) = below(os.getpid(), SPAWNED)
+    assert gone({trainer})
+    assert spawned.metrics["test_accuracy"] == forked.metrics["test_accuracy"]
+    assert spawned.metrics["test_loss"] == forked.metrics["test_loss"]
 
 
 @pytest.mark.slow
@@ -195,6 +255,21 @@ def test_a_trainer_that_cannot_start_says_where_its_log_is(
     assert beginning == "the trainer ended with status 1"
     assert Path(log).parent == tmp_path / "logs"
     assert "no_such_backend" in Path(log).read_text()
+
+
+def test_where_tensorflow_cannot_be_imported_the_log_says_so(
+    home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken = tmp_path / "broken"
+    broken.mkdir()
+    (broken / "tensorflow.py").write_text("raise ImportError('libcrystal.so: not found')")
+    monkeypatch.setenv("PYTHONPATH", str(broken))
+    with trainers(1, 1, tmp_path / "logs") as pool:
+        (result,) = run_trials(begin(one_trial(), home, tmp_path), pool)
+    assert result.status == "FAILED"
+    beginning, _, log = result.reason.partition("; see ")
+    assert beginning == "the trainer ended with status 1"
+    assert "libcrystal.so: not found" in Path(log).read_text()
 
 
 def test_only_the_latest_logs_are_kept(tmp_path: Path) -> None:
@@ -252,11 +327,12 @@ def test_a_killed_sweep_leaves_no_run_running_and_no_trainer(
     """Also where the trainer has been given its job, and still imports TensorFlow."""
     process = start(one_trial(ENDLESS))
     wait_until(lambda: when(home), when.__name__)
-    trainer = trainers_below(process.pid)
-    assert len(trainer) == 1
+    family = below(process.pid, FORK_SERVER)
+    assert family
     os.kill(process.pid, signal.SIGKILL)
     process.wait(DEADLINE)
-    wait_until(lambda: gone(trainer), "the trainer ends itself")
+    # The server goes last: also a trainer that it had yet to fork is gone then.
+    wait_until(lambda: gone(family), "the trainer ends itself, then its server")
     ending = ("KILLED", "the sweep's process is gone")
     assert statuses(home) == {"sweep": ending, "f2-max-d16-s0": ending}
 

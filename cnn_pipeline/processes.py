@@ -1,0 +1,196 @@
+"""How a trainer's process is started: forked from a fork server where that is safe, or on its own.
+
+Both give a process of which `workers` needs to know only three things: whether it has ended, with
+which status, and how to kill it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import socket
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import Any, BinaryIO, Protocol
+
+from cnn_pipeline.devices import backend_name
+from cnn_pipeline.messages import FORK_PACKET_BYTES
+
+_END_SECONDS = 5
+
+
+class Process(Protocol):
+    """What `subprocess.Popen` and `_Forked` have in common."""
+
+    def poll(self) -> int | None:
+        """Its status where it has ended, negative for a signal; else None."""
+
+    def wait(self) -> int:
+        """Block until it has ended; its status."""
+
+    def kill(self) -> None:
+        """End it at once; nothing where it has ended."""
+
+
+class Launcher(Protocol):
+    """Starts processes, and ends what it needed for that."""
+
+    @property
+    def alive(self) -> bool:
+        """Whether it can start any."""
+
+    def start(self, threads: int, stdin: int, stdout: int, log: BinaryIO) -> Process:
+        """A trainer of that many threads on these streams."""
+
+    def close(self) -> None:
+        """After its processes have been killed."""
+
+
+def launcher(log: BinaryIO) -> Launcher:
+    """The fork server on Linux with TensorFlow; JAX' threads start at its import."""
+    forks = sys.platform == "linux" and backend_name() == "tensorflow"
+    return ForkServer(log) if forks else Spawner()
+
+
+class Spawner:
+    """Each process imports everything itself."""
+
+    alive = True
+
+    def start(self, threads: int, stdin: int, stdout: int, log: BinaryIO) -> Process:
+        """A trainer of that many threads on these streams."""
+        return subprocess.Popen(
+            [sys.executable, "-m", "cnn_pipeline.trainer", str(threads)],
+            stdin=stdin,
+            stdout=stdout,
+            stderr=log,
+            env=_environment(),
+        )
+
+    def close(self) -> None:
+        """Nothing is left to end."""
+
+
+class ForkServer:
+    """A process that imports once; it starts importing at once."""
+
+    def __init__(self, log: BinaryIO) -> None:
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with theirs:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "cnn_pipeline.fork_server", str(theirs.fileno())],
+                pass_fds=[theirs.fileno()],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env=_environment(),
+            )
+        self._channel = ours
+        self._started: list[_Forked] = []
+        self._lock = threading.Lock()
+        self._ready = False
+        self._listener = threading.Thread(target=self._listen, daemon=True)
+        self._listener.start()
+
+    @property
+    def alive(self) -> bool:
+        """Whether the server runs."""
+        return self._process.poll() is None
+
+    def start(self, threads: int, stdin: int, stdout: int, log: BinaryIO) -> Process:
+        """A trainer of that many threads on these streams, as soon as the server can."""
+        with self._lock:
+            forked = _Forked(len(self._started), self)
+            self._started.append(forked)
+            message = json.dumps({"fork": forked.number, "threads": threads}).encode()
+            try:
+                socket.send_fds(self._channel, [message], [stdin, stdout, log.fileno()])
+            except OSError:  # the server has ended
+                forked.end(self._process.wait())
+        return forked
+
+    def kill(self, number: int) -> None:
+        """End one trainer."""
+        with contextlib.suppress(OSError):  # it has ended with the server
+            self._channel.send(json.dumps({"kill": number}).encode())
+
+    def close(self) -> None:
+        """End the server, politely where it is listening: it waits for its trainers' end."""
+        if self._ready:
+            with contextlib.suppress(OSError):
+                self._channel.shutdown(socket.SHUT_WR)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(_END_SECONDS)
+        self._process.kill()
+        self._process.wait()
+        self._listener.join()
+        self._channel.close()
+
+    def _listen(self) -> None:
+        while message := self._receive():
+            if "ended" in message:
+                self._started[message["ended"]].end(message["status"])
+            self._ready = True
+        status = self._process.wait()
+        with self._lock:
+            for forked in self._started:
+                forked.end(status)
+
+    def _receive(self) -> dict[str, Any]:
+        try:
+            packet = self._channel.recv(FORK_PACKET_BYTES)
+        except OSError:
+            return {}
+        return dict(json.loads(packet)) if packet else {}
+
+
+class _Forked:
+    """A trainer that a fork server forks, or will."""
+
+    def __init__(self, number: int, server: ForkServer) -> None:
+        self.number = number
+        self._server = server
+        self._status: int | None = None
+        self._ended = threading.Event()
+
+    def end(self, status: int) -> None:
+        """Called once it has ended; what is heard first counts."""
+        if self._status is None:
+            self._status = status
+            self._ended.set()
+
+    def poll(self) -> int | None:
+        """Its status where it has ended, negative for a signal; else None."""
+        return self._status
+
+    def wait(self) -> int:
+        """Block until it has ended; its status."""
+        self._ended.wait()
+        assert self._status is not None
+        return self._status
+
+    def kill(self) -> None:
+        """End it at once; nothing where it has ended."""
+        self._server.kill(self.number)
+
+
+def _environment() -> dict[str, str]:
+    # Information and warnings of TensorFlow's start are noise in a log of failures.
+    return {"TF_CPP_MIN_LOG_LEVEL": "2", **os.environ}
+
+
+def new_log(folder: Path, kept: int) -> Path:
+    """An empty log file of trainers in `folder`; of the older ones `kept` stay."""
+    folder.mkdir(parents=True, exist_ok=True)
+    logs = sorted(folder.glob("trainer-*.log"), key=lambda path: path.stat().st_mtime)
+    for path in logs[:-kept]:
+        path.unlink(missing_ok=True)
+    number = 0
+    while True:
+        path = folder / f"trainer-{os.getpid()}-{number}.log"
+        with contextlib.suppress(FileExistsError), path.open("x"):
+            return path
+        number += 1
