@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import math
-import tempfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
+from cnn_pipeline.tracking.artifacts import read_artifact
 from cnn_pipeline.tracking.store import Store
 
 
@@ -34,7 +33,8 @@ def read_details(
     client = MlflowClient(store.uri)
     run = client.get_run(run_id)
     histories = {name: _curve(client, run_id, name) for name in curves if name in run.data.metrics}
-    found = {name: _file(client, run_id, name) for name in files}
+    root = run.info.artifact_uri
+    found = {name: _file(root, name, store.uri) for name in files}
     return RunDetails(
         started=datetime.fromtimestamp(run.info.start_time / 1000, UTC),
         tags=dict(run.data.tags),
@@ -50,9 +50,8 @@ def _curve(client: MlflowClient, run_id: str, name: str) -> tuple[float, ...]:
     return tuple(values.get(step, math.nan) for step in range(max(values, default=-1) + 1))
 
 
-def _file(client: MlflowClient, run_id: str, name: str) -> bytes | None:
-    with tempfile.TemporaryDirectory() as folder:
-        try:
-            return Path(client.download_artifacts(run_id, name, folder)).read_bytes()
-        except (MlflowException, OSError):
-            return None  # a run that failed early, or of an older version, lacks some
+def _file(root: str, name: str, tracking_uri: str) -> bytes | None:
+    try:
+        return read_artifact(root, name, tracking_uri)
+    except (MlflowException, OSError):
+        return None  # a run that failed early, or of an older version, lacks some

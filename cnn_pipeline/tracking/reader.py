@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import tempfile
 from collections.abc import Iterator
@@ -20,6 +21,7 @@ from cnn_pipeline.errors import InvalidInput, UserError
 from cnn_pipeline.evaluation import read_predictions
 from cnn_pipeline.results import Status, TrialResult
 from cnn_pipeline.tracking import names
+from cnn_pipeline.tracking.artifacts import read_artifact
 from cnn_pipeline.tracking.store import Store, StoreError, redacted
 from cnn_pipeline.tracking.writer import copy_model_file
 
@@ -68,6 +70,8 @@ class Reader:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._client = MlflowClient(store.uri)
+        self._roots: dict[str, str] = {}
+        """Where the artifacts of runs are that were found."""
 
     def sweep(self, sweep_id: str | None) -> SweepRecord:
         """The sweep of that id, or the latest one.
@@ -97,7 +101,7 @@ class Reader:
 
     def _record(self, run: Run) -> SweepRecord:
         tags = run.data.tags
-        text = self._client_text(run.info.run_id, names.SWEEP_FILE)
+        text = self._text(run.info.run_id, names.SWEEP_FILE)
         return SweepRecord(
             sweep_id=tags[names.SWEEP_ID],
             experiment_id=run.info.experiment_id,
@@ -128,14 +132,10 @@ class Reader:
         for result in results:
             if not result.finished:
                 continue
-            with tempfile.TemporaryDirectory() as folder:
-                try:
-                    path = self._client.download_artifacts(
-                        result.run_id, names.PREDICTIONS_FILE, folder
-                    )
-                    labels, probabilities = read_predictions(pd.read_parquet(path))
-                except (MlflowException, OSError, ValueError, InvalidInput):
-                    continue
+            try:
+                labels, probabilities = self._predictions(result.run_id)
+            except (MlflowException, OSError, ValueError, InvalidInput):
+                continue
             answers[result.name] = probabilities.argmax(axis=1) == labels
         return answers
 
@@ -163,10 +163,7 @@ class Reader:
                 gone = sorted(_REQUIRED_FILES - there)
                 if gone:
                     return [f"{', '.join(gone)} must be among its artifacts"]
-                path = self._client.download_artifacts(
-                    result.run_id, names.PREDICTIONS_FILE, folder
-                )
-                labels, probabilities = read_predictions(pd.read_parquet(path))
+                labels, probabilities = self._predictions(result.run_id)
                 right = float(np.mean(probabilities.argmax(axis=1) == labels))
                 if right != result.metrics.get("test_accuracy"):
                     logged = result.metrics.get("test_accuracy")
@@ -234,7 +231,7 @@ class Reader:
             UserError: the run's record is gone.
         """
         try:
-            config = json.loads(self._client_text(run_id, names.CONFIG_FILE))
+            config = json.loads(self._text(run_id, names.CONFIG_FILE))
         except (MlflowException, OSError):
             raise UserError(
                 f"run {run_id} must have its {names.CONFIG_FILE}: its artifacts are missing. "
@@ -244,7 +241,7 @@ class Reader:
 
     def data_settings(self, run_id: str) -> DataSettings:
         """Which data a run was trained on, and how they were split."""
-        config = json.loads(self._client_text(run_id, names.CONFIG_FILE))
+        config = json.loads(self._text(run_id, names.CONFIG_FILE))
         return DataSettings.model_validate(config["data"])
 
     def model(self, run_id: str) -> StoredModel:
@@ -282,9 +279,17 @@ class Reader:
         """Copy of the model's `.keras` file in `folder`; not yet verified."""
         return copy_model_file(self._client, stored.model_id, folder)
 
-    def _client_text(self, run_id: str, name: str) -> str:
-        with tempfile.TemporaryDirectory() as folder:
-            return Path(self._client.download_artifacts(run_id, name, folder)).read_text("utf-8")
+    def _predictions(self, run_id: str) -> tuple[np.ndarray, np.ndarray]:
+        content = self._artifact(run_id, names.PREDICTIONS_FILE)
+        return read_predictions(pd.read_parquet(io.BytesIO(content)))
+
+    def _text(self, run_id: str, name: str) -> str:
+        return self._artifact(run_id, name).decode("utf-8")
+
+    def _artifact(self, run_id: str, name: str) -> bytes:
+        if run_id not in self._roots:
+            self._roots[run_id] = self._client.get_run(run_id).info.artifact_uri
+        return read_artifact(self._roots[run_id], name, self._store.uri)
 
     def _search(self, condition: str, limit: int | None = None) -> Iterator[Run]:
         try:
@@ -298,6 +303,7 @@ class Reader:
                     order_by=["attributes.start_time DESC"],
                     page_token=token,
                 )
+                self._roots.update({run.info.run_id: run.info.artifact_uri for run in page})
                 yield from page
                 token = page.token
                 if limit is not None or not token:
