@@ -2,8 +2,8 @@
 
     .venv/bin/python -m benchmarks.memory                    # about 3 minutes
 
-Peak memory of the command with all its processes, one trainer at a time; writes
-`benchmarks/results/memory.md`.
+Peak memory of the command with all its processes, one trainer at a time, a page that several of
+them share counted once; writes `benchmarks/results/memory.md`.
 """
 
 from __future__ import annotations
