@@ -8,6 +8,7 @@ command ended.
 
 from __future__ import annotations
 
+import gc
 import os
 import socket
 import subprocess
@@ -95,6 +96,8 @@ def _free_port() -> int:
 
 def main() -> None:
     """Serve until standard input closes."""
+    # As in `cnn_pipeline.cli.app.main`: of what is imported nothing is garbage, until the end.
+    gc.set_threshold(100_000, 20, 20)
     import httpx
     import uvicorn
     from prefect.server.api.server import create_app
@@ -113,6 +116,7 @@ def main() -> None:
 
     threading.Thread(target=stop_with_parent, daemon=True).start()
     server.run()
+    gc.freeze()
 
 
 if __name__ == "__main__":
