@@ -66,7 +66,7 @@ def main() -> int:
         )
     rest = 1000 * seconds - sum(one.ms for one in primitives.values())
     rows.append(
-        ["the rest: ReLU, Adam, gathering, loss", f"{rest:.2f}", f"{rest / seconds / 10:.0f} %"]
+        ["the rest: ReLU, Adam, loss, copies", f"{rest:.2f}", f"{rest / seconds / 10:.0f} %"]
         + ["-"] * 3
     )
     variant = f"f{given.filters}-{given.pooling}"
