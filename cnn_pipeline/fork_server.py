@@ -4,11 +4,12 @@ A fork takes ten milliseconds and shares the imported pages; a trainer started o
 five seconds of processor time and a few hundred MiB. So a trainer is cheap to replace, and two
 of them do not import TensorFlow twice.
 
-Started by `workers` as `python -m cnn_pipeline.fork_server FD`, FD being one end of a Unix socket
+Started by `launching` as `python -m cnn_pipeline.fork_server FD`, FD being one end of a Unix socket
 of packets: `{"fork": number, "threads": n}` with the trainer's stdin, stdout and stderr, or
 `{"kill": number}`. It answers `{"ready": true}` once it has imported, and
 `{"ended": number, "status": code}`, the status as `subprocess` counts it. When the socket closes
-it waits for its trainers, which see their own pipes close, and ends.
+it waits until its trainers have ended, and ends: they have been killed, or see their own pipes
+close because the sweep has gone.
 
 Nothing is computed here: a fork takes no threads along, and TensorFlow starts its own with the
 first operation, in the trainer. Linux only (pidfd, prctl, packets): macOS' own libraries do
@@ -19,6 +20,7 @@ module again in each child, and leaves its children the caller's stderr.
 from __future__ import annotations
 
 import ctypes
+import errno
 import json
 import os
 import selectors
@@ -26,6 +28,7 @@ import signal
 import socket
 import sys
 import traceback
+import warnings
 from typing import Any, NoReturn
 
 from cnn_pipeline import trainer
@@ -37,15 +40,21 @@ _PR_SET_PDEATHSIG = 1
 
 def main() -> None:
     """Import, then fork until the socket closes."""
-    # Ctrl-C reaches the whole process group; the sweep decides what becomes of its trainers.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    trainer.ignore_signals()
+    signal.signal(
+        signal.SIGCHLD, signal.SIG_DFL
+    )  # inherited as ignored, nobody could be waited for
+    # Python 3.12 and later say so of each fork; which threads there are: docs/decisions/0014.
+    warnings.filterwarnings("ignore", "This process .* is multi-threaded", DeprecationWarning)
     channel = socket.socket(fileno=int(sys.argv[1]))
     trainer.preload()
     _tell(channel, {"ready": True})
-    _Server(channel).serve()
+    Server(channel).serve()
 
 
-class _Server:
+class Server:
+    """Forks and ends trainers as the other end of its channel says."""
+
     def __init__(self, channel: socket.socket) -> None:
         self._channel = channel
         self._selector = selectors.DefaultSelector()
@@ -67,32 +76,54 @@ class _Server:
 
     def _obey(self) -> bool:
         """Do what one message says; False at the end of the channel."""
-        packet, streams, _, _ = socket.recv_fds(self._channel, FORK_PACKET_BYTES, _STREAMS)
+        try:
+            packet, streams, _, _ = socket.recv_fds(self._channel, FORK_PACKET_BYTES, _STREAMS)
+        except ConnectionResetError:
+            # The sweep was killed before it had read all: told once, what it wrote comes next.
+            return True
         if not packet:
             return False
         message = json.loads(packet)
         if "kill" in message:
-            pid = self._pids.get(message["kill"])
-            if pid is not None:  # it has not been waited for, so the number is still its own
-                os.kill(pid, signal.SIGKILL)
-            return True
-        pid = os.fork()
-        if pid == 0:
-            self._become_trainer(streams, message["threads"])
-        for stream in streams:
-            os.close(stream)
-        self._pids[message["fork"]] = pid
-        self._selector.register(os.pidfd_open(pid), selectors.EVENT_READ, message["fork"])
+            self._kill(message["kill"])
+        else:
+            self._fork(message["fork"], message["threads"], streams)
         return True
 
-    def _become_trainer(self, streams: list[int], threads: int) -> NoReturn:
+    def _kill(self, number: int) -> None:
+        pid = self._pids.get(number)
+        if pid is not None:  # it has not been waited for, so the number is still its own
+            os.kill(pid, signal.SIGKILL)
+
+    def _fork(self, number: int, threads: int, streams: list[int]) -> None:
+        sys.stdout.flush()  # or what an import printed would be written by each trainer again
+        server = os.getpid()
         try:
-            _end_with_parent()
+            if len(streams) != _STREAMS:
+                raise OSError(errno.EMFILE, "a trainer's streams did not arrive")
+            pid = os.fork()
+        except OSError as error:  # no process or memory is left: the others go on
+            sys.stderr.write(f"no trainer could be forked: {error}\n")
+            sys.stderr.flush()
+            _tell(self._channel, {"ended": number, "status": 1})
+        else:
+            if pid == 0:
+                self._become_trainer(server, streams, threads)
+            self._pids[number] = pid
+            self._selector.register(os.pidfd_open(pid), selectors.EVENT_READ, number)
+        finally:
+            for stream in streams:
+                os.close(stream)
+
+    def _become_trainer(self, server: int, streams: list[int], threads: int) -> NoReturn:
+        try:
+            _end_with(server)
             for target, stream in enumerate(streams):
                 os.dup2(stream, target)
                 os.close(stream)
-            for key in self._selector.get_map().values():
+            for key in list(self._selector.get_map().values()):
                 os.close(key.fd)
+            self._selector.close()
             trainer.serve(threads)
         except BaseException:
             traceback.print_exc()
@@ -104,9 +135,11 @@ class _Server:
         _tell(self._channel, {"ended": number, "status": os.waitstatus_to_exitcode(status)})
 
 
-def _end_with_parent() -> None:
+def _end_with(server: int) -> None:
     """Have this process killed when the server ends: nobody else would notice its end."""
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    if os.getppid() != server:  # it has ended before that
+        os._exit(1)
 
 
 def _tell(channel: socket.socket, message: dict[str, Any]) -> None:

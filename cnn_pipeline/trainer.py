@@ -15,6 +15,7 @@ import sys
 import threading
 import time
 import traceback
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
@@ -30,9 +31,17 @@ ORPHANED = "the sweep's process is gone"
 
 def main() -> None:
     """A process of its own, started on this module."""
-    # Ctrl-C reaches the whole process group; the sweep decides what becomes of its trainers.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    ignore_signals()
     serve(threads=int(sys.argv[1]))
+
+
+def ignore_signals() -> None:
+    """Ctrl-C, a closed terminal and a service's stop reach the whole process group.
+
+    The sweep decides what becomes of its trainers: it kills them, or is gone and their pipes close.
+    """
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
 
 
 def preload() -> None:
@@ -53,8 +62,7 @@ def serve(threads: int) -> None:
     """Serve jobs until standard input closes, and end the process then."""
     out = _claim_stdout()
     jobs: queue.Queue[AnyJob] = queue.Queue()
-    unfinished: list[AnyJob] = []
-    threading.Thread(target=_read_jobs, args=(jobs, unfinished), daemon=True).start()
+    threading.Thread(target=_read_jobs, args=(jobs,), daemon=True).start()
 
     from cnn_pipeline.devices import configure
 
@@ -67,7 +75,6 @@ def serve(threads: int) -> None:
             reply = (
                 _score(job, loaded) if isinstance(job, ScoreJob) else _serve(job, device, loaded)
             )
-            unfinished.remove(job)
             _send(out, to_line(reply))
 
 
@@ -145,29 +152,48 @@ def _send(out: TextIO, line: str) -> None:
         time.sleep(60)
 
 
-def _read_jobs(jobs: queue.Queue[AnyJob], unfinished: list[AnyJob]) -> None:
-    latest: Job | None = None
-    for line in sys.stdin:
-        job = job_from_line(line)
-        latest = job if isinstance(job, Job) else latest
-        # From here on, and not from its start: the sweep may die while TensorFlow is imported.
-        unfinished.append(job)
-        jobs.put(job)
-    if latest is not None:
-        _end_orphans(latest, [job.run_id for job in unfinished if isinstance(job, Job)])
-    os._exit(0)
+def _read_jobs(jobs: queue.Queue[AnyJob]) -> None:
+    """Until standard input closes, or has something else; then this process ends, whatever it does.
+
+    From its start on, because the sweep may die while TensorFlow is still imported.
+    """
+    status = 1
+    try:
+        given: list[Job] = []
+        for line in sys.stdin:
+            job = job_from_line(line)
+            if isinstance(job, Job):
+                given.append(job)
+            jobs.put(job)
+        status = _end_orphans(given)
+    except BaseException:
+        traceback.print_exc()
+        sys.stderr.flush()
+    finally:
+        os._exit(status)
 
 
-def _end_orphans(latest: Job, run_ids: list[str]) -> None:
-    """End the given runs and the sweep's own, which nobody else is left to end."""
+def _end_orphans(given: Sequence[Job]) -> int:
+    """End the runs of these jobs and their sweep that nobody has ended; 1 where one could not be.
+
+    Also of jobs that were answered: the sweep may have died before it read the answer.
+    """
     from cnn_pipeline.tracking.store import Store, set_client_defaults
     from cnn_pipeline.tracking.writer import Tracker
 
     set_client_defaults()
-    tracker = Tracker(Store(latest.store_uri, latest.artifacts_uri))
-    for run_id in (*run_ids, latest.parent_run_id):
-        if tracker.is_running(run_id):
-            tracker.end(run_id, "KILLED", ORPHANED)
+    status = 0
+    trackers = {job.run_id: Tracker(Store(job.store_uri, job.artifacts_uri)) for job in given}
+    trackers |= {job.parent_run_id: trackers[job.run_id] for job in given}
+    for run_id, tracker in trackers.items():
+        try:
+            if tracker.is_running(run_id):
+                tracker.end(run_id, "KILLED", ORPHANED)
+        except Exception:  # each kind of store has its own
+            traceback.print_exc()
+            sys.stderr.flush()
+            status = 1
+    return status
 
 
 if __name__ == "__main__":

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import BinaryIO
 
 from cnn_pipeline import events
+from cnn_pipeline.launching import Launcher, new_launcher, new_log
 from cnn_pipeline.messages import AnyJob, Reply, from_line
-from cnn_pipeline.processes import Launcher, launcher, new_log
 
 _KEPT_LOGS = 20
 # TensorFlow never frees the graph of a loop that has run, 5 MiB a trial, and a fork is cheap.
@@ -32,7 +32,7 @@ class TrainerPool:
         self.threads = threads
         self.log_file = new_log(log_folder, _KEPT_LOGS)
         self._log = self.log_file.open("ab")
-        self._launcher = launcher(self._log)
+        self._launcher = new_launcher(self._log)
         self._places = threading.BoundedSemaphore(count)
         self._lock = threading.Lock()
         self._closed = False
@@ -50,32 +50,39 @@ class TrainerPool:
         with self._lock:
             if self._closed:
                 return None
-            return self._idle.pop() if self._idle else self._start()
+            while self._idle:
+                trainer = self._idle.pop()
+                if trainer.alive and trainer.jobs < JOBS_OF_A_TRAINER:
+                    return trainer
+                self._all.remove(trainer)
+                trainer.kill()
+                trainer.close()
+            return self._start()
 
     def _ask(self, trainer: _Trainer, job: AnyJob) -> Reply:
         try:
             return trainer.run(job) or Reply("FAILED", self._how_it_ended(trainer))
         finally:
+            # One that is dead or has served its time is replaced when the next is needed: until
+            # then it is there to end the sweep's runs, should the sweep be killed.
             with self._lock:
-                if trainer.alive and trainer.jobs < JOBS_OF_A_TRAINER:
-                    self._idle.append(trainer)
-                elif not self._closed:
-                    self._all.remove(trainer)
-                    trainer.kill()
-                    trainer.close()
+                self._idle.append(trainer)
 
     def _how_it_ended(self, trainer: _Trainer) -> str:
         code = trainer.wait()
         if code >= 0:
             return f"the trainer ended with status {code}; see {self.log_file}"
-        name = signal.Signals(-code).name
+        try:
+            name = signal.Signals(-code).name
+        except ValueError:  # a real-time signal
+            name = f"signal {-code}"
         hint = "; the system ends the largest process when memory runs out"
         return f"the trainer was ended by {name}" + (hint if name == "SIGKILL" else "")
 
     def _start(self) -> _Trainer:
         if not self._launcher.alive:
             self._launcher.close()
-            self._launcher = launcher(self._log)
+            self._launcher = new_launcher(self._log)
         trainer = _Trainer(self._launcher, self.threads, self._log)
         self._all.add(trainer)
         return trainer
@@ -83,28 +90,27 @@ class TrainerPool:
     def close(self) -> None:
         """End all trainers; what they were doing is lost."""
         with self._lock:
-            if not self._closed:
-                self._closed = True
-                # Not a polite request: on its pipe's end a trainer would report its runs as
-                # orphaned, but the sweep that closes it is there to say how they ended.
-                for trainer in self._all:
-                    trainer.kill()
-                self._launcher.close()
-                for trainer in self._all:
-                    trainer.close()
-                self._log.close()
+            self._closed = True
+            # Not a polite request: on its pipe's end a trainer would report its runs as orphaned,
+            # but the sweep that closes it is there to say how they ended.
+            for trainer in self._all:
+                trainer.kill()
+            self._launcher.close()
+            for trainer in self._all:
+                trainer.close()
+            self._log.close()
 
 
 class _Trainer:
     def __init__(self, launcher: Launcher, threads: int, log: BinaryIO) -> None:
-        (their_in, our_out), (our_in, their_out) = os.pipe(), os.pipe()
-        self._sent = os.fdopen(our_out, "w", encoding="utf-8")
-        self._heard = os.fdopen(our_in, encoding="utf-8", errors="replace")
-        try:
+        with contextlib.ExitStack() as theirs:
+            their_in, our_out = os.pipe()
+            theirs.callback(os.close, their_in)
+            self._sent = os.fdopen(our_out, "w", encoding="utf-8")
+            our_in, their_out = os.pipe()
+            theirs.callback(os.close, their_out)
+            self._heard = os.fdopen(our_in, encoding="utf-8", errors="replace")
             self._process = launcher.start(threads, their_in, their_out, log)
-        finally:
-            os.close(their_in)
-            os.close(their_out)
         self.jobs = 0
 
     @property
@@ -115,21 +121,31 @@ class _Trainer:
         """The answer to one job; None where the process ends before it."""
         self.jobs += 1
         try:
-            self._sent.write(job.to_line())
-            self._sent.flush()
-            for line in self._heard:
-                message = from_line(line)
+            self._send(job)
+            while message := self._next_message():
                 if isinstance(message, Reply):
                     return message
                 events.emit(message)
-        except (BrokenPipeError, ValueError):  # or no message, or closed meanwhile
-            self._process.kill()
         except BaseException:
             # Its answer to this job would be read as the answer to the next.
             self._process.kill()
             self._process.wait()
             raise
         return None
+
+    def _send(self, job: AnyJob) -> None:
+        with contextlib.suppress(BrokenPipeError, ValueError):  # it has ended; the pool is closed
+            self._sent.write(job.to_line())
+            self._sent.flush()
+
+    def _next_message(self) -> events.Event | Reply | None:
+        """None once the process has ended; what is no message ends it."""
+        try:
+            line = self._heard.readline()
+            return from_line(line) if line else None
+        except ValueError:  # no message; or the pool is closed
+            self._process.kill()
+            return None
 
     def wait(self) -> int:
         return self._process.wait()

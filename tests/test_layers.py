@@ -48,9 +48,9 @@ ALLOWED: dict[str, set[str]] = {
     "summaries": {"config", "plans"},
     "outcome": {"evaluation", "plans", "training"},
     "messages": {"config", "events", "results"},
-    "processes": {"devices", "messages"},
+    "launching": {"devices", "messages"},
     "fork_server": {"messages", "trainer"},
-    "workers": {"events", "messages", "processes"},
+    "workers": {"events", "messages", "launching"},
     "tracking": CONFIG | {"data", "evaluation", "paths", "provenance", "results"},
     "trial": CONFIG
     | RECORDS

@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
+import errno
+import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
 from mlflow.tracking import MlflowClient
 
-from cnn_pipeline import events, workers
+from cnn_pipeline import events, experiment, fork_server, workers
 from cnn_pipeline.config import Sweep
 from cnn_pipeline.events import Event, TrialProgress
+from cnn_pipeline.launching import Spawner
+from cnn_pipeline.messages import FORK_PACKET_BYTES, Job, Reply, from_line
 from cnn_pipeline.paths import Home
-from cnn_pipeline.processes import Spawner
+from cnn_pipeline.tracking import Store, Tracker
 from cnn_pipeline.workers import TrainerPool, close_warm, trainers, warm_up
 from tests.running import (
     DEADLINE,
@@ -126,6 +131,17 @@ def test_an_interrupted_job_does_not_answer_for_the_next(
     assert result.metrics["best_epoch"] == 0
 
 
+def test_what_fails_in_a_listener_is_not_blamed_on_the_trainer(
+    home: Home, tmp_path: Path, pool: TrainerPool
+) -> None:
+    def fail() -> None:
+        raise ValueError("the terminal is gone")
+
+    with pytest.raises(ValueError, match="the terminal is gone"), once_it_trains(fail):
+        run_trials(begin(one_trial(ENDLESS), home, tmp_path), pool)
+    assert statuses(home)["f2-max-d16-s0"] == ("KILLED", "the sweep was stopped: ValueError")
+
+
 def test_closing_the_pool_kills_what_runs(
     home: Home, tmp_path: Path, own_pool: TrainerPool
 ) -> None:
@@ -208,6 +224,12 @@ def test_a_fork_server_that_is_killed_fails_what_it_forked_and_is_replaced(
         wait_until(lambda: gone(family), "what it forked ends with it")
         (finished,) = run_trials(begin(one_trial(), home, tmp_path), own)
         assert finished.status == "FINISHED"
+        # Also between two jobs: no trial fails for a trainer that died before it.
+        family.clear()
+        kill_server()
+        wait_until(lambda: gone(family), "the idle trainer ends with it")
+        (finished,) = run_trials(begin(one_trial(), home, tmp_path), own)
+        assert finished.status == "FINISHED"
 
 
 @pytest.mark.slow
@@ -216,7 +238,7 @@ def test_trainers_that_are_not_forked_give_the_same(
 ) -> None:
     """As on macOS, and with JAX."""
     (forked,) = run_trials(begin(one_trial(), home, tmp_path), pool)
-    monkeypatch.setattr(workers, "launcher", lambda log: Spawner())
+    monkeypatch.setattr(workers, "new_launcher", lambda log: Spawner())
     before = below(os.getpid(), FORK_SERVER)
     with trainers(1, 1, tmp_path / "logs") as own:
         (spawned,) = run_trials(begin(one_trial(), home, tmp_path), own)
@@ -288,6 +310,90 @@ def test_only_the_latest_logs_are_kept(tmp_path: Path) -> None:
 
 
 @pytest.fixture
+def by_hand() -> Iterator[subprocess.Popen[str]]:
+    """A trainer on its own pipes, as its documentation says one can be driven."""
+    words = [sys.executable, "-m", "cnn_pipeline.trainer", "1"]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(words, stdin=pipe, stdout=pipe, stderr=pipe, text=True) as process:
+        yield process
+        process.kill()
+
+
+def test_a_trainer_ends_also_the_runs_whose_answer_nobody_read(
+    home: Home, tmp_path: Path, by_hand: subprocess.Popen[str]
+) -> None:
+    sweep_run = begin(one_trial(), home, tmp_path)
+    tracker = Tracker(Store(sweep_run.store_uri, sweep_run.artifacts_uri))
+    (trial,) = sweep_run.sweep.trials()
+    run_id = experiment.start_trial(tracker, sweep_run, trial, "key", {})
+    job = Job(
+        trial=trial,
+        data=sweep_run.sweep.data,
+        data_digest=sweep_run.card.digest,
+        cache=str(sweep_run.cache),
+        store_uri=sweep_run.store_uri,
+        artifacts_uri=sweep_run.artifacts_uri,
+        run_id=run_id,
+        parent_run_id=sweep_run.run_id,
+    )
+    assert by_hand.stdin is not None and by_hand.stdout is not None
+    by_hand.stdin.write(job.to_line())
+    by_hand.stdin.flush()
+    replies = (one for one in map(from_line, by_hand.stdout) if isinstance(one, Reply))
+    assert next(replies).status == "FINISHED"
+    assert set(statuses(home).values()) == {("RUNNING", "")}
+    by_hand.stdin.close()
+    assert by_hand.wait(DEADLINE) == 0
+    assert set(statuses(home).values()) == {("KILLED", "the sweep's process is gone")}
+
+
+def test_a_trainer_that_is_told_nonsense_ends_and_says_so(by_hand: subprocess.Popen[str]) -> None:
+    _, errors = by_hand.communicate("no job\n", timeout=DEADLINE)
+    assert by_hand.returncode == 1
+    assert "JSONDecodeError" in errors
+
+
+@pytest.fixture
+def channel() -> Iterator[tuple[socket.socket, socket.socket]]:
+    """The sweep's end of a fork server's socket, and the server's."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with ours, theirs:
+        yield ours, theirs
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the fork server is Linux' only")
+def test_a_fork_that_fails_fails_one_trainer_and_not_the_server(
+    channel: tuple[socket.socket, socket.socket], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_fork() -> int:
+        raise BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
+
+    monkeypatch.setattr(os, "fork", no_fork)
+    ours, theirs = channel
+    for number in (0, 1):
+        streams = [os.open(os.devnull, os.O_RDWR) for _ in range(3)]
+        message = json.dumps({"fork": number, "threads": 1}).encode()
+        socket.send_fds(ours, [message], streams)
+        for stream in streams:
+            os.close(stream)
+    ours.shutdown(socket.SHUT_WR)
+    fork_server.Server(theirs).serve()
+    told = [json.loads(ours.recv(FORK_PACKET_BYTES)) for _ in range(2)]
+    assert told == [{"ended": 0, "status": 1}, {"ended": 1, "status": 1}]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the fork server is Linux' only")
+def test_a_sweep_that_was_killed_with_unread_packets_does_not_crash_the_server(
+    channel: tuple[socket.socket, socket.socket],
+) -> None:
+    ours, theirs = channel
+    theirs.send(b"not read")
+    ours.send(json.dumps({"kill": 7}).encode())
+    ours.close()
+    fork_server.Server(theirs).serve()
+
+
+@pytest.fixture
 def start(home: Home) -> Iterator[Callable[[Sweep], subprocess.Popen[bytes]]]:
     """Starts a sweep in a process group of its own; nothing of it survives the test."""
     started: list[subprocess.Popen[bytes]] = []
@@ -303,7 +409,7 @@ def start(home: Home) -> Iterator[Callable[[Sweep], subprocess.Popen[bytes]]]:
 
     yield begin_process
     for process in started:
-        if process.poll() is None:
+        with suppress(ProcessLookupError):  # the group may outlive the sweep
             os.killpg(process.pid, signal.SIGKILL)
         process.communicate()
 

@@ -46,13 +46,22 @@ class Launcher(Protocol):
         """A trainer of that many threads on these streams."""
 
     def close(self) -> None:
-        """After its processes have been killed."""
+        """Let go of what started them; they have been killed."""
 
 
-def launcher(log: BinaryIO) -> Launcher:
-    """The fork server on Linux with TensorFlow; JAX' threads start at its import."""
-    forks = sys.platform == "linux" and backend_name() == "tensorflow"
+def new_launcher(log: BinaryIO) -> Launcher:
+    """A fork server where it can be one; with JAX it cannot, whose threads start at its import."""
+    forks = backend_name() == "tensorflow" and _has_pidfds()
     return ForkServer(log) if forks else Spawner()
+
+
+def _has_pidfds() -> bool:
+    """Whether a process can be watched as a file: on Linux, but not in every kernel and Python."""
+    try:
+        os.close(os.pidfd_open(os.getpid()))
+    except (AttributeError, OSError):
+        return False
+    return True
 
 
 class Spawner:
@@ -91,7 +100,7 @@ class ForkServer:
         self._channel = ours
         self._started: list[_Forked] = []
         self._lock = threading.Lock()
-        self._ready = False
+        self._listens = False
         self._listener = threading.Thread(target=self._listen, daemon=True)
         self._listener.start()
 
@@ -108,7 +117,8 @@ class ForkServer:
             message = json.dumps({"fork": forked.number, "threads": threads}).encode()
             try:
                 socket.send_fds(self._channel, [message], [stdin, stdout, log.fileno()])
-            except OSError:  # the server has ended
+            except OSError:  # it has ended, or cannot be talked to
+                self._process.kill()
                 forked.end(self._process.wait())
         return forked
 
@@ -118,8 +128,8 @@ class ForkServer:
             self._channel.send(json.dumps({"kill": number}).encode())
 
     def close(self) -> None:
-        """End the server, politely where it is listening: it waits for its trainers' end."""
-        if self._ready:
+        """End the server, where it listens after the trainers it killed: none outlives this."""
+        if self._listens:
             with contextlib.suppress(OSError):
                 self._channel.shutdown(socket.SHUT_WR)
             with contextlib.suppress(subprocess.TimeoutExpired):
@@ -133,7 +143,7 @@ class ForkServer:
         while message := self._receive():
             if "ended" in message:
                 self._started[message["ended"]].end(message["status"])
-            self._ready = True
+            self._listens = True
         status = self._process.wait()
         with self._lock:
             for forked in self._started:
@@ -185,8 +195,11 @@ def _environment() -> dict[str, str]:
 def new_log(folder: Path, kept: int) -> Path:
     """An empty log file of trainers in `folder`; of the older ones `kept` stay."""
     folder.mkdir(parents=True, exist_ok=True)
-    logs = sorted(folder.glob("trainer-*.log"), key=lambda path: path.stat().st_mtime)
-    for path in logs[:-kept]:
+    ages: dict[Path, float] = {}
+    for path in folder.glob("trainer-*.log"):
+        with contextlib.suppress(FileNotFoundError):  # another sweep tidies up as well
+            ages[path] = path.stat().st_mtime
+    for path in sorted(ages, key=ages.__getitem__)[:-kept]:
         path.unlink(missing_ok=True)
     number = 0
     while True:
