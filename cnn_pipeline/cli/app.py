@@ -101,6 +101,8 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
     gc.set_threshold(100_000, 20, 20)
     # And what is left at the end goes with the process: looking through it took half a second.
     atexit.register(gc.freeze)
+    # MLflow looks when it is imported, here and in every process that this one starts.
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     # Like Ctrl-C, so that runs are ended and child processes with them.
     signal.signal(signal.SIGTERM, _terminated)
     sys.exit(status_of(list(sys.argv[1:] if argv is None else argv)))
