@@ -50,13 +50,17 @@ class Launcher(Protocol):
 
 
 def new_launcher(log: BinaryIO) -> Launcher:
-    """A fork server where it can be one; with JAX it cannot, whose threads start at its import."""
-    forks = backend_name() == "tensorflow" and _has_pidfds()
-    return ForkServer(log) if forks else Spawner()
+    """A fork server where it can be one."""
+    return ForkServer(log) if can_fork() else Spawner()
 
 
-def _has_pidfds() -> bool:
-    """Whether a process can be watched as a file: on Linux, but not in every kernel and Python."""
+def can_fork() -> bool:
+    """Whether trainers can be forked: not with JAX, whose threads start at its import.
+
+    And only where a process can be watched as a file: on Linux, but not in every kernel and Python.
+    """
+    if backend_name() != "tensorflow":
+        return False
     try:
         os.close(os.pidfd_open(os.getpid()))
     except (AttributeError, OSError):

@@ -21,7 +21,7 @@ from mlflow.tracking import MlflowClient
 from cnn_pipeline import events, experiment, fork_server, workers
 from cnn_pipeline.config import Sweep
 from cnn_pipeline.events import Event, TrialProgress
-from cnn_pipeline.launching import Spawner
+from cnn_pipeline.launching import Spawner, can_fork
 from cnn_pipeline.messages import FORK_PACKET_BYTES, Job, Reply, from_line
 from cnn_pipeline.paths import Home
 from cnn_pipeline.tracking import Store, Tracker
@@ -40,6 +40,10 @@ from tests.running import (
 )
 
 FORK_SERVER, SPAWNED = "cnn_pipeline.fork_server", "cnn_pipeline.trainer "
+
+needs_fork_server = pytest.mark.skipif(
+    not can_fork(), reason="trainers are forked on Linux, with pidfd_open (kernel 5.3 and later)"
+)
 
 # A sweep in a process of its own, so that it can be killed.
 SWEEP = """
@@ -162,6 +166,7 @@ def below(root: int, module: str) -> set[int]:
     return {pid for pid, command in descendants(root).items() if module in command}
 
 
+@needs_fork_server
 def test_a_warm_pool_serves_the_sweep_that_fits_it(tmp_path: Path) -> None:
     before = below(os.getpid(), FORK_SERVER)
     warm_up(2, 3, tmp_path / "logs")
@@ -204,6 +209,7 @@ def test_a_trainer_is_replaced_after_its_jobs_and_numbers_stay(
     assert accuracies[0] == accuracies[3]
 
 
+@needs_fork_server
 def test_a_fork_server_that_is_killed_fails_what_it_forked_and_is_replaced(
     home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -361,7 +367,7 @@ def channel() -> Iterator[tuple[socket.socket, socket.socket]]:
         yield ours, theirs
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="the fork server is Linux' only")
+@needs_fork_server
 def test_a_fork_that_fails_fails_one_trainer_and_not_the_server(
     channel: tuple[socket.socket, socket.socket], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -382,7 +388,7 @@ def test_a_fork_that_fails_fails_one_trainer_and_not_the_server(
     assert told == [{"ended": 0, "status": 1}, {"ended": 1, "status": 1}]
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="the fork server is Linux' only")
+@needs_fork_server
 def test_a_sweep_that_was_killed_with_unread_packets_does_not_crash_the_server(
     channel: tuple[socket.socket, socket.socket],
 ) -> None:
@@ -433,7 +439,7 @@ def test_a_killed_sweep_leaves_no_run_running_and_no_trainer(
     """Also where the trainer has been given its job, and still imports TensorFlow."""
     process = start(one_trial(ENDLESS))
     wait_until(lambda: when(home), when.__name__)
-    family = below(process.pid, FORK_SERVER)
+    family = below(process.pid, FORK_SERVER) | below(process.pid, SPAWNED)
     assert family
     os.kill(process.pid, signal.SIGKILL)
     process.wait(DEADLINE)
