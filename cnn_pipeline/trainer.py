@@ -47,9 +47,7 @@ def ignore_signals() -> None:
 def preload() -> None:
     """Import all that a trial needs, also what MLflow imports when it first writes: seconds."""
     gc.disable()  # of what is imported nothing is garbage
-    import git  # noqa: F401
     import mlflow.store.tracking.sqlalchemy_store  # noqa: F401
-    import sklearn.metrics  # noqa: F401
 
     import cnn_pipeline.trial  # noqa: F401
 

@@ -300,6 +300,14 @@ def test_where_tensorflow_cannot_be_imported_the_log_says_so(
     assert "libcrystal.so: not found" in Path(log).read_text()
 
 
+def test_a_trainer_needs_no_git_and_no_other_program(tmp_path: Path) -> None:
+    """GitPython, which MLflow brings, cannot be imported without."""
+    code = "from cnn_pipeline import trainer; trainer.preload()"
+    environment = {**os.environ, "PATH": str(tmp_path)}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, stderr=subprocess.PIPE)
+    assert done.returncode == 0, done.stderr.decode()
+
+
 def test_only_the_latest_logs_are_kept(tmp_path: Path) -> None:
     logs = tmp_path / "logs"
     logs.mkdir()
