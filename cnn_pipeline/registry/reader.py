@@ -13,6 +13,7 @@ from mlflow.tracking import MlflowClient
 from cnn_pipeline.errors import UserError
 from cnn_pipeline.registry.records import Decision, ModelVersion
 from cnn_pipeline.tracking import Store, StoreError, names, redacted
+from cnn_pipeline.tracking.artifacts import copy_artifact
 
 # What MLflow answers where a registered model, or an alias of it, is not there.
 _ABSENT = {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"}
@@ -109,17 +110,9 @@ class Registry:
         Raises:
             UserError: the file is missing, or its bytes are not those that were registered.
         """
-        import mlflow
-
         try:
             root = self._client.get_model_version_download_uri(version.name, str(version.version))
-            path = Path(
-                mlflow.artifacts.download_artifacts(
-                    artifact_uri=f"{root}/{names.MODEL_FILE}",
-                    dst_path=str(folder),
-                    tracking_uri=self.store.uri,
-                )
-            )
+            path = copy_artifact(root, names.MODEL_FILE, folder, self.store.uri)
             received = hashlib.sha256(path.read_bytes()).hexdigest()
         except (MlflowException, OSError) as error:
             reason = str(error).strip().splitlines()[0]

@@ -1,4 +1,4 @@
-"""Small artifacts of runs, as bytes."""
+"""Artifacts by the address of the folder that holds them: copied, or as bytes."""
 
 from __future__ import annotations
 
@@ -8,17 +8,26 @@ from pathlib import Path
 import mlflow.artifacts
 
 
+def copy_artifact(root: str, name: str, folder: Path, tracking_uri: str) -> Path:
+    """Copy in `folder` of the file `name` below the address `root`, a run's or a model's own.
+
+    Raises:
+        MlflowException: the store of the artifacts does not answer, or not with this file.
+        OSError: there is no such file.
+    """
+    path = mlflow.artifacts.download_artifacts(
+        artifact_uri=f"{root.rstrip('/')}/{name}", dst_path=str(folder), tracking_uri=tracking_uri
+    )
+    return Path(path)
+
+
 def read_artifact(root: str, name: str, tracking_uri: str) -> bytes:
     """Content of the file `name` among the artifacts at the address `root`, a run's own.
 
     By a run's id MLflow would ask its store several times for every file.
 
     Raises:
-        MlflowException: the store of the artifacts does not answer, or not with this file.
-        OSError: there is no such file.
+        As `copy_artifact`.
     """
     with tempfile.TemporaryDirectory() as folder:
-        path = mlflow.artifacts.download_artifacts(
-            artifact_uri=f"{root.rstrip('/')}/{name}", dst_path=folder, tracking_uri=tracking_uri
-        )
-        return Path(path).read_bytes()
+        return copy_artifact(root, name, Path(folder), tracking_uri).read_bytes()

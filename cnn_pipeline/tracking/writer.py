@@ -20,6 +20,7 @@ from cnn_pipeline import provenance
 from cnn_pipeline.config import Sweep, Trial
 from cnn_pipeline.results import Scalar
 from cnn_pipeline.tracking import names
+from cnn_pipeline.tracking.artifacts import copy_artifact
 from cnn_pipeline.tracking.inputs import Input, describe_inputs, mlflow_inputs
 from cnn_pipeline.tracking.store import Store, as_default
 from cnn_pipeline.tracking.views import view_tag
@@ -298,15 +299,8 @@ def _active_run(uri: str, run_id: str) -> Iterator[None]:
 
 def copy_model_file(client: MlflowClient, model_id: str, folder: Path) -> Path:
     """Copy of a logged model's `.keras` file in `folder`, as the store holds it."""
-    import mlflow
-
     location = client.get_logged_model(model_id).artifact_location
-    stored = mlflow.artifacts.download_artifacts(
-        artifact_uri=f"{location}/{names.MODEL_FILE}",
-        dst_path=str(folder),
-        tracking_uri=client.tracking_uri,
-    )
-    return Path(stored)
+    return copy_artifact(location, names.MODEL_FILE, folder, client.tracking_uri)
 
 
 def table_json(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
