@@ -169,18 +169,8 @@ def run_trial(
     started = time.perf_counter()
     key = content_key(trial, sweep_run.sweep.data, sweep_run.card.digest, pool.threads)
     run_id = start_trial(tracker, sweep_run, trial, key, tags)
-    job = Job(
-        trial=trial,
-        data=sweep_run.sweep.data,
-        data_digest=sweep_run.card.digest,
-        cache=str(sweep_run.cache),
-        store_uri=sweep_run.store_uri,
-        artifacts_uri=sweep_run.artifacts_uri,
-        run_id=run_id,
-        parent_run_id=sweep_run.run_id,
-    )
     try:
-        reply = pool.run(job)
+        reply = pool.run(job_of(sweep_run, trial, run_id))
     except BaseException as error:
         tracker.end(run_id, "KILLED", f"the sweep was stopped: {type(error).__name__}")
         raise
@@ -216,6 +206,20 @@ def start_trial(
             names.COLOR: run_colors(sweep_run.sweep)[trial.label],
             names.CONTENT_KEY: key,
         },
+    )
+
+
+def job_of(sweep_run: SweepRun, trial: Trial, run_id: str) -> Job:
+    """What a trainer is told of a trial whose MLflow run has begun."""
+    return Job(
+        trial=trial,
+        data=sweep_run.sweep.data,
+        data_digest=sweep_run.card.digest,
+        cache=str(sweep_run.cache),
+        store_uri=sweep_run.store_uri,
+        artifacts_uri=sweep_run.artifacts_uri,
+        run_id=run_id,
+        parent_run_id=sweep_run.run_id,
     )
 
 
