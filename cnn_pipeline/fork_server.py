@@ -41,9 +41,8 @@ _PR_SET_PDEATHSIG = 1
 def main() -> None:
     """Import, then fork until the socket closes."""
     trainer.ignore_signals()
-    signal.signal(
-        signal.SIGCHLD, signal.SIG_DFL
-    )  # inherited as ignored, nobody could be waited for
+    # Inherited as ignored, it would let nobody be waited for.
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     # Python 3.12 and later say so of each fork; which threads there are: docs/decisions/0014.
     warnings.filterwarnings("ignore", "This process .* is multi-threaded", DeprecationWarning)
     channel = socket.socket(fileno=int(sys.argv[1]))

@@ -8,7 +8,6 @@ command ended.
 
 from __future__ import annotations
 
-import gc
 import os
 import socket
 import subprocess
@@ -17,6 +16,7 @@ import threading
 import time
 from pathlib import Path
 
+from cnn_pipeline.garbage import collect_rarely
 from flows.database_template import keep_template, place_template
 
 HOST = "127.0.0.1"
@@ -96,8 +96,7 @@ def _free_port() -> int:
 
 def main() -> None:
     """Serve until standard input closes."""
-    # As in `cnn_pipeline.cli.app.main`: of what is imported nothing is garbage, until the end.
-    gc.set_threshold(100_000, 20, 20)
+    collect_rarely()
     import httpx
     import uvicorn
     from prefect.server.api.server import create_app
@@ -116,7 +115,6 @@ def main() -> None:
 
     threading.Thread(target=stop_with_parent, daemon=True).start()
     server.run()
-    gc.freeze()
 
 
 if __name__ == "__main__":

@@ -74,6 +74,7 @@ ALLOWED: dict[str, set[str]] = {
         "devices",
         "errors",
         "events",
+        "garbage",
         "messages",
         "scoring",
         "tracking",
@@ -107,6 +108,7 @@ ALLOWED: dict[str, set[str]] = {
     "services": CONFIG | {"data", "paths", "provenance", "registry", "tracking", "ui", "watching"},
     "preflight": CONFIG | {"data", "devices", "plans"},
     "hints": set(),
+    "garbage": set(),
 }
 TOP = {"cli"}
 

@@ -22,7 +22,7 @@ from cnn_pipeline import events, experiment, fork_server, workers
 from cnn_pipeline.config import Sweep
 from cnn_pipeline.events import Event, TrialProgress
 from cnn_pipeline.launching import Spawner, can_fork
-from cnn_pipeline.messages import FORK_PACKET_BYTES, Job, Reply, from_line
+from cnn_pipeline.messages import FORK_PACKET_BYTES, Reply, from_line
 from cnn_pipeline.paths import Home
 from cnn_pipeline.tracking import Store, Tracker
 from cnn_pipeline.workers import TrainerPool, close_warm, trainers, warm_up
@@ -211,7 +211,7 @@ def test_a_trainer_is_replaced_after_its_jobs_and_numbers_stay(
 
 @needs_fork_server
 def test_a_fork_server_that_is_killed_fails_what_it_forked_and_is_replaced(
-    home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    home: Home, tmp_path: Path
 ) -> None:
     before = below(os.getpid(), FORK_SERVER)
     with trainers(1, 1, tmp_path / "logs") as own:
@@ -340,18 +340,8 @@ def test_a_trainer_ends_also_the_runs_whose_answer_nobody_read(
     tracker = Tracker(Store(sweep_run.store_uri, sweep_run.artifacts_uri))
     (trial,) = sweep_run.sweep.trials()
     run_id = experiment.start_trial(tracker, sweep_run, trial, "key", {})
-    job = Job(
-        trial=trial,
-        data=sweep_run.sweep.data,
-        data_digest=sweep_run.card.digest,
-        cache=str(sweep_run.cache),
-        store_uri=sweep_run.store_uri,
-        artifacts_uri=sweep_run.artifacts_uri,
-        run_id=run_id,
-        parent_run_id=sweep_run.run_id,
-    )
     assert by_hand.stdin is not None and by_hand.stdout is not None
-    by_hand.stdin.write(job.to_line())
+    by_hand.stdin.write(experiment.job_of(sweep_run, trial, run_id).to_line())
     by_hand.stdin.flush()
     replies = (one for one in map(from_line, by_hand.stdout) if isinstance(one, Reply))
     assert next(replies).status == "FINISHED"

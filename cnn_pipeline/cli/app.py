@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import atexit
-import gc
 import importlib
 import os
 import signal
@@ -16,6 +14,7 @@ import click
 
 from cnn_pipeline import __version__
 from cnn_pipeline.errors import InvalidInput, UserError
+from cnn_pipeline.garbage import collect_rarely
 from cnn_pipeline.hints import did_you_mean
 
 DEBUG_VARIABLE = "CNN_PIPELINE_DEBUG"
@@ -96,11 +95,7 @@ def app() -> None:
 
 def main(argv: Sequence[str] | None = None) -> NoReturn:
     """Run the command line and exit: 0 done, 1 failed, 2 bad input, 130 and 143 interrupted."""
-    # Imports make objects by the hundred thousand and hardly any garbage: at Python's default,
-    # looking through them took an eighth of a second in each second of a command's start.
-    gc.set_threshold(100_000, 20, 20)
-    # And what is left at the end goes with the process: looking through it took half a second.
-    atexit.register(gc.freeze)
+    collect_rarely()
     # MLflow looks when it is imported, here and in every process that this one starts.
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     # Like Ctrl-C, so that runs are ended and child processes with them.

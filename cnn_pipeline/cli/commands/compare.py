@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import gc
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import click
@@ -13,6 +10,7 @@ from cnn_pipeline.cli.options import home_from, home_option
 from cnn_pipeline.cli.output import clean_stdout, writable_file, write_whole
 from cnn_pipeline.cli.parsing import CollectingCommand, faults_of
 from cnn_pipeline.cli.values import choice
+from cnn_pipeline.garbage import never_collected
 from cnn_pipeline.paths import Home
 
 FORMATS = ("table", "csv", "json", "markdown", "html")
@@ -60,7 +58,7 @@ def command(
     faults.stop()
     assert kind is not None and place is not None
 
-    with clean_stdout(), _garbage_kept():
+    with clean_stdout(), never_collected():
         text = _rendered(kind, sweeps[0] if sweeps else None, place).rstrip("\n")
     if target is None:
         click.echo(text)
@@ -68,17 +66,6 @@ def command(
         write_whole(target, text + "\n")
         click.echo(f"wrote {target}", err=True)
     return 0
-
-
-@contextmanager
-def _garbage_kept() -> Iterator[None]:
-    """Collect none: of two seconds, most of them imports, it took a tenth of one."""
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.freeze()  # or the next object made would have all the others looked through
-        gc.enable()
 
 
 def _kind_of(target: Path | None) -> str:
