@@ -40,6 +40,7 @@ MAKES_NO_NUMBER = {
     "events",
     "explain",
     "figures",
+    "garbage",
     "links",
     "messages",
     "provenance",
