@@ -18,6 +18,7 @@ from cnn_pipeline.devices import backend_name, has_gpu, processor_name
 # is in.
 TRIAL_CODE = (
     "config",
+    "convolution",
     "data",
     "devices",
     "engines",

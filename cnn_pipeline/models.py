@@ -10,6 +10,7 @@ import keras
 import numpy as np
 
 from cnn_pipeline.config import Variant
+from cnn_pipeline.convolution import Conv2D
 from cnn_pipeline.plans import plan_layers
 
 _POOLING = {"max": keras.layers.MaxPooling2D, "average": keras.layers.AveragePooling2D}
@@ -109,7 +110,7 @@ def _convolution(
     pooling = _POOLING.get(variant.pooling)
     pool_first = twin and variant.pooling == "max"
     separate_relu = variant.batch_norm or pool_first
-    convolution = keras.layers.Conv2D(
+    convolution = (Conv2D if twin else keras.layers.Conv2D)(
         filters,
         variant.kernel_size,
         strides=variant.pool_size if variant.pooling == "strided" else 1,
