@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,6 +16,15 @@ from cnn_pipeline.experiment import Outcome
 from cnn_pipeline.paths import Home
 from cnn_pipeline.workers import TrainerPool, trainers
 from tests.running import QUICK, TINY
+
+
+def pytest_configure() -> None:
+    """Ctrl-C works in whatever the tests start.
+
+    A shell ignores it for what it starts in the background, and processes inherit that.
+    """
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
