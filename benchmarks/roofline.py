@@ -175,7 +175,9 @@ def named(kind: str, direction: str, problem: str) -> tuple[str, int, int]:
     else:
         return "reordering of memory", 0, 2 * math.prod(map(int, problem.split("x")))
     numbers = rows * inner + inner * columns + rows * columns
-    return "dense layers", 2 * rows * inner * columns, numbers
+    # A row of ones adds up the gradient of an output: `cnn_pipeline.convolution`.
+    what = "convolutions, gradient of the biases" if rows == 1 else "dense layers"
+    return what, 2 * rows * inner * columns, numbers
 
 
 def _matrix_product(precision: str) -> float:
