@@ -117,8 +117,9 @@ def _train(filters: int, pooling: str, precision: str) -> float:
     rng = np.random.default_rng(0)
     images = rng.integers(0, 256, (BATCH * STEPS, 28, 28, 1), dtype=np.uint8)
     split = Split("train", images, rng.integers(0, 10, BATCH * STEPS))
-    # One image: its primitives are told apart by their batch.
-    held_out = Split("validation", images[:1], split.labels[:1])
+    # Two images: their primitives are told apart by the batch, and none of their products has
+    # one row.
+    held_out = Split("validation", images[:2], split.labels[:2])
     variant = Variant(filters=filters, pooling=pooling)
     twin = build_twin(
         build_model(variant, (28, 28, 1), 10, seed=0), variant, precision=precision, seed=0

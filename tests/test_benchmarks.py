@@ -238,6 +238,8 @@ def test_a_primitive_of_onednn_is_named_and_counted() -> None:
     assert operations == 2 * 128 * 11 * 11 * 64 * 576
     assert numbers == 128 * 64 * (13 * 13 + 11 * 11) + 576 * 64
     assert roofline.named("matmul", "undef", "3x5:5x7")[1:] == (210, 15 + 35 + 21)
+    assert roofline.named("matmul", "undef", "3x5:5x7")[0] == "dense layers"
+    assert "biases" in roofline.named("matmul", "undef", "1x5:5x7")[0]
     pooling = "mb128ic64_ih26oh13kh2sh2dh0ph0_iw26ow13kw2sw2dw0pw0"
     assert roofline.named("pooling", "backward_data", pooling) == (
         "max-pooling of 26x26, backward", 0, 128 * 64 * (26 * 26 + 13 * 13)
