@@ -17,6 +17,7 @@ from cnn_pipeline.devices import backend_name, has_gpu, processor_name
 # tracking cannot. A needless training costs minutes, a missed one hides a change: what is in doubt
 # is in.
 TRIAL_CODE = (
+    "compiled",
     "config",
     "convolution",
     "data",

@@ -1,9 +1,8 @@
-"""Keras' convolution with the gradient of its bias apart from that of its kernels.
+"""The twin's convolution: Keras' function and gradients, by the fastest arithmetic measured.
 
-Where both gradients come from one tensor, TensorFlow's graph pass for oneDNN computes them as one
-primitive, which takes far longer than the two: 7.5 of the 44 ms of a step of the tutorial's
-network for the first convolution, where kernels take 2.7 ms and biases 1.2 ms by themselves.
-Function and gradient stay as they are.
+In float32 on a processor, 3x3 kernels go through `compiled`. All others, and JAX, go through Keras'
+operations with one change: TensorFlow's graph pass for oneDNN joins the gradients of kernels and
+bias into one primitive that takes far longer than the two, so the bias gets a gradient of its own.
 """
 
 from __future__ import annotations
@@ -13,17 +12,98 @@ from typing import Any
 
 import keras
 
+# Below as many channels or filters the transforms cost what the products save.
+LEAST_CHANNELS = 32
+
 
 class Conv2D(keras.layers.Conv2D):  # type: ignore[misc]
-    """`keras.layers.Conv2D` of channels last: same name, weights, function and gradient."""
+    """`keras.layers.Conv2D`, and max-pooling between it and its activation if it has any.
+
+    Channels come last. Name, weights, function and gradient are those of the layers that it
+    stands for.
+    """
+
+    def __init__(
+        self,
+        *args: Any,
+        max_pooling: int = 1,
+        inputs_are_data: bool = False,
+        **kwargs: Any,
+    ) -> None:
+        """`inputs_are_data`: nothing below this layer learns, so they need no gradient."""
+        super().__init__(*args, **kwargs)
+        self._max_pooling = max_pooling
+        self._inputs_are_data = inputs_are_data
 
     def call(self, inputs: Any) -> Any:
-        """Float `[n, height, width, channels]` in, `[n, height, width, filters]` out."""
+        """Float `[n, height, width, channels]` in; `[n, height, width, filters]` out, pooled."""
+        compute = self._compiled(inputs.shape)
+        if compute is not None:
+            return compute(inputs)
         outputs = self.convolution_op(inputs, self.kernel)
         if self.use_bias:
             bias = keras.ops.reshape(self.bias, (1, 1, 1, self.filters))
             outputs = keras.ops.custom_gradient(_biased)(outputs, bias)
-        return self.activation(outputs)
+        return self.activation(self._pooled(outputs))
+
+    def compute_output_shape(self, input_shape: Any) -> tuple[Any, ...]:
+        """`(n, height, width, filters)` of the output."""
+        number, height, width, filters = super().compute_output_shape(input_shape)
+        return number, height // self._max_pooling, width // self._max_pooling, filters
+
+    def _compiled(self, shape: tuple[int, ...]) -> Callable[[Any], Any] | None:
+        """The compiled way for inputs of this shape; None where there is none, or none faster."""
+        if (
+            keras.backend.backend() != "tensorflow"
+            or self.compute_dtype != "float32"
+            or self.kernel_size != (3, 3)
+            or self.strides != (1, 1)
+            or self.dilation_rate != (1, 1)
+        ):
+            return None
+        from cnn_pipeline.compiled import one_channel, operations, winograd
+
+        if not operations.on_processor():
+            return None
+        *_, width, channels = shape
+        if channels == 1 and self._inputs_are_data and self._max_pooling in (1, 2):
+            return self._one_channel if self.filters <= one_channel.MOST_FILTERS else None
+        if min(channels, self.filters) < LEAST_CHANNELS:
+            return None
+        # 2 more with padding.
+        return self._winograd if winograd.fits(width + 2, channels, self.filters) else None
+
+    def _one_channel(self, inputs: Any) -> Any:
+        from cnn_pipeline.compiled import operations
+
+        rectified = self.activation is keras.activations.relu
+        outputs = operations.convolve_one_channel(
+            *self._padded_and_weights(inputs),
+            rectified=rectified,
+            pooled=self._max_pooling == 2,
+            name=self.name,
+        )
+        return outputs if rectified else self.activation(outputs)
+
+    def _winograd(self, inputs: Any) -> Any:
+        from cnn_pipeline.compiled import operations
+
+        rectified = self.activation is keras.activations.relu and self._max_pooling == 1
+        outputs = operations.convolve(
+            *self._padded_and_weights(inputs), rectified=rectified, name=self.name
+        )
+        return outputs if rectified else self.activation(self._pooled(outputs))
+
+    def _padded_and_weights(self, inputs: Any) -> tuple[Any, Any, Any]:
+        if self.padding == "same":
+            inputs = keras.ops.pad(inputs, ((0, 0), (1, 1), (1, 1), (0, 0)))
+        bias = self.bias if self.use_bias else keras.ops.zeros((self.filters,))
+        return inputs, self.kernel, bias
+
+    def _pooled(self, outputs: Any) -> Any:
+        if self._max_pooling == 1:
+            return outputs
+        return keras.ops.max_pool(outputs, self._max_pooling)
 
 
 def _biased(outputs: Any, bias: Any) -> tuple[Any, Callable[..., tuple[Any, Any]]]:

@@ -82,6 +82,7 @@ def configure(threads: int) -> Device:
     tf.config.threading.set_intra_op_parallelism_threads(threads)
     # Parts of a batch run side by side (`engines.graph`).
     tf.config.threading.set_inter_op_parallelism_threads(threads)
+    _keep_blas_to_one_thread()
     gpus = tf.config.list_physical_devices("GPU")
     if not gpus:
         return Device("cpu", processor_name(), threads, has_fast_bfloat16())
@@ -91,6 +92,14 @@ def configure(threads: int) -> Device:
     capability = details.get("compute_capability", (0, 0))
     # Tensor cores take bfloat16 from compute capability 8.0 (Ampere) on.
     return Device("gpu", details.get("device_name", "GPU"), threads, capability >= (8, 0))
+
+
+def _keep_blas_to_one_thread() -> None:
+    """Each part of a batch computes its products (`compiled.winograd`) on its own thread."""
+    import scipy.linalg.cython_blas  # noqa: F401 - loads the library whose threads are limited
+    from threadpoolctl import threadpool_limits
+
+    threadpool_limits(1, user_api="blas")
 
 
 def _configure_jax(threads: int) -> Device:

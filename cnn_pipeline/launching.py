@@ -192,8 +192,15 @@ class _Forked:
 
 
 def _environment() -> dict[str, str]:
-    # Information and warnings of TensorFlow's start are noise in a log of failures.
-    return {"TF_CPP_MIN_LOG_LEVEL": "2", **os.environ}
+    return {
+        # Information and warnings of TensorFlow's start are noise in a log of failures.
+        "TF_CPP_MIN_LOG_LEVEL": "2",
+        **os.environ,
+        # glibc gives large arrays back to the system when they are freed, and each step gets new,
+        # emptied pages: a quarter of a step of two threads. The first is the most that it takes.
+        "MALLOC_MMAP_THRESHOLD_": str(32 * 2**20),
+        "MALLOC_TRIM_THRESHOLD_": str(4 * 2**30),
+    }
 
 
 def new_log(folder: Path, kept: int) -> Path:

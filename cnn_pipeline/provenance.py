@@ -15,9 +15,14 @@ from cnn_pipeline.devices import backend_name
 RECORDED_PACKAGES = ("cnn-pipeline", "keras", "numpy", "mlflow", "prefect", "pandas")
 
 
-def numeric_packages() -> tuple[str, ...]:
-    """What numbers come from: Keras' backend first; all that a logged model needs to run."""
+def serving_packages() -> tuple[str, ...]:
+    """What a logged model needs to run: Keras' backend first."""
     return (backend_name(), "keras", "numpy")
+
+
+def numeric_packages() -> tuple[str, ...]:
+    """What numbers come from: a model's own, and what `compiled` trains it with."""
+    return (*serving_packages(), "numba", "scipy")
 
 
 @dataclass(frozen=True)
@@ -42,7 +47,7 @@ def versions() -> dict[str, str]:
 
 def serving_requirements() -> list[str]:
     """Pinned requirements of a logged model: ['tensorflow==2.21.0', ...]."""
-    return [f"{package}=={importlib.metadata.version(package)}" for package in numeric_packages()]
+    return [f"{package}=={importlib.metadata.version(package)}" for package in serving_packages()]
 
 
 @cache

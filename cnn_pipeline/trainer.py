@@ -45,11 +45,17 @@ def ignore_signals() -> None:
 
 
 def preload() -> None:
-    """Import all that a trial needs, also what MLflow imports when it first writes: seconds."""
+    """Import and load all that a trial needs, also what MLflow imports to write: seconds."""
     with never_collected():  # looking through it again and again took 0.3 s of each trial
         import mlflow.store.tracking.sqlalchemy_store  # noqa: F401
 
         import cnn_pipeline.trial  # noqa: F401
+        from cnn_pipeline.devices import backend_name
+
+        if backend_name() == "tensorflow":
+            from cnn_pipeline.compiled.operations import load
+
+            load()
 
 
 def serve(threads: int) -> None:

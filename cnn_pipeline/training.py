@@ -136,11 +136,11 @@ def train(
 
 def _seed_layers(model: keras.Model, seed: int, epoch: int) -> None:
     """Give dropout a state that follows from (seed, epoch), not from what ran before."""
-    for number, layer in enumerate(model.layers):
-        generator = getattr(layer, "seed_generator", None)
-        if generator is not None:
-            state = np.random.SeedSequence([seed, epoch, number]).generate_state(2, np.uint32)
-            generator.state.assign(state)
+    generators = [getattr(layer, "seed_generator", None) for layer in model.layers]
+    # Counted without the layers between them: how a network is arranged changes no number.
+    for number, generator in enumerate((one for one in generators if one is not None), start=1):
+        state = np.random.SeedSequence([seed, epoch, number]).generate_state(2, np.uint32)
+        generator.state.assign(state)
 
 
 def _tell(callbacks: Sequence[Callback], epoch: int, images: int) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -117,3 +118,22 @@ def test_the_threads_are_set_before_the_first_operation() -> None:
         assert fast == has_fast_bfloat16()
     assert (threads, intra, inter) == (3, 3, 3)
     assert name
+
+
+def test_products_of_a_part_of_a_batch_take_no_threads_of_others() -> None:
+    code = (
+        "from cnn_pipeline.devices import configure; configure(2)\n"
+        "from threadpoolctl import threadpool_info\n"
+        "print(*(pool['num_threads'] for pool in threadpool_info() if pool['user_api'] == 'blas'))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=120,
+        env={**os.environ, "OPENBLAS_NUM_THREADS": "2"},
+    )
+    threads = done.stdout.split()
+    assert threads
+    assert set(threads) == {"1"}

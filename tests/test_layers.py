@@ -30,7 +30,8 @@ ALLOWED: dict[str, set[str]] = {
     "sweeps": CONFIG,
     "provenance": {"devices"},
     "data": {"config", "errors", "events"},
-    "convolution": set(),
+    "compiled": set(),
+    "convolution": {"compiled"},
     "models": {"config", "convolution", "plans"},
     "engines": {"config", "data", "devices"},
     "content": {"config", "devices", "provenance"},
@@ -71,6 +72,7 @@ ALLOWED: dict[str, set[str]] = {
     | {"tracking", "training"},
     "scoring": {"data", "images", "loading", "messages", "trial"},
     "trainer": {
+        "compiled",
         "data",
         "devices",
         "errors",
@@ -154,6 +156,19 @@ def test_a_module_imports_only_what_stands_below_it(path: Path) -> None:
 def test_nothing_imports_the_command_line() -> None:
     users = {unit(path) for path in SOURCES if "cli" in imported(path)} - TOP
     assert users == set()
+
+
+@pytest.mark.parametrize("path", sorted((PACKAGE / "compiled").glob("*.py")), ids=lambda p: p.name)
+def test_compiled_code_calls_nothing_compiled_in_another_file(path: Path) -> None:
+    """Numba keeps a function's code for as long as that function's own file does not change."""
+    text = path.read_text("utf-8")
+    names = {
+        alias.name
+        for node in ast.walk(ast.parse(text))
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("cnn_pipeline")
+        for alias in node.names
+    }
+    assert "@compiled" not in text or names == {"compiled"}
 
 
 def test_the_rules_have_no_circle() -> None:

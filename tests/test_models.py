@@ -69,12 +69,23 @@ def test_the_bfloat16_twin_keeps_float32_weights_and_nearly_the_function(variant
 
 
 def test_max_pooling_comes_before_relu_in_the_twin_only() -> None:
+    normalised = VARIANTS[1]
+    assert normalised.batch_norm
+    model = build_model(normalised, SHAPE, 10, seed=0)
+    twin = build_twin(model, normalised, precision="float32", seed=0)
+    for layers, first, second in (
+        (twin.layers, "pool1", "relu1"),
+        (model.layers, "relu1", "pool1"),
+    ):
+        names = [layer.name for layer in layers]
+        assert names.index(first) < names.index(second)
+
+
+def test_the_twins_convolution_pools_by_itself_where_nothing_stands_between() -> None:
     model = build_model(VARIANTS[0], SHAPE, 10, seed=0)
-    names = [
-        layer.name for layer in build_twin(model, VARIANTS[0], precision="float32", seed=0).layers
-    ]
-    assert names.index("pool1") < names.index("relu1")
-    assert "relu1" not in [layer.name for layer in model.layers]
+    twin = build_twin(model, VARIANTS[0], precision="float32", seed=0)
+    assert [layer.name for layer in twin.layers][:3] == ["rescale", "conv1", "conv2"]
+    assert [tuple(w.shape) for w in twin.weights] == [tuple(w.shape) for w in model.weights]
 
 
 def test_trained_weights_go_back_into_the_model() -> None:

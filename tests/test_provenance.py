@@ -12,7 +12,8 @@ from cnn_pipeline import provenance
 def test_versions_name_what_shapes_a_result() -> None:
     found = provenance.versions()
     assert set(found) == {
-        "python", "cnn-pipeline", "tensorflow", "keras", "numpy", "mlflow", "prefect", "pandas",
+        "python", "cnn-pipeline", "tensorflow", "keras", "numpy", "numba", "scipy", "mlflow",
+        "prefect", "pandas",
     }  # fmt: skip
     assert found["python"] == ".".join(map(str, sys.version_info[:3]))
     assert "not installed" not in found.values()

@@ -1,0 +1,111 @@
+"""The quick convolution is the convolution: outputs and gradients, at every border of a tile."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from cnn_pipeline.compiled import winograd
+from tests.compiled.direct import (
+    Floats,
+    assert_near,
+    convolve,
+    gradients,
+    problem,
+    upstream_of,
+)
+
+# Single precision: a direct sum has 1e-6, bfloat16 4e-3.
+ERROR = 2e-5
+NOTHING, RELU = np.float32(-np.inf), np.float32(0)
+
+
+def forward(images: Floats, kernels: Floats, bias: Floats, floor: np.float32 = NOTHING) -> Floats:
+    number, height, width, _ = images.shape
+    out = np.full((number, height - 2, width - 2, bias.size), np.nan, np.float32)
+    winograd.forward(images, kernels, bias, floor, out)
+    return out
+
+
+def backward(
+    images: Floats, kernels: Floats, outputs: Floats, upstream: Floats, rectified: bool
+) -> tuple[Floats, Floats, Floats]:
+    out = np.full(images.shape, np.nan, np.float32)
+    of_kernels, of_bias = winograd.backward(images, kernels, outputs, upstream, rectified, out)
+    return out, of_kernels, of_bias
+
+
+# Heights and widths that end in each place of a tile.
+SHAPES = [(2, height, width, 3) for height in range(3, 12) for width in (3, 6, 7, 9, 12)]
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+def test_outputs_and_gradients_wherever_images_end(shape: tuple[int, int, int, int]) -> None:
+    images, kernels, bias = problem(shape, filters=4)
+    expected = convolve(images, kernels, bias)
+    outputs = forward(images, kernels, bias)
+    assert_near(outputs, expected, ERROR)
+    upstream = upstream_of(outputs)
+    found = backward(images, kernels, outputs, upstream, rectified=False)
+    for mine, theirs in zip(found, gradients(images, kernels, upstream), strict=True):
+        assert_near(mine, theirs, ERROR)
+
+
+@pytest.mark.parametrize(
+    ("shape", "filters"),
+    [
+        ((40, 13, 13, 64), 32),  # many rounds of the working arrays, a last one that is not full
+        ((7, 26, 26, 32), 64),
+        ((3, 6, 286, 64), 64),  # one row of tiles fills them
+        ((2, 9, 26, 512), 5),
+        ((3, 8, 8, 1), 1),
+    ],
+    ids=str,
+)
+def test_outputs_and_gradients_of_large_and_small_layers(
+    shape: tuple[int, int, int, int], filters: int
+) -> None:
+    assert winograd.fits(shape[2], shape[3], filters)
+    images, kernels, bias = problem(shape, filters)
+    outputs = forward(images, kernels, bias, RELU)
+    expected = np.maximum(convolve(images, kernels, bias), 0)
+    assert_near(outputs, expected, ERROR)
+    upstream = upstream_of(outputs)
+    found = backward(images, kernels, outputs, upstream, rectified=True)
+    through = np.where(outputs > 0, upstream, 0)
+    for mine, theirs in zip(found, gradients(images, kernels, through), strict=True):
+        assert_near(mine, theirs, ERROR)
+
+
+@pytest.mark.parametrize(("width", "channels"), [(287, 64), (26, 768)])
+def test_what_has_no_room_is_told(width: int, channels: int) -> None:
+    assert not winograd.fits(width, channels, 1)
+    assert not winograd.fits(width, 1, channels)
+
+
+def test_equal_inputs_give_equal_bits() -> None:
+    images, kernels, bias = problem((9, 13, 13, 32), 32)
+    outputs = forward(images, kernels, bias)
+    assert np.array_equal(outputs, forward(images, kernels, bias))
+    upstream = upstream_of(outputs)
+    first = backward(images, kernels, outputs, upstream, rectified=True)
+    for one, other in zip(
+        first, backward(images, kernels, outputs, upstream, rectified=True), strict=True
+    ):
+        assert np.array_equal(one, other)
+
+
+def test_an_image_is_computed_as_if_it_were_alone() -> None:
+    images, kernels, bias = problem((30, 12, 13, 48), 40)
+    together = forward(images, kernels, bias)
+    for number in (0, 11, 29):
+        alone = forward(images[number : number + 1].copy(), kernels, bias)
+        assert_near(together[number : number + 1], alone, 1e-6)
+
+
+def test_what_is_no_number_is_not_rectified_away() -> None:
+    """A training that diverges must be seen to."""
+    images, kernels, bias = problem((1, 6, 6, 2), 3)
+    images[0, 2, 2, 0] = np.nan
+    assert np.isnan(forward(images, kernels, bias, RELU)).all()
+    assert np.isnan(convolve(images, kernels, bias)[0, 1, 1]).all()
