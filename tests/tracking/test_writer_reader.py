@@ -73,8 +73,8 @@ TAGS = {
     "data_source", "class_names", "image_shape", "device", "keras_backend", "code_digest",
     "git_commit", "git_dirty", "model_sha256", "content_key", "complete", "mlflow.runName",
     "mlflow.parentRunId", "mlflow.note.content", "mlflow.runColor", "version.python",
-    "version.cnn-pipeline", "version.tensorflow", "version.keras", "version.numpy",
-    "version.mlflow", "version.prefect", "version.pandas",
+    "version.cnn-pipeline", "version.tensorflow", "version.keras", "version.numpy", "version.numba",
+    "version.scipy", "version.mlflow", "version.prefect", "version.pandas",
 }  # fmt: skip
 ARTIFACTS = {
     "config.json", "history.csv", "layers.json", "model_summary.txt", "predictions.parquet",
