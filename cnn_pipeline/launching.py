@@ -80,7 +80,7 @@ class Spawner:
             stdin=stdin,
             stdout=stdout,
             stderr=log,
-            env=_environment(),
+            env=trainer_environment(),
         )
 
     def close(self) -> None:
@@ -99,7 +99,7 @@ class ForkServer:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                env=_environment(),
+                env=trainer_environment(),
             )
         self._channel = ours
         self._started: list[_Forked] = []
@@ -191,7 +191,8 @@ class _Forked:
         self._server.kill(self.number)
 
 
-def _environment() -> dict[str, str]:
+def trainer_environment() -> dict[str, str]:
+    """Variables of a trainer's process: what must be set before it starts."""
     return {
         # Information and warnings of TensorFlow's start are noise in a log of failures.
         "TF_CPP_MIN_LOG_LEVEL": "2",

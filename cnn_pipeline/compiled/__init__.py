@@ -22,9 +22,13 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 def compiled(function: Function) -> Function:
     """`function`, compiled at its first call on a machine and kept beside its source.
 
-    Products and sums may be fused, as oneDNN does it; sums stay in the order of the source, so
-    that equal inputs give equal bits. Python's lock is released.
+    Kept in the user's cache where that folder is read-only, and not at all, but compiled for each
+    process, where there is none. Products and sums may be fused, as oneDNN does it; sums stay in
+    the order of the source, so that equal inputs give equal bits. Python's lock is released.
     """
-    options = {"cache": True, "nogil": True, "error_model": "numpy", "fastmath": {"contract"}}
-    made: Function = numba.njit(**options)(function)
+    options = {"nogil": True, "error_model": "numpy", "fastmath": {"contract"}}
+    try:
+        made: Function = numba.njit(cache=True, **options)(function)
+    except RuntimeError:  # nowhere to keep it
+        made = numba.njit(**options)(function)
     return made
