@@ -3,21 +3,23 @@
     .venv/bin/python -m benchmarks.roofline                  # about a minute
     .venv/bin/python -m benchmarks.roofline --pooling none --precision bfloat16
 
-One trainer of one thread. oneDNN reports each of its primitives (ONEDNN_VERBOSE); what it does not
-compute is the rest of the step. Limits are measured here as well: the largest matrix product for
-arithmetic, copying for memory. Writes `benchmarks/results/roofline-VARIANT.md`.
+One trainer of one thread. TensorFlow's profiler says how long each operation of the graph takes.
+Limits are measured here as well: the largest matrix product for arithmetic, copying for memory.
+Writes `benchmarks/results/roofline-VARIANT.md`.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import math
 import os
 import re
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Iterable
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,53 +27,71 @@ import numpy as np
 
 from benchmarks.machine import this_machine
 from benchmarks.tables import markdown
+from cnn_pipeline.config import Training, Variant
+from cnn_pipeline.launching import trainer_environment
+from cnn_pipeline.plans import LayerPlan, Plan, plan_layers
 
 RESULTS = Path(__file__).parent / "results"
 BATCH, STEPS, EPOCHS = 128, 20, 4
-_BYTES = {"f32": 4, "bf16": 2}
-_SHAPE = re.compile(r"([a-z]+)(\d+)")
+SHAPE = (28, 28, 1)
+OPTIMIZER = "Adam"
+_BYTES = {"float32": 4, "bfloat16": 2}
+# Adam reads a weight, its gradient and two means, and writes all but the gradient.
+_NUMBERS_OF_ADAM = 7
+
+
+@dataclass(frozen=True)
+class Operation:
+    """What one kind of operation does in a step."""
+
+    gflop: float
+    """As direct sums count them: a convolution with fewer multiplications can pass the limit."""
+    mb: float
+    """Its inputs and outputs, each counted once."""
 
 
 def main() -> int:
     """Profile one training and write the table."""
-    parser = argparse.ArgumentParser(prog="roofline", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="roofline", description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
     parser.add_argument("--filters", type=int, default=64)
     parser.add_argument("--pooling", default="max")
     parser.add_argument("--precision", default="float32")
     parser.add_argument("--child", action="store_true", help=argparse.SUPPRESS)
     given = parser.parse_args()
+    variant = Variant(filters=given.filters, pooling=given.pooling)
     if given.child:
-        print(f"step {_train(given.filters, given.pooling, given.precision)}")
+        print(json.dumps(_train(variant, given.precision)))
         return 0
-    plain = _profiled(given, verbose=False)
-    seconds = float(next(line for line in plain if line.startswith("step ")).split()[1])
-    lines = _profiled(given, verbose=True)
-    primitives = _primitives(lines, steps=STEPS * EPOCHS)
-    peak = _matrix_product(given.precision)
-    copying = _copying()
+    seconds, events = _profiled(given)
+    times: dict[str, float] = {}
+    for name, ms in events.items():
+        row = row_of(name)
+        times[row] = times.get(row, 0.0) + ms
+    operations = operations_of(plan_layers(variant, SHAPE, 10), _BYTES[given.precision], times)
+    peak, copying = _matrix_product(given.precision), _copying()
     rows = []
-    for name, one in sorted(primitives.items(), key=lambda item: -item[1].ms):
-        if one.ms < 0.005 * 1000 * seconds:
+    for row, ms in sorted(times.items(), key=lambda item: -item[1]):
+        if ms < 0.005 * 1000 * seconds:
             continue
-        rate = one.gflop / one.ms * 1000
+        known = operations.get(row)
+        rate = known.gflop / ms * 1000 if known else 0.0
         rows.append(
             [
-                name,
-                f"{one.ms:.2f}",
-                f"{one.ms / seconds / 10:.0f} %",
-                f"{rate:,.0f}" if one.gflop else "-",
-                f"{100 * rate / peak:.0f} %" if one.gflop else "-",
-                f"{one.mb / one.ms:.1f}",
+                row,
+                f"{ms:.2f}",
+                f"{ms / seconds / 10:.0f} %",
+                f"{rate:,.0f}" if rate else "-",
+                f"{100 * rate / peak:.0f} %" if rate else "-",
+                f"{known.mb / ms:.1f}" if known else "-",
             ]
         )
-    rest = 1000 * seconds - sum(one.ms for one in primitives.values())
-    rows.append(
-        ["the rest: ReLU, Adam, loss, copies", f"{rest:.2f}", f"{rest / seconds / 10:.0f} %"]
-        + ["-"] * 3
-    )
-    variant = f"f{given.filters}-{given.pooling}"
+    rest = 1000 * seconds - sum(times[row[0]] for row in rows)
+    rows.append(["the rest", f"{rest:.2f}", f"{rest / seconds / 10:.0f} %"] + ["-"] * 3)
+    name = f"f{given.filters}-{given.pooling}"
     text = (
-        f"{variant}, batch {BATCH}, {given.precision}, one thread: {1000 * seconds:.1f} ms a step. "
+        f"{name}, batch {BATCH}, {given.precision}, one thread: {1000 * seconds:.1f} ms a step. "
         f"This core's limits: {peak:,.0f} GFLOP/s (a matrix product of 2048 x 2048), "
         f"{copying:.1f} GB/s (copying 256 MB, read and written). {this_machine().in_words()}.\n\n"
         + markdown(
@@ -79,106 +99,127 @@ def main() -> int:
         )
     )
     RESULTS.mkdir(exist_ok=True)
-    (RESULTS / f"roofline-{variant}-{given.precision}.md").write_text(text, encoding="utf-8")
+    (RESULTS / f"roofline-{name}-{given.precision}.md").write_text(text, encoding="utf-8")
     print(text)
     return 0
 
 
-@dataclass
-class Primitive:
-    """What oneDNN spent on one operation of a step."""
+def row_of(operation: str) -> str:
+    """The row of the table to which an operation of the profile belongs.
 
-    ms: float = 0.0
-    gflop: float = 0.0
-    mb: float = 0.0
-    """Bytes of its inputs and outputs, each counted once."""
-
-
-def _profiled(given: argparse.Namespace, *, verbose: bool) -> list[str]:
-    words = [sys.executable, "-m", "benchmarks.roofline", "--child"]
-    words += ["--filters", str(given.filters), "--pooling", given.pooling]
-    words += ["--precision", given.precision]
-    environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
-    if verbose:
-        environment["ONEDNN_VERBOSE"] = "1"
-    done = subprocess.run(words, capture_output=True, text=True, check=True, env=environment)
-    return done.stdout.splitlines()
-
-
-def _train(filters: int, pooling: str, precision: str) -> float:
-    """Seconds a step, the first epoch left out."""
-    from cnn_pipeline.config import Training, Variant
-    from cnn_pipeline.data import Split
-    from cnn_pipeline.devices import configure
-    from cnn_pipeline.models import build_model, build_twin
-    from cnn_pipeline.training import train
-
-    device = configure(threads=1)
-    rng = np.random.default_rng(0)
-    images = rng.integers(0, 256, (BATCH * STEPS, 28, 28, 1), dtype=np.uint8)
-    split = Split("train", images, rng.integers(0, 10, BATCH * STEPS))
-    # Two images: their primitives are told apart by the batch, and none of their products has
-    # one row.
-    held_out = Split("validation", images[:2], split.labels[:2])
-    variant = Variant(filters=filters, pooling=pooling)
-    twin = build_twin(
-        build_model(variant, (28, 28, 1), 10, seed=0), variant, precision=precision, seed=0
-    )
-    history = train(
-        twin, split, held_out, Training(epochs=EPOCHS, batch_size=BATCH), device, seed=0
-    )
-    return BATCH / history.images_per_second
+    An operation is named by its path in the graph and its kind:
+    'while/body/_1/gradient_tape/while/sequential_1/dense_1/MatMul/MatMul:_MklMatMul'.
+    """
+    path, _, kind = operation.rpartition(":")
+    if "ResourceApply" in kind or "fused_adam" in path:
+        return OPTIMIZER
+    way = "gradients" if "gradient" in path else "forward"
+    layer = re.search(r"(conv\d+|pool\d+|dense|logits)_(?:\d+|forward|gradients)", path)
+    if layer is None:
+        return "loss, scaling, batches"
+    if "Pool" in kind:
+        return f"{layer[1]}, max-pooling, {way}"
+    if "Relu" in kind and "FusedMatMul" not in kind and "FusedConv" not in kind:
+        return f"{layer[1]}, ReLU, {way}"
+    return f"{layer[1]}, {way}"
 
 
-def _primitives(lines: Iterable[str], steps: int) -> dict[str, Primitive]:
-    """Milliseconds a step by operation, from oneDNN's lines."""
-    found: dict[str, Primitive] = {}
-    for line in lines:
-        parts = line.split(",")
-        if not line.startswith("onednn_verbose") or "exec" not in parts:
-            continue
-        at = parts.index("exec")
-        kind, direction, tensors = parts[at + 2], parts[at + 4], parts[at + 5]
-        problem, ms = parts[-2], float(parts[-1])
-        if f"mb{BATCH}" not in problem and kind in ("convolution", "pooling", "inner_product"):
-            continue  # validation
-        name, operations, numbers = named(kind, direction, problem)
-        one = found.setdefault(name, Primitive())
-        size = _BYTES["bf16" if "bf16" in tensors else "f32"]
-        one.ms += ms / steps
-        one.gflop += operations / 1e9 / steps
-        one.mb += numbers * size / 1e6 / steps
+def operations_of(plan: Plan, size: int, rows: Collection[str]) -> dict[str, Operation]:
+    """Work and traffic of each of `rows` that is a layer's, for one batch.
+
+    `size` is that of a number in bytes. A convolution whose pooling has no row of its own writes
+    what the pooling leaves.
+    """
+    found: dict[str, Operation] = {}
+    shape: tuple[int, ...] = plan.image_shape
+    for number, layer in enumerate(plan.layers):
+        numbers = BATCH * (math.prod(shape) + math.prod(layer.output_shape))
+        if layer.kind == "pooling":
+            for way in ("forward", "gradients"):
+                row = f"{plan.layers[number - 1].name}, max-pooling, {way}"
+                found[row] = Operation(0.0, numbers * size / 1e6)
+        elif layer.kind in ("convolution", "dense"):
+            gflop = 2 * BATCH * layer.macs / 1e9
+            written = layer.output_shape
+            if _pools(plan.layers, number) and f"{layer.name}, max-pooling, forward" not in rows:
+                written = plan.layers[number + 1].output_shape
+            given, taken = BATCH * math.prod(shape), BATCH * math.prod(written)
+            # The gradient of the weights, and that of the input unless it is the images.
+            ways = 1 if number == 0 else 2
+            found[f"{layer.name}, forward"] = Operation(
+                gflop, (given + taken + layer.params) * size / 1e6
+            )
+            found[f"{layer.name}, gradients"] = Operation(
+                ways * gflop, (ways * given + taken + ways * layer.params) * size / 1e6
+            )
+        shape = layer.output_shape
+    found[OPTIMIZER] = Operation(0.0, _NUMBERS_OF_ADAM * plan.num_params * 4 / 1e6)
     return found
 
 
-def named(kind: str, direction: str, problem: str) -> tuple[str, int, int]:
-    """An operation in words, its floating-point operations, the numbers it reads and writes."""
-    if kind == "convolution":
-        size = {key: int(value) for key, value in _SHAPE.findall(problem.replace("_", ""))}
-        out = size["mb"] * size["oc"] * size["oh"] * size["ow"]
-        window = size["ic"] * size["kh"] * size["kw"]
-        number = 1 if size["ic"] == 1 else 2
-        numbers = size["mb"] * size["ic"] * size["ih"] * size["iw"] + out + window * size["oc"]
-        what = {"backward_weights": "gradient of the kernels", "backward_data": "gradient of input"}
-        return f"convolution {number}, {what.get(direction, 'forward')}", 2 * out * window, numbers
-    if kind == "pooling":
-        size = {key: int(value) for key, value in _SHAPE.findall(problem.replace("_", ""))}
-        image = size["mb"] * size["ic"]
-        numbers = image * (size["ih"] * size["iw"] + size["oh"] * size["ow"])
-        way = "backward" if "backward" in direction else "forward"
-        return f"max-pooling of {size['ih']}x{size['iw']}, {way}", 0, numbers
-    if kind == "inner_product":
-        size = {key: int(value) for key, value in _SHAPE.findall(problem)}
-        rows, inner, columns = size["mb"], size["ic"], size["oc"]
-    elif kind in ("matmul", "gemm_api"):
-        left, right = (part.split("x") for part in problem.split(":")[:2])
-        rows, inner, columns = int(left[0]), int(left[1]), int(right[1])
-    else:
-        return "reordering of memory", 0, 2 * math.prod(map(int, problem.split("x")))
-    numbers = rows * inner + inner * columns + rows * columns
-    # A row of ones adds up the gradient of an output: `cnn_pipeline.convolution`.
-    what = "convolutions, gradient of the biases" if rows == 1 else "dense layers"
-    return what, 2 * rows * inner * columns, numbers
+def _pools(layers: Sequence[LayerPlan], number: int) -> bool:
+    return number + 1 < len(layers) and layers[number + 1].kind == "pooling"
+
+
+def _profiled(given: argparse.Namespace) -> tuple[float, Mapping[str, float]]:
+    """Seconds a step, without a profiler, and milliseconds a step of each operation, with it."""
+    words = [sys.executable, "-m", "benchmarks.roofline", "--child"]
+    words += ["--filters", str(given.filters), "--pooling", given.pooling]
+    words += ["--precision", given.precision]
+    environment = {**trainer_environment(), "TF_CPP_MIN_LOG_LEVEL": "3"}
+    done = subprocess.run(words, capture_output=True, text=True, check=True, env=environment)
+    answer = json.loads(done.stdout.splitlines()[-1])
+    return answer["seconds"], answer["events"]
+
+
+def _train(variant: Variant, precision: str) -> dict[str, object]:
+    """Train twice, the first epoch of each left out: by the clock, and with the profiler."""
+    import tensorflow as tf
+
+    from cnn_pipeline.data import Split
+    from cnn_pipeline.devices import configure
+    from cnn_pipeline.engines import engine_for
+    from cnn_pipeline.models import build_model, build_twin
+
+    device = configure(threads=1)
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 256, (BATCH * STEPS, *SHAPE), dtype=np.uint8)
+    split = Split("train", images, rng.integers(0, 10, BATCH * STEPS))
+    model = build_model(variant, SHAPE, 10, seed=0)
+    twin = build_twin(model, variant, precision=precision, seed=0)
+    engine = engine_for(twin, Training(batch_size=BATCH), device)
+    order = np.arange(BATCH * STEPS)
+
+    def epoch() -> float:
+        started = time.perf_counter()
+        engine.epoch(split, order, lambda done: None)
+        return time.perf_counter() - started
+
+    epoch()
+    seconds = float(np.median([epoch() for _ in range(EPOCHS)])) / STEPS
+    with tempfile.TemporaryDirectory() as folder:
+        options = tf.profiler.experimental.ProfilerOptions(python_tracer_level=0)
+        with tf.profiler.experimental.Profile(folder, options):
+            epoch()
+        return {"seconds": seconds, "events": _events(Path(folder))}
+
+
+def _events(folder: Path) -> dict[str, float]:
+    """Milliseconds a step by operation of the graph: 'PATH:KIND'."""
+    from tensorflow.tsl.profiler.protobuf import xplane_pb2
+
+    (file,) = folder.rglob("*.xplane.pb")
+    space = xplane_pb2.XSpace()
+    space.ParseFromString(file.read_bytes())
+    found: dict[str, float] = {}
+    for plane in space.planes:
+        for line in plane.lines:
+            for event in line.events:
+                name = plane.event_metadata[event.metadata_id].name
+                # What encloses the loop or Python's own calls is no operation of a step.
+                if name.startswith("while/body/"):
+                    found[name] = found.get(name, 0.0) + event.duration_ps / 1e9 / STEPS
+    return found
 
 
 def _matrix_product(precision: str) -> float:

@@ -22,6 +22,7 @@ PARTS = {
     "compare-many-runs": ["compare_many_runs"],
     "memory": ["memory"],
     "precision": ["precision_accuracy"],
+    "arithmetic": ["arithmetic_accuracy"],
     "cost": ["cost"],
     "default": ["race", "default"],
 }

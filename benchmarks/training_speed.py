@@ -23,6 +23,7 @@ import numpy as np
 
 from benchmarks.machine import this_machine
 from benchmarks.tables import markdown, ratios, spread
+from cnn_pipeline.launching import trainer_environment
 
 if TYPE_CHECKING:
     from cnn_pipeline.devices import Device
@@ -95,7 +96,8 @@ def _run(name: str, filters: int, pooling: str) -> float:
     words = [sys.executable, "-m", "benchmarks.training_speed"]
     words += ["--filters", str(filters), "--pooling", pooling]
     words += ["--one", who, precision, str(threads)]
-    environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
+    environment = trainer_environment() if who == "ours" else dict(os.environ)
+    environment["TF_CPP_MIN_LOG_LEVEL"] = "3"
     started = [
         subprocess.Popen(words, stdout=subprocess.PIPE, env=environment, text=True)
         for _ in range(at_once)

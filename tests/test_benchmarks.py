@@ -22,6 +22,8 @@ from benchmarks.remains import Remains, remains_of
 from benchmarks.suite import PARTS
 from benchmarks.tables import markdown, mean_interval, paired_interval, ratios, spread
 from benchmarks.timing import CommandFailed, timed
+from cnn_pipeline.config import Variant
+from cnn_pipeline.plans import plan_layers
 
 ROOT = Path(__file__).parent.parent
 SWEEP = Sweep((8,), ("max",), 1, 100)
@@ -230,17 +232,40 @@ def test_the_suite_names_modules_that_are_there() -> None:
         assert set(races) <= RACES.keys()
 
 
-def test_a_primitive_of_onednn_is_named_and_counted() -> None:
-    convolution = "mb128_ic64oc64_ih13oh11kh3sh1dh0ph0_iw13ow11kw3sw1dw0pw0"
-    name, operations, numbers = roofline.named("convolution", "backward_weights", convolution)
-    assert name == "convolution 2, gradient of the kernels"
-    # By hand: 128 images, 11 x 11 places, 64 filters, each 3 x 3 x 64 multiply-adds.
-    assert operations == 2 * 128 * 11 * 11 * 64 * 576
-    assert numbers == 128 * 64 * (13 * 13 + 11 * 11) + 576 * 64
-    assert roofline.named("matmul", "undef", "3x5:5x7")[1:] == (210, 15 + 35 + 21)
-    assert roofline.named("matmul", "undef", "3x5:5x7")[0] == "dense layers"
-    assert "biases" in roofline.named("matmul", "undef", "1x5:5x7")[0]
-    pooling = "mb128ic64_ih26oh13kh2sh2dh0ph0_iw26ow13kw2sw2dw0pw0"
-    assert roofline.named("pooling", "backward_data", pooling) == (
-        "max-pooling of 26x26, backward", 0, 128 * 64 * (26 * 26 + 13 * 13)
-    )  # fmt: skip
+@pytest.mark.parametrize(
+    ("operation", "row"),
+    [
+        ("sequential_1/conv1_1/conv1_forward:PyFuncStateless", "conv1, forward"),
+        ("conv2_gradients_1:PyFuncStateless", "conv2, gradients"),
+        ("sequential_1/conv2_1/convolution:_MklNativeConv2D", "conv2, forward"),
+        ("gradient_tape/while/s_1/conv2_1/Conv2DBackpropInput:_MklNative", "conv2, gradients"),
+        ("sequential_1/conv2_1/MaxPool2d:_MklNativeMaxPool", "conv2, max-pooling, forward"),
+        ("sequential_1/conv2_1/Relu:Relu", "conv2, ReLU, forward"),
+        ("sequential_1/dense_1/Relu:_MklNativeFusedMatMul", "dense, forward"),
+        ("gradient_tape/while/s_1/logits_1/MatMul/MatMul:_MklMatMul", "logits, gradients"),
+        ("fused_adam/ResourceApplyAdam_4:ResourceApplyAdam", "Adam"),
+        ("add_14:AddV2", "loss, scaling, batches"),
+    ],
+)
+def test_an_operation_of_the_profile_has_a_row(operation: str, row: str) -> None:
+    assert roofline.row_of(f"while/body/_1/while/{operation}") == row
+
+
+def test_work_and_traffic_of_a_step_are_counted() -> None:
+    plan = plan_layers(Variant(), (28, 28, 1), 10)
+    found = roofline.operations_of(plan, 4, {"conv2, max-pooling, forward"})
+    # By hand: 128 images, 11 x 11 places, 64 filters, each 3 x 3 x 64 multiply-adds; twice
+    # backwards.
+    assert found["conv2, forward"].gflop == 2 * 128 * 11 * 11 * 64 * 576 / 1e9
+    assert found["conv2, gradients"].gflop == 2 * found["conv2, forward"].gflop
+    assert found["conv1, gradients"].gflop == found["conv1, forward"].gflop
+    numbers = 128 * 64 * (13 * 13 + 11 * 11) + 576 * 64 + 64
+    assert found["conv2, forward"].mb == pytest.approx(4 * numbers / 1e6)
+    # Without a row for its pooling it writes 13 x 13.
+    assert found["conv1, forward"].mb == pytest.approx(
+        4 * (128 * (28 * 28 + 13 * 13 * 64) + 10 * 64) / 1e6
+    )
+    assert found["conv2, max-pooling, gradients"].mb == pytest.approx(
+        4 * 128 * 64 * (11 * 11 + 5 * 5) / 1e6
+    )
+    assert found["Adam"].mb == pytest.approx(28 * plan.num_params / 1e6)
