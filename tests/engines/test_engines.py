@@ -6,7 +6,9 @@ import keras
 import numpy as np
 import pytest
 
+from cnn_pipeline.compiled import operations
 from cnn_pipeline.config import Training, Variant
+from cnn_pipeline.convolution import LEAST_CHANNELS
 from cnn_pipeline.data import Split
 from cnn_pipeline.devices import Device
 from cnn_pipeline.engines import Engine, engine_for, graph
@@ -68,6 +70,26 @@ def assert_close(one: Trained, other: Trained, tolerance: float) -> None:
 def test_the_graph_trains_as_keras_does_but_for_rounding(threads: int, optimizer: str) -> None:
     training = TRAINING.model_copy(update={"optimizer": optimizer})
     assert_close(graph_trained(threads, training=training), keras_trained(training=training), 2e-4)
+
+
+@pytest.mark.parametrize("pooling", ["max", "average", "none"])
+@pytest.mark.parametrize("threads", [1, 3])
+def test_compiled_convolutions_train_as_direct_sums_do_but_for_rounding(
+    monkeypatch: pytest.MonkeyPatch, threads: int, pooling: str
+) -> None:
+    variant = Variant(filters=LEAST_CHANNELS, dense_units=8, pooling=pooling)
+    training = TRAINING.model_copy(update={"optimizer": "sgd"})
+    compiled = graph_trained(threads, variant, training)
+    monkeypatch.setattr(operations, "on_processor", lambda: False)
+    assert_close(compiled, graph_trained(threads, variant, training), 2e-4)
+
+
+def test_equal_trainings_with_compiled_convolutions_give_equal_bits() -> None:
+    variant = Variant(filters=LEAST_CHANNELS, dense_units=8)
+    first, second = graph_trained(2, variant), graph_trained(2, variant)
+    assert first[1] == second[1]
+    for one, other in zip(first[0], second[0], strict=True):
+        assert np.array_equal(one, other)
 
 
 def test_a_batch_that_is_normalised_as_one_is_not_cut() -> None:
