@@ -103,7 +103,8 @@ class Conv2D(keras.layers.Conv2D):  # type: ignore[misc]
     def _pooled(self, outputs: Any) -> Any:
         if self._max_pooling == 1:
             return outputs
-        return keras.ops.max_pool(outputs, self._max_pooling)
+        size = (self._max_pooling, self._max_pooling)
+        return keras.ops.max_pool(outputs, size, strides=size)
 
 
 def _biased(outputs: Any, bias: Any) -> tuple[Any, Callable[..., tuple[Any, Any]]]:
