@@ -42,11 +42,9 @@ def forward(images: Floats, kernels: Floats, bias: Floats, floor: np.float32, ou
             continue
         for column in range(width - 2):
             i = np.uintp(line * width + column)
-            x0, x1, x2 = flat[i], flat[i + _1], flat[i + _2]
-            i += w
-            x3, x4, x5 = flat[i], flat[i + _1], flat[i + _2]
-            i += w
-            x6, x7, x8 = flat[i], flat[i + _1], flat[i + _2]
+            x0, x1, x2 = _three(flat, i)
+            x3, x4, x5 = _three(flat, i + w)
+            x6, x7, x8 = _three(flat, i + w + w)
             for q in range(filters):
                 value = bias[q]
                 value += x0 * spread[q] + x1 * spread[_AT[1] + q] + x2 * spread[_AT[2] + q]
@@ -78,11 +76,9 @@ def backward(
         for column in range(width - 2):
             _let_through(flat_outputs, flat_upstream, o, rectified, through, of_bias)
             i = np.uintp(line * width + column)
-            x0, x1, x2 = flat[i], flat[i + _1], flat[i + _2]
-            i += w
-            x3, x4, x5 = flat[i], flat[i + _1], flat[i + _2]
-            i += w
-            x6, x7, x8 = flat[i], flat[i + _1], flat[i + _2]
+            x0, x1, x2 = _three(flat, i)
+            x3, x4, x5 = _three(flat, i + w)
+            x6, x7, x8 = _three(flat, i + w + w)
             for q in range(filters):
                 g = through[q]
                 sums[q] += g * x0
@@ -202,18 +198,25 @@ def _let_through(
 
 
 @compiled
+def _three(images: Floats, i: Position) -> tuple[np.float32, np.float32, np.float32]:
+    return images[i], images[i + _1], images[i + _2]
+
+
+@compiled
+def _four(images: Floats, i: Position) -> tuple[np.float32, np.float32, np.float32, np.float32]:
+    return images[i], images[i + _1], images[i + _2], images[i + _3]
+
+
+@compiled
 def _largest(
     images: Floats, at: int, width: int, spread: Floats, best: Floats, which: Bytes
 ) -> None:
     """The largest of the four outputs whose inputs begin at `at`, without bias, and its place."""
     i, w = np.uintp(at), np.uintp(width)
-    a0, a1, a2, a3 = images[i], images[i + _1], images[i + _2], images[i + _3]
-    i += w
-    b0, b1, b2, b3 = images[i], images[i + _1], images[i + _2], images[i + _3]
-    i += w
-    c0, c1, c2, c3 = images[i], images[i + _1], images[i + _2], images[i + _3]
-    i += w
-    d0, d1, d2, d3 = images[i], images[i + _1], images[i + _2], images[i + _3]
+    a0, a1, a2, a3 = _four(images, i)
+    b0, b1, b2, b3 = _four(images, i + w)
+    c0, c1, c2, c3 = _four(images, i + w + w)
+    d0, d1, d2, d3 = _four(images, i + w + w + w)
     for q in range(np.uintp(best.size)):
         k0, k1, k2 = spread[q], spread[_AT[1] + q], spread[_AT[2] + q]
         k3, k4, k5 = spread[_AT[3] + q], spread[_AT[4] + q], spread[_AT[5] + q]
@@ -235,13 +238,10 @@ def _add_gradients(
 ) -> None:
     """What the gradient of a pooled output gives the nine places, by where it came from."""
     i, w = np.uintp(at), np.uintp(width)
-    a0, a1, a2, a3 = images[i], images[i + _1], images[i + _2], images[i + _3]
-    i += w
-    b0, b1, b2, b3 = images[i], images[i + _1], images[i + _2], images[i + _3]
-    i += w
-    c0, c1, c2, c3 = images[i], images[i + _1], images[i + _2], images[i + _3]
-    i += w
-    d0, d1, d2, d3 = images[i], images[i + _1], images[i + _2], images[i + _3]
+    a0, a1, a2, a3 = _four(images, i)
+    b0, b1, b2, b3 = _four(images, i + w)
+    c0, c1, c2, c3 = _four(images, i + w + w)
+    d0, d1, d2, d3 = _four(images, i + w + w + w)
     for q in range(np.uintp(through.size)):
         g, place = through[q], which[q]
         g0, g1 = (g if place == _LEFT else _0), (g if place == _RIGHT else _0)

@@ -183,6 +183,27 @@ def _add(part: Floats, sums: Floats, at: int) -> None:
 
 
 @compiled
+def _inputs_transformed(
+    d0: np.float32, d1: np.float32, d2: np.float32, d3: np.float32, d4: np.float32, d5: np.float32
+) -> tuple[np.float32, np.float32, np.float32, np.float32, np.float32, np.float32]:
+    """`B^T d` of one line or column of a tile."""
+    near, far = d4 - _4 * d2, d3 - _4 * d1
+    even, odd = d4 - d2, _2 * (d3 - d1)
+    first, last = _4 * d0 - _5 * d2 + d4, _4 * d1 - _5 * d3 + d5
+    return first, near + far, near - far, even + odd, even - odd, last
+
+
+@compiled
+def _upstream_transformed(
+    g0: np.float32, g1: np.float32, g2: np.float32, g3: np.float32
+) -> tuple[np.float32, np.float32, np.float32, np.float32, np.float32, np.float32]:
+    """`A g` of one line or column of a tile."""
+    near, far = g0 + g2, g1 + g3
+    even, odd = g0 + _4 * g2, _2 * g1 + _8 * g3
+    return g0, near + far, near - far, even + odd, even - odd, g3
+
+
+@compiled
 def _transform_inputs(
     images: Floats,
     row: int,
@@ -214,14 +235,10 @@ def _transform_inputs(
             d2, d3 = work[i + _AT[2] + q], work[i + _AT[3] + q]
             # A tile's last two columns are the next one's first two.
             d4, d5 = work[i + c + q], work[i + _AT[1] + c + q]
-            values[v + q] = _4 * d0 - _5 * d2 + d4
-            even, odd = d4 - _4 * d2, d3 - _4 * d1
-            values[v + _AT[1] + q] = even + odd
-            values[v + _AT[2] + q] = even - odd
-            even, odd = d4 - d2, _2 * (d3 - d1)
-            values[v + _AT[3] + q] = even + odd
-            values[v + _AT[4] + q] = even - odd
-            values[v + _AT[5] + q] = _4 * d1 - _5 * d3 + d5
+            v0, v1, v2, v3, v4, v5 = _inputs_transformed(d0, d1, d2, d3, d4, d5)
+            values[v + q], values[v + _AT[1] + q], values[v + _AT[2] + q] = v0, v1, v2
+            values[v + _AT[3] + q], values[v + _AT[4] + q] = v3, v4
+            values[v + _AT[5] + q] = v5
 
 
 @compiled
@@ -236,14 +253,10 @@ def _transform_lines(images: Floats, begin: int, width: int, channels: int, work
         for q in range(np.uintp(channels)):
             d0, d1, d2 = images[i + q], images[i + l1 + q], images[i + l2 + q]
             d3, d4, d5 = images[i + l3 + q], images[i + l4 + q], images[i + l5 + q]
-            work[o + q] = _4 * d0 - _5 * d2 + d4
-            even, odd = d4 - _4 * d2, d3 - _4 * d1
-            work[o + _AT[4] + q] = even + odd
-            work[o + _AT[8] + q] = even - odd
-            even, odd = d4 - d2, _2 * (d3 - d1)
-            work[o + _AT[12] + q] = even + odd
-            work[o + _AT[16] + q] = even - odd
-            work[o + _AT[20] + q] = _4 * d1 - _5 * d3 + d5
+            v0, v1, v2, v3, v4, v5 = _inputs_transformed(d0, d1, d2, d3, d4, d5)
+            work[o + q], work[o + _AT[4] + q], work[o + _AT[8] + q] = v0, v1, v2
+            work[o + _AT[12] + q], work[o + _AT[16] + q] = v3, v4
+            work[o + _AT[20] + q] = v5
 
 
 @compiled
@@ -350,27 +363,19 @@ def _transform_upstream(
         for q in range(np.uintp(filters)):
             g0, g1 = through[i + q], through[i + _AT[4] + q]
             g2, g3 = through[i + _AT[8] + q], through[i + _AT[12] + q]
-            work[o + q] = g0
-            even, odd = g0 + g2, g1 + g3
-            work[o + _AT[4] + q] = even + odd
-            work[o + _AT[8] + q] = even - odd
-            even, odd = g0 + _4 * g2, _2 * g1 + _8 * g3
-            work[o + _AT[12] + q] = even + odd
-            work[o + _AT[16] + q] = even - odd
-            work[o + _AT[20] + q] = g3
+            m0, m1, m2, m3, m4, m5 = _upstream_transformed(g0, g1, g2, g3)
+            work[o + q], work[o + _AT[4] + q], work[o + _AT[8] + q] = m0, m1, m2
+            work[o + _AT[12] + q], work[o + _AT[16] + q] = m3, m4
+            work[o + _AT[20] + q] = m5
     for a in range(6):
         i, o = np.uintp(4 * a * _SLAB), np.uintp(6 * a * _SLAB + at)
         for q in range(np.uintp(_tiles(width) * filters)):
             g0, g1 = work[i + q], work[i + _AT[1] + q]
             g2, g3 = work[i + _AT[2] + q], work[i + _AT[3] + q]
-            products[o + q] = g0
-            even, odd = g0 + g2, g1 + g3
-            products[o + _AT[1] + q] = even + odd
-            products[o + _AT[2] + q] = even - odd
-            even, odd = g0 + _4 * g2, _2 * g1 + _8 * g3
-            products[o + _AT[3] + q] = even + odd
-            products[o + _AT[4] + q] = even - odd
-            products[o + _AT[5] + q] = g3
+            m0, m1, m2, m3, m4, m5 = _upstream_transformed(g0, g1, g2, g3)
+            products[o + q], products[o + _AT[1] + q], products[o + _AT[2] + q] = m0, m1, m2
+            products[o + _AT[3] + q], products[o + _AT[4] + q] = m3, m4
+            products[o + _AT[5] + q] = m5
 
 
 @compiled
