@@ -17,8 +17,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from benchmarks.machine import this_machine
-from benchmarks.tables import markdown, paired_interval
+from benchmarks.accuracy_pairs import written
 from cnn_pipeline.launching import trainer_environment
 
 RESULTS = Path(__file__).parent / "results"
@@ -37,25 +36,9 @@ def main() -> int:
         print(json.dumps(_train(given.child, seeds, given.epochs)))
         return 0
     accuracy = {way: _child(way, given.seeds, given.epochs) for way in ("direct", "compiled")}
-    percent = {name: [100 * value for value in values] for name, values in accuracy.items()}
-    rows = [
-        [str(seed), f"{direct:.2f}", f"{compiled:.2f}", f"{compiled - direct:+.2f}"]
-        for seed, direct, compiled in zip(
-            seeds, percent["direct"], percent["compiled"], strict=True
-        )
-    ]
-    difference = paired_interval(percent["compiled"], percent["direct"])
-    text = (
-        f"64 filters, max-pooling, float32, {given.epochs} epochs. "
-        f"{this_machine().in_words()}.\n\n"
-        + markdown(["seed", "direct sums, test %", "compiled, test %", "difference, points"], rows)
-        + f"\nMean difference {difference.text(unit=' points')}.\n"
-    )
-    RESULTS.mkdir(exist_ok=True)
-    record = {"machine": this_machine().as_json(), "test_accuracy": accuracy}
-    (RESULTS / "arithmetic-accuracy.json").write_text(json.dumps(record, indent=1), "utf-8")
-    (RESULTS / "arithmetic-accuracy.md").write_text(text, encoding="utf-8")
-    print(text)
+    heading = f"64 filters, max-pooling, float32, {given.epochs} epochs"
+    titles = {"direct": "direct sums", "compiled": "compiled"}
+    print(written(RESULTS / "arithmetic-accuracy", heading, seeds, accuracy, titles))
     return 0
 
 

@@ -15,8 +15,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from benchmarks.machine import this_machine
-from benchmarks.tables import markdown, paired_interval
+from benchmarks.accuracy_pairs import written
 
 RESULTS = Path(__file__).parent / "results"
 
@@ -31,25 +30,10 @@ def main() -> int:
         precision: _sweep(precision, given.seeds, given.epochs)
         for precision in ("float32", "bfloat16")
     }
-    percent = {name: [100 * value for value in values] for name, values in accuracy.items()}
-    difference = paired_interval(percent["bfloat16"], percent["float32"])
-    rows = [
-        [seed, f"{single:.2f}", f"{half:.2f}", f"{half - single:+.2f}"]
-        for seed, single, half in zip(
-            given.seeds.split(","), percent["float32"], percent["bfloat16"], strict=True
-        )
-    ]
-    text = (
-        f"64 filters, max-pooling, {given.epochs} epochs, 55,000 images. "
-        f"{this_machine().in_words()}.\n\n"
-        + markdown(["seed", "float32, test %", "bfloat16, test %", "difference, points"], rows)
-        + f"\nMean difference {difference.text(unit=' points')}.\n"
-    )
-    RESULTS.mkdir(exist_ok=True)
-    record = {"machine": this_machine().as_json(), "test_accuracy": accuracy}
-    (RESULTS / "precision-accuracy.json").write_text(json.dumps(record, indent=1), "utf-8")
-    (RESULTS / "precision-accuracy.md").write_text(text, encoding="utf-8")
-    print(text)
+    heading = f"64 filters, max-pooling, {given.epochs} epochs, 55,000 images"
+    seeds = [int(seed) for seed in given.seeds.split(",")]
+    titles = {name: name for name in accuracy}
+    print(written(RESULTS / "precision-accuracy", heading, seeds, accuracy, titles))
     return 0
 
 
