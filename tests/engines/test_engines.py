@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import keras
 import numpy as np
 import pytest
@@ -99,14 +101,34 @@ def test_a_batch_that_is_normalised_as_one_is_not_cut() -> None:
     assert_close(one, keras_trained(NORMALISED), 2e-3)
 
 
-def test_the_steps_of_one_call_change_no_bit(monkeypatch: pytest.MonkeyPatch) -> None:
-    before = graph_trained(2)
+@pytest.mark.parametrize("variant", [PLAIN, NORMALISED])
+def test_the_steps_of_one_call_change_no_bit(
+    monkeypatch: pytest.MonkeyPatch, variant: Variant
+) -> None:
+    """How many there are follows from the machine's speed."""
+    before = graph_trained(2, variant)
     monkeypatch.setattr(graph, "_FIRST_STRETCH", 3)
     monkeypatch.setattr(graph, "SECONDS_BETWEEN_TOLD", 0.0)  # then one step a call
-    after = graph_trained(2)
+    after = graph_trained(2, variant)
     assert before[1] == after[1]
     for one, other in zip(before[0], after[0], strict=True):
         assert np.array_equal(one, other)
+
+
+def test_steps_and_scores_are_traced_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Batches, stretches and the last batch differ in length; each trace takes 0.2 s."""
+    traced: list[str] = []
+    for name in ("_step", "_score"):
+        method = getattr(GraphEngine, name)
+
+        def counted(*given: Any, name: str = name, method: Any = method) -> Any:
+            traced.append(name)
+            return method(*given)
+
+        monkeypatch.setattr(GraphEngine, name, counted)
+    monkeypatch.setattr(graph, "EVALUATION_BATCH", 250)
+    graph_trained(2)
+    assert sorted(traced) == ["_score", "_step"]
 
 
 @pytest.mark.parametrize("rest", [1, 2])
