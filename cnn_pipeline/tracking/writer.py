@@ -210,7 +210,7 @@ class Tracker:
             inputs=Schema([TensorSpec(np.dtype("uint8"), (-1, *image_shape), name="image")]),
             outputs=Schema([TensorSpec(np.dtype("float32"), (-1, classes))]),
         )
-        with _active_run(self.store.uri, run_id):
+        with _active_run(self.store.uri, run_id), _requirements_are_met():
             info = mlflow.keras.log_model(
                 model,
                 name=names.MODEL_NAME,
@@ -295,6 +295,23 @@ def _active_run(uri: str, run_id: str) -> Iterator[None]:
         finally:
             # As a context manager the run would end as FINISHED, before its numbers are there.
             mlflow.end_run("RUNNING")
+
+
+@contextmanager
+def _requirements_are_met() -> Iterator[None]:
+    """Spare `log_model` the comparison of a model's requirements with what is installed.
+
+    Ours were read from there. To find a package's version MLflow first lists all modules of all
+    packages, which takes a second in each process, and there is no setting that it looks at.
+    """
+    from mlflow.utils import environment
+
+    compare = environment.warn_dependency_requirement_mismatches
+    environment.warn_dependency_requirement_mismatches = lambda _requirements: None
+    try:
+        yield
+    finally:
+        environment.warn_dependency_requirement_mismatches = compare
 
 
 def copy_model_file(client: MlflowClient, model_id: str, folder: Path) -> Path:
