@@ -16,7 +16,15 @@ from cnn_pipeline import figures
 from cnn_pipeline.errors import InvalidInput
 from cnn_pipeline.evaluation import Evaluation
 from cnn_pipeline.figures import LayerOutput
-from cnn_pipeline.figures.page import BLUE, VERMILION, new_page, percent, write
+from cnn_pipeline.figures.page import (
+    BLUE,
+    DENSITY,
+    VERMILION,
+    new_page,
+    percent,
+    place,
+    write,
+)
 from cnn_pipeline.figures.tiles import colour, tile
 
 HISTORY = {
@@ -345,6 +353,27 @@ def test_tiles_keep_pixels_sharp_and_proportions() -> None:
     assert sheet.shape == (12, 27, 3)  # 1.5 file pixels for one of the page
     assert (sheet[:3] == 255).all()  # half as high as wide, hence centred on white
     assert set(np.unique(sheet[3:9, :12])) == {0, 200}
+
+
+@pytest.mark.parametrize(
+    ("size", "rows", "columns"),
+    [
+        (None, (0, 1, 2, 3), (0, 1, 2, 3, 4, 5)),  # as it is
+        ((8, 4), (0, 1, 1, 2, 3, 3), (0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5)),  # repeated
+        ((2, 2), (0, 2, 3), (1, 3, 5)),  # left out
+    ],
+)
+def test_a_placed_picture_stands_upright_and_keeps_its_pixels(
+    size: tuple[float, float] | None, rows: tuple[int, ...], columns: tuple[int, ...]
+) -> None:
+    pixels = np.arange(4 * 6 * 3, dtype=np.uint8).reshape(4, 6, 3)
+    figure, page = new_page(200, 100, "")
+    place(page, 40, 60, pixels, size)
+    drawn = np.asarray(png(figure))
+    top, left = round(60 * DENSITY), round(40 * DENSITY)
+    found = drawn[top : top + len(rows), left : left + len(columns)]
+    np.testing.assert_array_equal(found, pixels[list(rows)][:, list(columns)])
+    assert np.count_nonzero((drawn != 255).any(axis=2)) == len(rows) * len(columns)
 
 
 def test_colours_of_an_empty_scale_and_of_nan() -> None:

@@ -14,7 +14,9 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.image import AxesImage
 from matplotlib.text import Text
+from matplotlib.transforms import Affine2D
 
 DPI = 100  # pixels per inch of a page's own measure
 DENSITY = 1.5  # pixels of the file per pixel of the page: sharp on dense screens, yet a small file
@@ -75,8 +77,31 @@ def place(
     size: width and height on the page; by default each pixel is one of the file's.
     """
     width, height = size or (pixels.shape[1] / DENSITY, pixels.shape[0] / DENSITY)
-    extent = (x, x + width, y + height, y)
-    axes.imshow(pixels, extent=extent, aspect="auto", interpolation="nearest")
+    picture = _Picture(axes, extent=(x, x + width, y + height, y))
+    picture.set_data(pixels)
+    axes.add_image(picture)
+
+
+class _Picture(AxesImage):
+    """An image whose pixels are repeated or left out, and else stay as they are.
+
+    matplotlib's own way to the nearest pixel goes through floating-point numbers: a fifth of the
+    time that a figure takes.
+    """
+
+    def make_image(
+        self, renderer: Any, magnification: float = 1.0, unsampled: bool = False
+    ) -> tuple[np.ndarray, float, float, Affine2D]:
+        """The image as it is drawn, uint8 `[h, w, 4]`, from its lowest row up; its lower left."""
+        pixels = np.asarray(self.get_array(), np.uint8)
+        ends = np.asarray(self.get_window_extent(renderer).extents)
+        left, bottom, right, top = ends.round().astype(int)
+        height, width = pixels.shape[:2]
+        rows = ((np.arange(top - bottom)[::-1] + 0.5) * height / (top - bottom)).astype(int)
+        columns = ((np.arange(right - left) + 0.5) * width / (right - left)).astype(int)
+        drawn = np.full((top - bottom, right - left, 4), 255, np.uint8)
+        drawn[..., :3] = pixels[rows[:, np.newaxis], columns]
+        return drawn, left, bottom, Affine2D()
 
 
 def percent(share: float) -> str:
