@@ -49,6 +49,7 @@ def main() -> None:
     trainer.preload()
     _tell(channel, {"ready": True})
     Server(channel).serve()
+    os._exit(0)  # there is nothing to tidy up, for which Python would take 0.1 s
 
 
 class Server:
