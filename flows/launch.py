@@ -168,12 +168,25 @@ def prefect_ready(home: Home, prepare: Callable[[], object] = _nothing) -> Itera
         prepare()
         if temporary:
             temporary.wait()
-        yield
+        with _no_heartbeats() if temporary else contextlib.nullcontext():
+            yield
     finally:
         _send_what_is_left()
         os.environ.pop("PREFECT_API_URL", None)
         if temporary:
             temporary.stop()
+
+
+@contextmanager
+def _no_heartbeats() -> Iterator[None]:
+    """No word from time to time that the run goes on: a server that ends with it asks for none.
+
+    The thread that sends them takes up to a second to end.
+    """
+    from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
+
+    with temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):
+        yield
 
 
 def _send_what_is_left() -> None:

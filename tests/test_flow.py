@@ -203,6 +203,40 @@ def test_without_a_server_a_temporary_one_serves(home: Home, tmp_path: Path) -> 
     assert {key for (key,) in artifacts} == {"leaderboard", "verdict", "mlflow", "progress"}
 
 
+_HEARTBEATS = """
+import sys
+from pathlib import Path
+from prefect.settings import get_current_settings
+from cnn_pipeline.paths import Home
+from flows.launch import prefect_ready
+
+with prefect_ready(Home(Path(sys.argv[1]))):
+    settings = get_current_settings()
+    print(settings.api.url, settings.flows.heartbeat_frequency)
+"""
+
+
+def test_only_a_server_that_outlives_the_run_gets_heartbeats(
+    home: Home, tmp_path: Path, server: str
+) -> None:
+    """Their thread ends up to a second late; the temporary server has nobody who waits for one."""
+
+    def told(**more: str) -> list[str]:
+        done = subprocess.run(
+            [sys.executable, "-c", _HEARTBEATS, str(home.root)],
+            capture_output=True,
+            text=True,
+            timeout=DEADLINE,
+            env=environment(tmp_path, **more),
+            check=True,
+        )
+        return done.stdout.split()
+
+    assert told(PREFECT_API_URL=server, PREFECT_FLOWS_HEARTBEAT_FREQUENCY="30") == [server, "30"]
+    url, seconds = told(PREFECT_FLOWS_HEARTBEAT_FREQUENCY="30")
+    assert (url.startswith("http://127.0.0.1:"), url != server, seconds) == (True, True, "None")
+
+
 @pytest.fixture
 def start(tmp_path: Path) -> Iterator[Callable[[Home, Sweep], subprocess.Popen[str]]]:
     """Starts the flow in a process group of its own; nothing of it survives the test."""
