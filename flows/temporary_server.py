@@ -51,6 +51,8 @@ class TemporaryServer:
                 # has no use for, and settings that are final.
                 "PREFECT__SERVER_EPHEMERAL": "1",
                 "PREFECT__SERVER_FINAL": "1",
+                # A database that was there before knows them, and no flow here asks for a block.
+                "PREFECT_SERVER_REGISTER_BLOCKS_ON_START": str(self._migrates).lower(),
             },
         )
 
