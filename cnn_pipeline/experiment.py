@@ -399,10 +399,9 @@ def _report(
     cache: Path,
     pair: tuple[str, str] | None = None,
 ) -> str:
-    from cnn_pipeline.report import render_html, start_engine
+    from cnn_pipeline.report import render_html
     from cnn_pipeline.reporting import report_data
 
-    start_engine()  # while the sweep is read
     data = report_data(store, record, results, comparison, cache)
     return render_html(data, pair=pair, cache=cache)
 

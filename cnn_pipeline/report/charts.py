@@ -8,7 +8,6 @@ under the pointer and lets one variant stand out.
 from __future__ import annotations
 
 import re
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -62,13 +61,6 @@ class Chart:
     svg: Markup
     vega: Spec
     """What Vega's runtime draws it from."""
-
-
-def start_engine() -> None:
-    """Have Vega's engine start in the background, which takes half a second, and return at once."""
-    pool = ThreadPoolExecutor(1)
-    pool.submit(vl_convert.vegalite_to_vega, {"data": {"values": []}, "mark": "point"})
-    pool.shutdown(wait=False)
 
 
 def draw(key: str, title: str, description: str, spec: Spec, still: Spec | None = None) -> Chart:
