@@ -16,6 +16,7 @@ import threading
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol
 
+from cnn_pipeline import events
 from cnn_pipeline.devices import backend_name
 from cnn_pipeline.messages import FORK_PACKET_BYTES
 
@@ -145,6 +146,9 @@ class ForkServer:
 
     def _listen(self) -> None:
         while message := self._receive():
+            if "stage" in message:
+                events.emit(events.Stage(message["stage"]))
+                continue
             if "ended" in message:
                 self._started[message["ended"]].end(message["status"])
             self._listens = True

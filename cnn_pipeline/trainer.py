@@ -14,7 +14,7 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from cnn_pipeline.devices import Device
 
 ORPHANED = "the sweep's process is gone"
+COMPILING = "compiling the convolutions for this processor, once: about 10 s"
 
 
 def main() -> None:
@@ -44,8 +45,11 @@ def ignore_signals() -> None:
         signal.signal(number, signal.SIG_IGN)
 
 
-def preload() -> None:
-    """Import and load all that a trial needs, also what MLflow imports to write: seconds."""
+def preload(told: Callable[[str], None]) -> None:
+    """Import and load all that a trial needs, also what MLflow imports to write: seconds.
+
+    `told` is called with what takes longer than that, and why.
+    """
     with never_collected():  # looking through it again and again took 0.3 s of each trial
         import mlflow.store.tracking.sqlalchemy_store  # noqa: F401
 
@@ -53,9 +57,11 @@ def preload() -> None:
         from cnn_pipeline.devices import backend_name
 
         if backend_name() == "tensorflow":
+            from cnn_pipeline.compiled import compiling
             from cnn_pipeline.compiled.operations import load
 
-            load()
+            with compiling(lambda: told(COMPILING)):
+                load()
 
 
 def serve(threads: int) -> None:
@@ -68,7 +74,7 @@ def serve(threads: int) -> None:
 
     device = configure(threads)
     with events.listening(lambda event: _send(out, to_line(event))):
-        preload()
+        preload(lambda text: events.emit(events.Stage(text)))
         loaded: dict[tuple[object, str], Dataset] = {}
         while True:
             job = jobs.get()

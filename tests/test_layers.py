@@ -21,6 +21,7 @@ ALLOWED: dict[str, set[str]] = {
     "results": set(),
     "devices": set(),
     "kept": set(),
+    "database_template": {"kept"},
     "links": set(),
     "faults": {"hints"},
     "paths": {"errors"},
@@ -50,10 +51,11 @@ ALLOWED: dict[str, set[str]] = {
     "summaries": {"config", "plans"},
     "outcome": {"evaluation", "plans", "training"},
     "messages": {"config", "events", "results"},
-    "launching": {"devices", "messages"},
+    "launching": {"devices", "events", "messages"},
     "fork_server": {"messages", "trainer"},
     "workers": {"events", "messages", "launching"},
-    "tracking": CONFIG | {"data", "evaluation", "paths", "provenance", "results"},
+    "tracking": CONFIG
+    | {"data", "database_template", "evaluation", "paths", "provenance", "results"},
     "trial": CONFIG
     | RECORDS
     | {

@@ -25,6 +25,7 @@ from cnn_pipeline.launching import Spawner, can_fork
 from cnn_pipeline.messages import FORK_PACKET_BYTES, Reply, from_line
 from cnn_pipeline.paths import Home
 from cnn_pipeline.tracking import Store, Tracker
+from cnn_pipeline.trainer import COMPILING
 from cnn_pipeline.workers import TrainerPool, close_warm, trainers, warm_up
 from tests.running import (
     DEADLINE,
@@ -302,10 +303,27 @@ def test_where_tensorflow_cannot_be_imported_the_log_says_so(
 
 def test_a_trainer_needs_no_git_and_no_other_program(tmp_path: Path) -> None:
     """GitPython, which MLflow brings, cannot be imported without."""
-    code = "from cnn_pipeline import trainer; trainer.preload()"
+    code = "from cnn_pipeline import trainer; trainer.preload(print)"
     environment = {**os.environ, "PATH": str(tmp_path)}
     done = subprocess.run([sys.executable, "-c", code], env=environment, stderr=subprocess.PIPE)
     assert done.returncode == 0, done.stderr.decode()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("launcher", [pytest.param("forked", marks=needs_fork_server), "spawned"])
+def test_that_convolutions_are_compiled_is_told_once(
+    home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, launcher: str
+) -> None:
+    """It takes ten seconds, in which nothing else is said."""
+    if launcher == "spawned":
+        monkeypatch.setattr("cnn_pipeline.launching.can_fork", lambda: False)
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path / "cache"))
+    for expected in (1, 0):
+        told: list[Event] = []
+        with events.listening(told.append), trainers(1, 1, tmp_path / "logs") as pool:
+            (result,) = run_trials(begin(one_trial(), home, tmp_path), pool)
+        assert result.status == "FINISHED"
+        assert told.count(events.Stage(COMPILING)) == expected
 
 
 def test_only_the_latest_logs_are_kept(tmp_path: Path) -> None:

@@ -11,10 +11,12 @@ Two rules keep the loops fast, and the compiled code that is kept on disk true:
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import numba
+from numba.core import event
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -32,3 +34,24 @@ def compiled(function: Function) -> Function:
     except RuntimeError:  # nowhere to keep it
         made = numba.njit(**options)(function)
     return made
+
+
+@contextmanager
+def compiling(begins: Callable[[], None]) -> Iterator[None]:
+    """Call `begins` once, before the first function of this block that is not on disk yet."""
+    with event.install_listener("numba:compile", _First(begins)):
+        yield
+
+
+class _First(event.Listener):  # type: ignore[misc]
+    def __init__(self, begins: Callable[[], None]) -> None:
+        self._begins: Callable[[], None] | None = begins
+
+    def on_start(self, event: event.Event) -> None:
+        """A function begins to be compiled."""
+        begins, self._begins = self._begins, None
+        if begins is not None:
+            begins()
+
+    def on_end(self, event: event.Event) -> None:
+        """It is; nothing is to be said."""

@@ -29,8 +29,20 @@ def twice(number):
 """
 
 
+TELL = """
+import sys; sys.path.insert(0, {folder!r})
+from cnn_pipeline.compiled import compiling
+import loops
+with compiling(lambda: print("compiling")):
+    print(loops.twice(21), loops.twice(2.5))
+"""
+
+
 def used(folder: Path, *, refuse: bool = False) -> str:
-    code = USE.format(folder=str(folder), refuse=refuse)
+    return printed(USE.format(folder=str(folder), refuse=refuse))
+
+
+def printed(code: str) -> str:
     environment = {name: text for name, text in os.environ.items() if name != "NUMBA_CACHE_DIR"}
     done = subprocess.run(
         [sys.executable, "-c", code],
@@ -56,3 +68,10 @@ def test_without_a_place_to_keep_it_it_is_compiled_all_the_same(tmp_path: Path) 
     (tmp_path / "loops.py").write_text(LOOPS.format(factor=2), "utf-8")
     for _ in range(2):
         assert used(tmp_path, refuse=True) == "42"
+
+
+def test_compiling_is_told_once_before_it_begins_and_not_where_it_is_kept(tmp_path: Path) -> None:
+    (tmp_path / "loops.py").write_text(LOOPS.format(factor=2), "utf-8")
+    code = TELL.format(folder=str(tmp_path))
+    assert printed(code).split() == ["compiling", "42", "5.0"]
+    assert printed(code).split() == ["42", "5.0"]
