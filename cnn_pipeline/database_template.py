@@ -1,4 +1,4 @@
-"""Prefect's empty database, kept once it has been migrated: the migrations take five seconds."""
+"""Empty databases of MLflow and Prefect, kept once they are migrated: it takes them seconds."""
 
 from __future__ import annotations
 
@@ -11,12 +11,13 @@ from pathlib import Path
 
 from cnn_pipeline.kept import keep_file, kept_file, own_file
 
-_NAME = "prefect-database"
 
+def place_template(cache: Path, package: str, database: Path) -> bool:
+    """Put a package's migrated, empty database at a path.
 
-def place_template(cache: Path, database: Path) -> bool:
-    """Put a migrated, empty database at a path; False, and nothing is there, where none is kept."""
-    template = kept_file(cache, _NAME, version("prefect"))
+    False, and nothing is there, where none is kept for the version that is installed.
+    """
+    template = kept_file(cache, _name(package), version(package))
     if template is None:
         return False
     with own_file(database.parent) as copy:
@@ -25,8 +26,11 @@ def place_template(cache: Path, database: Path) -> bool:
     return True
 
 
-def keep_template(cache: Path, database: Path) -> None:
-    """Keep a copy of a migrated database that holds no flow yet, whoever is using it."""
+def keep_template(cache: Path, package: str, database: Path, *, without: str = "") -> None:
+    """Keep a copy of a migrated database that holds no run yet, whoever is using it.
+
+    `without` is a table whose rows are left out: what the package writes into a new one.
+    """
 
     def write(path: Path) -> None:
         # SQLite's own copying: the newest pages may still lie in its log.
@@ -35,7 +39,14 @@ def keep_template(cache: Path, database: Path) -> None:
             contextlib.closing(sqlite3.connect(path)) as target,
         ):
             source.backup(target)
+            if without:
+                target.execute(f"DELETE FROM {without}")
+                target.commit()
 
     # Busy or damaged: then the next start migrates again.
     with contextlib.suppress(sqlite3.Error):
-        keep_file(cache, _NAME, version("prefect"), write)
+        keep_file(cache, _name(package), version(package), write)
+
+
+def _name(package: str) -> str:
+    return f"{package}-database"

@@ -16,8 +16,8 @@ import threading
 import time
 from pathlib import Path
 
+from cnn_pipeline.database_template import keep_template, place_template
 from cnn_pipeline.garbage import collect_rarely
-from flows.database_template import keep_template, place_template
 
 HOST = "127.0.0.1"
 _START_SECONDS = 90
@@ -32,7 +32,9 @@ class TemporaryServer:
         folder.mkdir(parents=True, exist_ok=True)
         self._cache = cache
         self._database = folder / "prefect.db"
-        self._migrates = not self._database.exists() and not place_template(cache, self._database)
+        self._migrates = not self._database.exists() and not place_template(
+            cache, "prefect", self._database
+        )
         self._log_file = folder / "temporary-server.log"
         self._log = self._log_file.open("w", encoding="utf-8")
         self.url = f"http://{HOST}:{_free_port()}/api"
@@ -69,7 +71,7 @@ class TemporaryServer:
             try:
                 if httpx.get(f"{self.url}/health", timeout=5).status_code == httpx.codes.OK:
                     if self._migrates:  # as empty as it will ever be
-                        keep_template(self._cache, self._database)
+                        keep_template(self._cache, "prefect", self._database)
                     return
             except httpx.TransportError:
                 time.sleep(0.05)

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from cnn_pipeline.database_template import keep_template, place_template
 from cnn_pipeline.kept import keep_file, kept_file
-from flows.database_template import keep_template, place_template
 
 
 def keep(cache: Path, text: str, of: str = "1.0") -> None:
@@ -58,17 +58,20 @@ def test_a_cache_that_cannot_be_written_is_no_error(tmp_path: Path) -> None:
 
 def test_a_database_starts_from_the_template_also_while_it_is_in_use(tmp_path: Path) -> None:
     first, second = tmp_path / "first.db", tmp_path / "second.db"
-    assert not place_template(tmp_path / "cache", second)
+    assert not place_template(tmp_path / "cache", "prefect", second)
     assert not second.exists()
     with sqlite3.connect(first) as store:
         store.execute("PRAGMA journal_mode = WAL")
-        store.execute("CREATE TABLE flow (name TEXT)")
-        store.execute("INSERT INTO flow VALUES ('still in the log')")
+        for table in ("flow", "own"):
+            store.execute(f"CREATE TABLE {table} (name TEXT)")
+            store.execute(f"INSERT INTO {table} VALUES ('still in the log')")
         store.commit()
-        keep_template(tmp_path / "cache", first)
+        keep_template(tmp_path / "cache", "prefect", first, without="own")
     store.close()
-    assert place_template(tmp_path / "cache", second)
+    assert not place_template(tmp_path / "cache", "mlflow", second)
+    assert place_template(tmp_path / "cache", "prefect", second)
     copy = sqlite3.connect(second)
     assert copy.execute("SELECT name FROM flow").fetchall() == [("still in the log",)]
+    assert copy.execute("SELECT name FROM own").fetchall() == []
     copy.close()
     assert {path.name for path in tmp_path.iterdir()} == {"cache", "first.db", "second.db"}

@@ -8,11 +8,13 @@ import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from cnn_pipeline.database_template import keep_template, place_template
 from cnn_pipeline.errors import UserError
-from cnn_pipeline.paths import TRACKING_VARIABLE, Home
+from cnn_pipeline.paths import TRACKING_VARIABLE, Home, cache_dir
 
 _SETUP_SECONDS = 60
 
@@ -71,7 +73,7 @@ def open_store(home: Home, environ: Mapping[str, str], *, create: bool = True) -
     try:
         home.artifacts.mkdir(parents=True, exist_ok=True)
         with FileLock(home.mlruns / ".store.lock", timeout=_SETUP_SECONDS):
-            _migrate(store.uri)
+            _make_or_migrate(store, home.database, cache_dir(environ))
     except Timeout:
         raise StoreError(
             f"the MLflow store at {home.mlruns} stayed locked for {_SETUP_SECONDS} s. Another "
@@ -126,6 +128,16 @@ def as_default(uri: str) -> Iterator[None]:
         mlflow.set_tracking_uri(None)
         if before is not None:
             os.environ[TRACKING_VARIABLE] = before
+
+
+def _make_or_migrate(store: Store, database: Path, cache: Path) -> None:
+    """Bring a store to this version's schema, a missing one from the copy that is kept."""
+    missing = not database.exists()
+    placed = missing and place_template(cache, "mlflow", database)
+    _migrate(store.uri)
+    if missing and not placed:
+        # The experiment 'Default' stays out: its artifacts would go to where this one's go.
+        keep_template(cache, "mlflow", database, without="experiments")
 
 
 def _migrate(uri: str) -> None:

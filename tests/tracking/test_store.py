@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -22,7 +24,8 @@ from cnn_pipeline.tracking import Tracker, open_store
 
 print("ready", flush=True)
 sys.stdin.readline()
-print(Tracker(open_store(Home(Path(sys.argv[1])), {})).experiment(sys.argv[2]))
+store = open_store(Home(Path(sys.argv[1])), {"CNN_PIPELINE_CACHE": sys.argv[3]})
+print(Tracker(store).experiment(sys.argv[2]))
 """
 
 
@@ -30,7 +33,7 @@ def test_two_processes_make_one_fresh_store(tmp_path: Path) -> None:
     home = Home(tmp_path / "home with späces")
     openers = [
         subprocess.Popen(
-            [sys.executable, "-c", OPEN, str(home.root), name],
+            [sys.executable, "-c", OPEN, str(home.root), name, str(tmp_path / "cache")],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -51,6 +54,35 @@ def test_two_processes_make_one_fresh_store(tmp_path: Path) -> None:
     locations = {e.name: e.artifact_location for e in client.search_experiments()}
     assert locations.keys() >= {"one", "two"}
     assert locations["one"] == (home.mlruns / "artifacts" / "one").as_uri()
+
+
+def schema(database: Path) -> list[tuple[str, str]]:
+    """Every table and index of a database, by name, with the statement that makes it."""
+    with closing(sqlite3.connect(database)) as opened:
+        found = opened.execute("SELECT name, coalesce(sql, '') FROM sqlite_master ORDER BY name")
+        return found.fetchall()
+
+
+def test_the_second_fresh_store_is_a_copy_of_the_first_without_its_experiment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """MLflow's migrations take a second, and each home has a store of its own."""
+    environ = {"CNN_PIPELINE_CACHE": str(tmp_path / "cache")}
+    first, second = Home(tmp_path / "first"), Home(tmp_path / "second")
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    open_store(first, environ)
+    monkeypatch.chdir(tmp_path)
+
+    def refuse(*_: object) -> None:
+        raise AssertionError("the tables are there")
+
+    monkeypatch.setattr("mlflow.store.db.utils._initialize_tables", refuse)
+    store = open_store(second, environ)
+    assert schema(second.database) == schema(first.database)
+    (default,) = MlflowClient(store.uri).search_experiments()
+    assert default.artifact_location == str(tmp_path / "mlruns" / "0")
+    assert Tracker(store).experiment("any") == "1"
 
 
 def test_a_stray_folder_of_the_old_store_changes_nothing(
