@@ -376,6 +376,22 @@ def test_a_placed_picture_stands_upright_and_keeps_its_pixels(
     assert np.count_nonzero((drawn != 255).any(axis=2)) == len(rows) * len(columns)
 
 
+@pytest.mark.parametrize("side", [26, 27])
+@pytest.mark.parametrize("at", [40, 41, 43])
+@pytest.mark.parametrize("height", [100, 101])
+def test_a_placed_picture_has_its_size_at_every_place(side: int, at: int, height: int) -> None:
+    """On odd places a corner falls between two pixels of the file."""
+    pixels = np.full((side, side, 3), 7, np.uint8)
+    pixels[[0, -1]] = pixels[:, [0, -1]] = 9
+    figure, page = new_page(200, height, "")
+    place(page, at, at, pixels)
+    drawn = np.asarray(png(figure))
+    rows, columns = np.nonzero((drawn != 255).any(axis=2))
+    found = drawn[rows.min() : rows.max() + 1, columns.min() : columns.max() + 1]
+    np.testing.assert_array_equal(found, pixels)
+    assert abs(rows.min() - at * DENSITY) <= 1 and abs(columns.min() - at * DENSITY) <= 1
+
+
 def test_colours_of_an_empty_scale_and_of_nan() -> None:
     low = colour(np.zeros(1), "magma", 0.0, 1.0)
     np.testing.assert_array_equal(colour(np.full(1, 7.0), "magma", 7.0, 7.0), low)

@@ -94,14 +94,15 @@ class _Picture(AxesImage):
     ) -> tuple[np.ndarray, float, float, Affine2D]:
         """The image as it is drawn, uint8 `[h, w, 4]`, from its lowest row up; its lower left."""
         pixels = np.asarray(self.get_array(), np.uint8)
-        ends = np.asarray(self.get_window_extent(renderer).extents)
-        left, bottom, right, top = ends.round().astype(int)
+        extent = self.get_window_extent(renderer)
+        # The size is rounded, not the second corner: else a pixel is lost or won by its place.
+        across, up = max(1, round(extent.width)), max(1, round(extent.height))
         height, width = pixels.shape[:2]
-        rows = ((np.arange(top - bottom)[::-1] + 0.5) * height / (top - bottom)).astype(int)
-        columns = ((np.arange(right - left) + 0.5) * width / (right - left)).astype(int)
-        drawn = np.full((top - bottom, right - left, 4), 255, np.uint8)
+        rows = ((np.arange(up)[::-1] + 0.5) * height / up).astype(int)
+        columns = ((np.arange(across) + 0.5) * width / across).astype(int)
+        drawn = np.full((up, across, 4), 255, np.uint8)
         drawn[..., :3] = pixels[rows[:, np.newaxis], columns]
-        return drawn, left, bottom, Affine2D()
+        return drawn, np.floor(extent.x0 + 0.5), np.floor(extent.y0 + 0.5), Affine2D()
 
 
 def percent(share: float) -> str:
