@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 import sqlite3
 from importlib.metadata import version
 from pathlib import Path
@@ -18,10 +17,20 @@ def place_template(cache: Path, package: str, database: Path) -> bool:
     False, and nothing is there, where none is kept for the version that is installed.
     """
     template = kept_file(cache, _name(package), version(package))
-    if template is None:
+    try:
+        content = template.read_bytes() if template else b""
+    except OSError:  # another process has replaced it
+        content = b""
+    if not content:
         return False
     with own_file(database.parent) as copy:
-        shutil.copyfile(template, copy)
+        copy.write_bytes(content)
+        for rest in (
+            "-journal",
+            "-wal",
+            "-shm",
+        ):  # of one that was there: SQLite would go on with it
+            database.with_name(database.name + rest).unlink(missing_ok=True)
         os.replace(copy, database)
     return True
 
@@ -43,7 +52,9 @@ def keep_template(cache: Path, package: str, database: Path, *, without: str = "
                 target.execute(f"DELETE FROM {without}")
                 target.commit()
 
-    # Busy or damaged: then the next start migrates again.
+    if not database.exists():  # connecting would make one
+        return
+    # Damaged: then the next start migrates again.
     with contextlib.suppress(sqlite3.Error):
         keep_file(cache, _name(package), version(package), write)
 

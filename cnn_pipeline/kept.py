@@ -20,8 +20,9 @@ _FOLDER = "made"
 def kept_file(cache: Path, name: str, of: str) -> Path | None:
     """The whole file that was kept under `name` for the version `of`; None without one."""
     for path in sorted((cache / _FOLDER).glob(f"{name}-{of}-*")):
-        if path.name.rpartition("-")[2] == _sha256(path):
-            return path
+        with contextlib.suppress(OSError):  # another process has replaced it; it is another user's
+            if path.name.rpartition("-")[2] == _sha256(path):
+                return path
     return None
 
 
@@ -40,9 +41,13 @@ def keep_file(cache: Path, name: str, of: str, write: Callable[[Path], object]) 
 
 @contextlib.contextmanager
 def own_file(folder: Path) -> Iterator[Path]:
-    """An empty file that no other process has, gone after the block unless it was renamed."""
+    """An empty file that no other process has, gone after the block unless it was renamed.
+
+    Who may read and write it is as in the folder.
+    """
     handle, name = tempfile.mkstemp(dir=folder, prefix=".new-")
     os.close(handle)
+    Path(name).chmod(folder.stat().st_mode & 0o666)
     try:
         yield Path(name)
     finally:

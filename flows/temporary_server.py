@@ -20,6 +20,7 @@ from cnn_pipeline.database_template import keep_template, place_template
 from cnn_pipeline.garbage import collect_rarely
 
 HOST = "127.0.0.1"
+_DATABASE = "PREFECT_SERVER_DATABASE_CONNECTION_URL"
 _START_SECONDS = 90
 _STOP_SECONDS = 10
 
@@ -32,9 +33,14 @@ class TemporaryServer:
         folder.mkdir(parents=True, exist_ok=True)
         self._cache = cache
         self._database = folder / "prefect.db"
-        self._migrates = not self._database.exists() and not place_template(
-            cache, "prefect", self._database
+        own = _DATABASE not in os.environ  # of another one nothing is known
+        self._migrates = (
+            own
+            and not self._database.exists()
+            and not place_template(cache, "prefect", self._database)
         )
+        # A database that was there before knows Prefect's blocks, and no flow here asks for one.
+        blocks = {"PREFECT_SERVER_REGISTER_BLOCKS_ON_START": "false"}
         self._log_file = folder / "temporary-server.log"
         self._log = self._log_file.open("w", encoding="utf-8")
         self.url = f"http://{HOST}:{_free_port()}/api"
@@ -45,7 +51,7 @@ class TemporaryServer:
             stderr=subprocess.STDOUT,
             start_new_session=True,
             env={
-                "PREFECT_SERVER_DATABASE_CONNECTION_URL": f"sqlite+aiosqlite:///{self._database}",
+                _DATABASE: f"sqlite+aiosqlite:///{self._database}",
                 "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
                 **os.environ,
                 "PREFECT_UI_ENABLED": "0",
@@ -53,8 +59,7 @@ class TemporaryServer:
                 # has no use for, and settings that are final.
                 "PREFECT__SERVER_EPHEMERAL": "1",
                 "PREFECT__SERVER_FINAL": "1",
-                # A database that was there before knows them, and no flow here asks for a block.
-                "PREFECT_SERVER_REGISTER_BLOCKS_ON_START": str(self._migrates).lower(),
+                **(blocks if own and not self._migrates else {}),
             },
         )
 

@@ -34,6 +34,25 @@ def test_a_damaged_file_is_not_taken(tmp_path: Path) -> None:
     assert kept_file(tmp_path, "thing", "1.0") is not None
 
 
+def test_a_file_that_is_gone_when_it_is_read_is_not_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another process has replaced it."""
+    keep(tmp_path, "made")
+    (found,) = (tmp_path / "made").iterdir()
+    monkeypatch.setattr(Path, "glob", lambda *_: [tmp_path / f"thing-1.0-{found.name}"])
+    assert kept_file(tmp_path, "thing", "1.0") is None
+
+
+@pytest.mark.parametrize("mode", [0o700, 0o755])
+def test_kept_files_are_as_open_as_their_folder(tmp_path: Path, mode: int) -> None:
+    (tmp_path / "made").mkdir()
+    (tmp_path / "made").chmod(mode)
+    keep(tmp_path, "made")
+    (found,) = (tmp_path / "made").iterdir()
+    assert found.stat().st_mode & 0o777 == mode & 0o666
+
+
 def test_a_new_version_replaces_the_old_one(tmp_path: Path) -> None:
     keep(tmp_path, "old")
     keep(tmp_path, "new", of="2.0")
@@ -69,9 +88,15 @@ def test_a_database_starts_from_the_template_also_while_it_is_in_use(tmp_path: P
         keep_template(tmp_path / "cache", "prefect", first, without="own")
     store.close()
     assert not place_template(tmp_path / "cache", "mlflow", second)
+    (tmp_path / "second.db-journal").write_text("of one that was there before")
     assert place_template(tmp_path / "cache", "prefect", second)
     copy = sqlite3.connect(second)
     assert copy.execute("SELECT name FROM flow").fetchall() == [("still in the log",)]
     assert copy.execute("SELECT name FROM own").fetchall() == []
     copy.close()
     assert {path.name for path in tmp_path.iterdir()} == {"cache", "first.db", "second.db"}
+
+
+def test_no_template_is_kept_of_a_database_that_is_not_there(tmp_path: Path) -> None:
+    keep_template(tmp_path / "cache", "prefect", tmp_path / "nothing.db")
+    assert list(tmp_path.iterdir()) == []
