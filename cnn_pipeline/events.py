@@ -20,6 +20,13 @@ class Stage:
 
 
 @dataclass(frozen=True)
+class Delay:
+    """Why the trainers take longer than usual to begin; over when one does."""
+
+    text: str
+
+
+@dataclass(frozen=True)
 class DownloadProgress:
     """`done` of `total` bytes of a file have come from `source`."""
 
@@ -80,7 +87,14 @@ class TrialReused:
 
 
 Event = (
-    Stage | DownloadProgress | SweepStarted | TrialPhase | TrialProgress | TrialEnded | TrialReused
+    Stage
+    | Delay
+    | DownloadProgress
+    | SweepStarted
+    | TrialPhase
+    | TrialProgress
+    | TrialEnded
+    | TrialReused
 )
 Listener = Callable[[Event], None]
 

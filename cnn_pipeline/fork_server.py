@@ -6,7 +6,7 @@ of them do not import TensorFlow twice.
 
 Started by `launching` as `python -m cnn_pipeline.fork_server FD`, FD being one end of a Unix socket
 of packets: `{"fork": number, "threads": n}` with the trainer's stdin, stdout and stderr, or
-`{"kill": number}`. It answers `{"ready": true}` once it has imported, before that `{"stage": text}`
+`{"kill": number}`. It answers `{"ready": true}` once it has imported, before that `{"delay": text}`
 where it takes longer than usual, and `{"ended": number, "status": code}`, the status as
 `subprocess` counts it. When the socket closes it waits until its trainers have ended, and ends:
 they have been killed, or see their own pipes close because the sweep has gone.
@@ -46,9 +46,10 @@ def main() -> None:
     # Python 3.12 and later say so of each fork; which threads there are: docs/decisions/0014.
     warnings.filterwarnings("ignore", "This process .* is multi-threaded", DeprecationWarning)
     channel = socket.socket(fileno=int(sys.argv[1]))
-    trainer.preload(lambda text: _tell(channel, {"stage": text}))
+    trainer.preload(lambda text: _tell(channel, {"delay": text}))
     _tell(channel, {"ready": True})
     Server(channel).serve()
+    sys.stdout.flush()
     os._exit(0)  # there is nothing to tidy up, for which Python would take 0.1 s
 
 

@@ -146,8 +146,10 @@ class ForkServer:
 
     def _listen(self) -> None:
         while message := self._receive():
-            if "stage" in message:
-                events.emit(events.Stage(message["stage"]))
+            if "delay" in message:
+                # Whoever shows it may fail; a trainer's end must be heard all the same.
+                with contextlib.suppress(Exception):
+                    events.emit(events.Delay(message["delay"]))
                 continue
             if "ended" in message:
                 self._started[message["ended"]].end(message["status"])

@@ -18,7 +18,10 @@ from cnn_pipeline.results import Status
 FORK_PACKET_BYTES = 256
 """The longest message between a sweep and its fork server, with room to spare."""
 
-_EVENTS = {kind.__name__: kind for kind in (events.Stage, events.TrialPhase, events.TrialProgress)}
+_EVENTS = {
+    kind.__name__: kind
+    for kind in (events.Stage, events.Delay, events.TrialPhase, events.TrialProgress)
+}
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from cnn_pipeline.devices import Device
 
 ORPHANED = "the sweep's process is gone"
-COMPILING = "compiling the convolutions for this processor, once: about 10 s"
+COMPILING = "compiling the convolutions for this processor: about 10 s the first time"
 
 
 def main() -> None:
@@ -74,7 +74,7 @@ def serve(threads: int) -> None:
 
     device = configure(threads)
     with events.listening(lambda event: _send(out, to_line(event))):
-        preload(lambda text: events.emit(events.Stage(text)))
+        preload(lambda text: events.emit(events.Delay(text)))
         loaded: dict[tuple[object, str], Dataset] = {}
         while True:
             job = jobs.get()

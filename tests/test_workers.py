@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 from mlflow.tracking import MlflowClient
@@ -21,7 +22,7 @@ from mlflow.tracking import MlflowClient
 from cnn_pipeline import events, experiment, fork_server, workers
 from cnn_pipeline.config import Sweep
 from cnn_pipeline.events import Event, TrialProgress
-from cnn_pipeline.launching import Spawner, can_fork
+from cnn_pipeline.launching import ForkServer, Spawner, can_fork
 from cnn_pipeline.messages import FORK_PACKET_BYTES, Reply, from_line
 from cnn_pipeline.paths import Home
 from cnn_pipeline.tracking import Store, Tracker
@@ -309,6 +310,31 @@ def test_a_trainer_needs_no_git_and_no_other_program(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr.decode()
 
 
+@needs_fork_server
+def test_a_listener_that_fails_on_a_delay_lets_no_trainer_hang(
+    home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As printing does on a terminal that has gone; the thread hears of trainers' ends as well."""
+    told: list[Event] = []
+
+    def fail(event: Event) -> None:
+        if isinstance(event, events.Delay):
+            told.append(event)
+            raise BrokenPipeError
+
+    monkeypatch.setattr(ForkServer, "_receive", delayed_once(ForkServer._receive))
+    with events.listening(fail), trainers(1, 1, tmp_path / "logs") as pool:
+        (result,) = run_trials(begin(one_trial(), home, tmp_path), pool)
+    assert result.status == "FINISHED"
+    assert told == [events.Delay("any")]
+
+
+def delayed_once(receive: Callable[[ForkServer], dict[str, Any]]) -> Callable[..., dict[str, Any]]:
+    """Has a fork server tell of a delay before all else."""
+    messages = iter([{"delay": "any"}])
+    return lambda server: next(messages, None) or receive(server)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("launcher", [pytest.param("forked", marks=needs_fork_server), "spawned"])
 def test_that_convolutions_are_compiled_is_told_once(
@@ -323,7 +349,7 @@ def test_that_convolutions_are_compiled_is_told_once(
         with events.listening(told.append), trainers(1, 1, tmp_path / "logs") as pool:
             (result,) = run_trials(begin(one_trial(), home, tmp_path), pool)
         assert result.status == "FINISHED"
-        assert told.count(events.Stage(COMPILING)) == expected
+        assert told.count(events.Delay(COMPILING)) == expected
 
 
 def test_only_the_latest_logs_are_kept(tmp_path: Path) -> None:

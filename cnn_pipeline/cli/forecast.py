@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from cnn_pipeline.events import (
+    Delay,
     DownloadProgress,
     Event,
     Stage,
@@ -53,6 +54,7 @@ class SweepState:
     started: float
     sweep_id: str = ""
     stage: str = ""
+    delay: str = ""
     download: DownloadProgress | None = None
     estimates: dict[str, float] = field(default_factory=dict)
     running: dict[str, Running] = field(default_factory=dict)
@@ -64,12 +66,15 @@ class SweepState:
         match event:
             case Stage(text):
                 self.stage, self.download = text, None
+            case Delay(text):
+                self.delay = text
             case DownloadProgress():
                 self.download = event
             case SweepStarted(sweep_id, estimates):
                 self.sweep_id, self.estimates = sweep_id, dict(estimates)
                 self.stage, self.download = "", None
             case TrialPhase(trial, phase):
+                self.delay = ""
                 self._trial(trial, now).phase = phase
             case TrialProgress():
                 self._progress(event, now)

@@ -17,6 +17,7 @@ from rich.text import Text
 
 from cnn_pipeline.cli.forecast import Running, SweepState
 from cnn_pipeline.events import (
+    Delay,
     DownloadProgress,
     Event,
     Stage,
@@ -62,7 +63,7 @@ class PlainProgress:
     def _lines(self, event: Event, now: float) -> Iterator[str]:
         left = left_text(self._state.seconds_left(now))
         match event:
-            case Stage(text):
+            case Stage(text) | Delay(text):
                 yield text
             case DownloadProgress(file, source) if (file, source) != self._file:
                 self._file = (file, source)
@@ -138,13 +139,16 @@ def picture(state: SweepState, now: float) -> RenderableType:
         f"{elapsed}, {left_text(state.seconds_left(now))}",
     )
     lines: list[RenderableType] = [table, overall]
-    if state.stage:
-        lines.insert(0, Text(state.stage, "dim"))
+    for told in (state.delay, state.stage):
+        if told:
+            lines.insert(0, Text(told, "dim"))
     return Group(*lines)
 
 
 def _preparing(state: SweepState, elapsed: str) -> Iterator[RenderableType]:
     yield Text(f"{elapsed} {state.stage or 'starting'}", overflow="ellipsis", no_wrap=True)
+    if state.delay:
+        yield Text(state.delay, "dim", overflow="ellipsis", no_wrap=True)
     if state.download is not None:
         grid = Table.grid(padding=(0, 1))
         grid.add_row(

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 import pytest
 from rich.console import Console
 
+from cnn_pipeline.cli.forecast import SweepState
 from cnn_pipeline.cli.progress import (
     Clock,
     LiveProgress,
@@ -16,6 +17,7 @@ from cnn_pipeline.cli.progress import (
     progress_on,
 )
 from cnn_pipeline.events import (
+    Delay,
     DownloadProgress,
     Event,
     Stage,
@@ -207,6 +209,27 @@ def test_what_is_not_trained_is_said_and_not_counted() -> None:
     assert lines[1] == "[0:00] f16-none-s0: not trained again, run 4f1c has it"
     assert "(1 of 1)" in lines[2]
     assert "f16-none-s0: not trained again, run 4f1c has it" in terminal.getvalue()
+
+
+@pytest.mark.parametrize("early", [True, False])
+def test_a_delay_is_shown_until_a_trial_begins(early: bool) -> None:
+    """Whether it is told before the sweep is known, or after; nothing between takes it away."""
+    told = [Delay("compiling"), Stage("loading"), SweepStarted("sweep-1", {"f16-max-s0": 10.0})]
+    state = SweepState(started=0.0)
+    for event in told if early else [*told[1:], told[0]]:
+        state.apply(event, 0.0)
+    assert "compiling" in rendered(state)
+    state.apply(TrialPhase("f16-max-s0", "building"), 1.0)
+    assert "compiling" not in rendered(state)
+    state = SweepState(started=0.0, stage="loading", delay="compiling")
+    assert "compiling" in rendered(state) and "loading" in rendered(state)
+
+
+def rendered(state: SweepState) -> str:
+    console = Console(file=io.StringIO(), width=100)
+    with console.capture() as captured:
+        console.print(picture(state, 2.0))
+    return captured.get()
 
 
 def test_a_sweep_that_trains_nothing_says_so() -> None:
