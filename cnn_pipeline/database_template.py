@@ -8,7 +8,7 @@ import sqlite3
 from importlib.metadata import version
 from pathlib import Path
 
-from cnn_pipeline.kept import keep_file, kept_file, own_file
+from cnn_pipeline.kept import keep_file, kept_content, own_file
 
 
 def place_template(cache: Path, package: str, database: Path) -> bool:
@@ -16,12 +16,8 @@ def place_template(cache: Path, package: str, database: Path) -> bool:
 
     False, and nothing is there, where none is kept for the version that is installed.
     """
-    template = kept_file(cache, _name(package), version(package))
-    try:
-        content = template.read_bytes() if template else b""
-    except OSError:  # another process has replaced it
-        content = b""
-    if not content:
+    content = kept_content(cache, _name(package), version(package))
+    if content is None:
         return False
     with own_file(database.parent) as copy:
         copy.write_bytes(content)

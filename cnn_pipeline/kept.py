@@ -17,12 +17,13 @@ from pathlib import Path
 _FOLDER = "made"
 
 
-def kept_file(cache: Path, name: str, of: str) -> Path | None:
-    """The whole file that was kept under `name` for the version `of`; None without one."""
+def kept_content(cache: Path, name: str, of: str) -> bytes | None:
+    """What was kept under `name` for the version `of`, whole; None without it."""
     for path in sorted((cache / _FOLDER).glob(f"{name}-{of}-*")):
         with contextlib.suppress(OSError):  # another process has replaced it; it is another user's
-            if path.name.rpartition("-")[2] == _sha256(path):
-                return path
+            content = path.read_bytes()
+            if path.name.rpartition("-")[2] == hashlib.sha256(content).hexdigest():
+                return content
     return None
 
 
@@ -33,7 +34,7 @@ def keep_file(cache: Path, name: str, of: str, write: Callable[[Path], object]) 
         folder.mkdir(parents=True, exist_ok=True)
         with own_file(folder) as new:
             write(new)
-            kept = folder / f"{name}-{of}-{_sha256(new)}"
+            kept = folder / f"{name}-{of}-{hashlib.sha256(new.read_bytes()).hexdigest()}"
             os.replace(new, kept)
         for other in set(folder.glob(f"{name}-*")) - {kept}:
             other.unlink(missing_ok=True)
@@ -52,8 +53,3 @@ def own_file(folder: Path) -> Iterator[Path]:
         yield Path(name)
     finally:
         Path(name).unlink(missing_ok=True)
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

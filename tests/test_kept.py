@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from cnn_pipeline.database_template import keep_template, place_template
-from cnn_pipeline.kept import keep_file, kept_file
+from cnn_pipeline.kept import keep_file, kept_content
 
 
 def keep(cache: Path, text: str, of: str = "1.0") -> None:
@@ -16,22 +16,21 @@ def keep(cache: Path, text: str, of: str = "1.0") -> None:
 
 
 def test_what_was_kept_is_found_by_name_and_version(tmp_path: Path) -> None:
-    assert kept_file(tmp_path, "thing", "1.0") is None
+    assert kept_content(tmp_path, "thing", "1.0") is None
     keep(tmp_path, "made")
-    found = kept_file(tmp_path, "thing", "1.0")
-    assert found is not None and found.read_text() == "made"
-    assert kept_file(tmp_path, "thing", "1") is None
-    assert kept_file(tmp_path, "other", "1.0") is None
+    assert kept_content(tmp_path, "thing", "1.0") == b"made"
+    assert kept_content(tmp_path, "thing", "1") is None
+    assert kept_content(tmp_path, "other", "1.0") is None
 
 
 def test_a_damaged_file_is_not_taken(tmp_path: Path) -> None:
     keep(tmp_path, "made")
-    found = kept_file(tmp_path, "thing", "1.0")
-    assert found is not None
+    assert kept_content(tmp_path, "thing", "1.0") is not None
+    (found,) = (tmp_path / "made").iterdir()
     found.write_text("mado")
-    assert kept_file(tmp_path, "thing", "1.0") is None
+    assert kept_content(tmp_path, "thing", "1.0") is None
     keep(tmp_path, "made")
-    assert kept_file(tmp_path, "thing", "1.0") is not None
+    assert kept_content(tmp_path, "thing", "1.0") is not None
 
 
 def test_a_file_that_is_gone_when_it_is_read_is_not_taken(
@@ -41,7 +40,7 @@ def test_a_file_that_is_gone_when_it_is_read_is_not_taken(
     keep(tmp_path, "made")
     (found,) = (tmp_path / "made").iterdir()
     monkeypatch.setattr(Path, "glob", lambda *_: [tmp_path / f"thing-1.0-{found.name}"])
-    assert kept_file(tmp_path, "thing", "1.0") is None
+    assert kept_content(tmp_path, "thing", "1.0") is None
 
 
 @pytest.mark.parametrize("mode", [0o700, 0o755])
@@ -72,7 +71,7 @@ def test_what_fails_leaves_nothing_behind(tmp_path: Path) -> None:
 def test_a_cache_that_cannot_be_written_is_no_error(tmp_path: Path) -> None:
     (tmp_path / "cache").write_text("a file where a folder should be")
     keep(tmp_path / "cache", "made")
-    assert kept_file(tmp_path / "cache", "thing", "1.0") is None
+    assert kept_content(tmp_path / "cache", "thing", "1.0") is None
 
 
 def test_a_database_starts_from_the_template_also_while_it_is_in_use(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from typing import Any
 import vl_convert
 from markupsafe import Markup
 
-from cnn_pipeline.kept import keep_file, kept_file
+from cnn_pipeline.kept import keep_file, kept_content
 
 _RUNTIME = "vega"
 
@@ -99,9 +99,9 @@ def runtime(cache: Path | None = None) -> Markup:
     Bundling it takes a second; the result is kept in `cache`, where one is given.
     """
     made_from = version("vl-convert-python")
-    found = kept_file(cache, _RUNTIME, made_from) if cache else None
+    found = kept_content(cache, _RUNTIME, made_from) if cache else None
     if found is not None:
-        return Markup(found.read_text("utf-8"))
+        return Markup(found.decode("utf-8"))
     script: str = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;")
     script = script.replace("</script", r"<\/script")
     if cache:
