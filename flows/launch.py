@@ -10,7 +10,7 @@ import contextlib
 import os
 import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING, Any
 
 from cnn_pipeline import events
@@ -177,16 +177,14 @@ def prefect_ready(home: Home, prepare: Callable[[], object] = _nothing) -> Itera
             temporary.stop()
 
 
-@contextmanager
-def _no_heartbeats() -> Iterator[None]:
+def _no_heartbeats() -> AbstractContextManager[object]:
     """No word from time to time that the run goes on: a server that ends with it asks for none.
 
     The thread that sends them takes up to a second to end.
     """
     from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
 
-    with temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):
-        yield
+    return temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None})
 
 
 def _send_what_is_left() -> None:

@@ -40,7 +40,8 @@ class TemporaryServer:
             and not place_template(cache, "prefect", self._database)
         )
         # A database that was there before knows Prefect's blocks, and no flow here asks for one.
-        blocks = {"PREFECT_SERVER_REGISTER_BLOCKS_ON_START": "false"}
+        knows_blocks = own and not self._migrates
+        blocks = {"PREFECT_SERVER_REGISTER_BLOCKS_ON_START": "false"} if knows_blocks else {}
         self._log_file = folder / "temporary-server.log"
         self._log = self._log_file.open("w", encoding="utf-8")
         self.url = f"http://{HOST}:{_free_port()}/api"
@@ -59,7 +60,7 @@ class TemporaryServer:
                 # has no use for, and settings that are final.
                 "PREFECT__SERVER_EPHEMERAL": "1",
                 "PREFECT__SERVER_FINAL": "1",
-                **(blocks if own and not self._migrates else {}),
+                **blocks,
             },
         )
 
