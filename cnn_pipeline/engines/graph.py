@@ -49,7 +49,9 @@ class GraphEngine:
         self._stretch = _FIRST_STRETCH
         self._steps_of: dict[int, Any] = {}
         # Without a signature, each new number of images or steps is traced anew: 0.2 s.
-        self._scores = tf.function(self._score, input_signature=self._batches(dimensions=1))
+        self._scores = tf.function(
+            self._score, input_signature=self._batches(dimensions=1), autograph=False
+        )
 
     def epoch(
         self, split: Split, order: np.ndarray, told: Callable[[int], None]
@@ -103,7 +105,9 @@ class GraphEngine:
         """`_run_steps` in so many parts as a TensorFlow function, for any number of steps."""
         if parts not in self._steps_of:
             self._steps_of[parts] = tf.function(
-                partial(self._run_steps, parts=parts), input_signature=self._batches(dimensions=2)
+                partial(self._run_steps, parts=parts),
+                input_signature=self._batches(dimensions=2),
+                autograph=False,
             )
         return self._steps_of[parts]
 
@@ -120,12 +124,16 @@ class GraphEngine:
     ) -> tuple[tf.Tensor, tf.Tensor]:
         """One step for each batch of images `[steps, n, h, w, c]` and labels `[steps, n]`."""
         count = tf.shape(labels)[0]
-        losses = tf.TensorArray(tf.float32, size=count)
-        hits = tf.constant(0, tf.int64)
-        for step in tf.range(count):
+
+        def take(step: tf.Tensor, losses: tf.TensorArray, hits: tf.Tensor) -> tuple[Any, ...]:
             loss, right = self._step(images[step], labels[step], parts)
-            losses = losses.write(step, loss)
-            hits += right
+            return step + 1, losses.write(step, loss), hits + right
+
+        _, losses, hits = tf.while_loop(
+            lambda step, *_: step < count,
+            take,
+            [tf.constant(0), tf.TensorArray(tf.float32, size=count), tf.constant(0, tf.int64)],
+        )
         return losses.stack(), hits
 
     def _step(
