@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from cnn_pipeline.evaluation import Evaluation
+from cnn_pipeline.latency import Latency
 from cnn_pipeline.plans import Plan
 from cnn_pipeline.training import History
 
@@ -21,14 +22,6 @@ MEASURED_ON = {
     "calibration_error": "test",
 }
 """Which split a headline metric was measured on; the others rest on none, or on two."""
-
-
-@dataclass(frozen=True)
-class Latency:
-    """Median milliseconds per image of the logged model's forward pass."""
-
-    batch_1: float
-    batch_256: float
 
 
 @dataclass(frozen=True)

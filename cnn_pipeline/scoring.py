@@ -11,9 +11,9 @@ from PIL import Image
 
 from cnn_pipeline.data import Dataset
 from cnn_pipeline.images import prepare_image
+from cnn_pipeline.latency import LARGE_BATCH, Timed
 from cnn_pipeline.loading import load_verified
 from cnn_pipeline.messages import ScoreJob
-from cnn_pipeline.trial import EVALUATION_BATCH, measure_latency
 
 
 def score_model(job: ScoreJob, dataset: Dataset) -> dict[str, float]:
@@ -40,18 +40,18 @@ def score_model(job: ScoreJob, dataset: Dataset) -> dict[str, float]:
             f"the model must take images of {dataset.image_shape} and know "
             f"{dataset.num_classes} classes, received {shapes[0]} and {shapes[1]}"
         )
-    predict = model.predict_on_batch
+    predict = Timed(model.predict_on_batch)
     images = dataset.test.images
     # The batches of the trial's own evaluation: another size may change the last bits.
     probabilities = np.concatenate(
         [
-            np.asarray(predict(images[start : start + EVALUATION_BATCH]), dtype=np.float32)
-            for start in range(0, len(images), EVALUATION_BATCH)
+            np.asarray(predict(images[start : start + LARGE_BATCH]), dtype=np.float32)
+            for start in range(0, len(images), LARGE_BATCH)
         ]
     )
     with Path(job.answers).open("wb") as file:
         np.savez_compressed(file, labels=dataset.test.labels, probabilities=probabilities)
-    latency = measure_latency(predict, images)
+    latency = predict.latency(images)
     png = prepare_image(_png(images[0]), dataset.image_shape, convention="as-is").pixels
     return {
         "latency_ms": latency.batch_1,

@@ -9,11 +9,10 @@ import csv
 import io
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 import keras
-import numpy as np
 
 from cnn_pipeline import events, figures, links, provenance
 from cnn_pipeline.config import DataSettings, Trial, Variant
@@ -21,10 +20,10 @@ from cnn_pipeline.data import Dataset
 from cnn_pipeline.devices import Device, resolve_precision
 from cnn_pipeline.evaluation import Evaluation, evaluate, predictions_table
 from cnn_pipeline.explain.samples import journey_images
+from cnn_pipeline.latency import LARGE_BATCH, Timed
 from cnn_pipeline.models import build_model, build_twin, layer_outputs
 from cnn_pipeline.outcome import (
     MEASURED_ON,
-    Latency,
     TrialOutcome,
     detail_metrics,
     epoch_metrics,
@@ -37,9 +36,6 @@ from cnn_pipeline.sweeps import reproducing_command
 from cnn_pipeline.tracking import describe_inputs, names
 from cnn_pipeline.tracking.writer import Tracker, table_json
 from cnn_pipeline.training import Callback, Epoch, History, train
-
-EVALUATION_BATCH = 500
-_LATENCY_REPEATS = {1: 30, 256: 5}
 
 
 def run_trial(
@@ -88,11 +84,11 @@ def run_trial(
 
     events.emit(events.TrialPhase(trial.name, "evaluating"))
     with clock("evaluate"):
-        predict = model.predict_on_batch
+        predict = Timed(model.predict_on_batch)
         class_names = dataset.class_names
-        validation = evaluate(predict, dataset.validation, class_names, EVALUATION_BATCH)
-        test = evaluate(predict, dataset.test, class_names, EVALUATION_BATCH)
-        latency = measure_latency(predict, dataset.test.images)
+        validation = evaluate(predict, dataset.validation, class_names, LARGE_BATCH)
+        test = evaluate(predict, dataset.test, class_names, LARGE_BATCH)
+        latency = predict.latency(dataset.test.images)
 
     events.emit(events.TrialPhase(trial.name, "logging"))
     with clock("plots"):
@@ -157,21 +153,6 @@ def trial_params(
         "threads": device.threads,
         "train_samples": len(dataset.train.labels),
     }
-
-
-def measure_latency(predict: Callable[[np.ndarray], np.ndarray], images: np.ndarray) -> Latency:
-    """Median milliseconds per image of `predict` at batch 1 and 256, after a warm-up call."""
-    medians = {}
-    for batch_size, repeats in _LATENCY_REPEATS.items():
-        batch = np.resize(images[:batch_size], (batch_size, *images.shape[1:]))
-        predict(batch)
-        seconds = []
-        for _ in range(repeats):
-            started = time.perf_counter()
-            predict(batch)
-            seconds.append(time.perf_counter() - started)
-        medians[batch_size] = float(np.median(seconds)) / batch_size * 1000
-    return Latency(batch_1=medians[1], batch_256=medians[256])
 
 
 def draw(
