@@ -223,6 +223,14 @@ def job_of(sweep_run: SweepRun, trial: Trial, run_id: str) -> Job:
     )
 
 
+def prepare_finish() -> None:
+    """Import and start what `finish` needs, while the last trials are still trained."""
+    import cnn_pipeline.reporting  # noqa: F401
+    from cnn_pipeline import report
+
+    report.prepare()
+
+
 def finish(sweep_run: SweepRun) -> Outcome:
     """Compare what the store holds, write table, verdict and report, end the parent run.
 

@@ -3,7 +3,7 @@
 It sees records only: who fills them reads MLflow and the data (`cnn_pipeline.reporting`).
 """
 
-from cnn_pipeline.report.page import render_html
+from cnn_pipeline.report.page import prepare, render_html
 from cnn_pipeline.report.records import ReportData, TrialData
 
-__all__ = ["ReportData", "TrialData", "render_html"]
+__all__ = ["ReportData", "TrialData", "prepare", "render_html"]

@@ -63,6 +63,13 @@ class Chart:
     """What Vega's runtime draws it from."""
 
 
+def start() -> None:
+    """Start the JavaScript engine that compiles and draws: half a second at the first call."""
+    values = {"values": [{"x": 0}]}
+    x = {"field": "x", "type": "quantitative"}
+    vl_convert.vega_to_svg(_compiled({"data": values, "mark": "point", "encoding": {"x": x}}))
+
+
 def draw(key: str, title: str, description: str, spec: Spec, still: Spec | None = None) -> Chart:
     """Compile and draw a Vega-Lite specification; `focus` is a parameter of every chart.
 

@@ -14,7 +14,7 @@ import pytest
 import cnn_pipeline
 from cnn_pipeline.comparison import Expected
 from cnn_pipeline.errors import InvalidInput
-from cnn_pipeline.report import ReportData, render_html
+from cnn_pipeline.report import ReportData, prepare, render_html
 from tests.comparison.scripted import clear_grid, comparison, failure, outcome, right
 from tests.report.html import Page
 from tests.report.scripted import CLASSES, answers, images, picture, trial, whole
@@ -278,3 +278,10 @@ def test_a_fresh_interpreter_imports_no_framework() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_a_prepared_process_writes_the_same_page(data: ReportData, html: str) -> None:
+    code = "from cnn_pipeline.report import prepare; prepare(); prepare()"
+    subprocess.run([sys.executable, "-c", code], check=True)  # as the first thing a process draws
+    prepare()
+    assert render_html(data) == html
