@@ -30,7 +30,8 @@ from cnn_pipeline.data import Split
 from cnn_pipeline.engines.fused_adam import FusedAdam
 from cnn_pipeline.engines.keras_fit import keras_optimizer
 
-EVALUATION_BATCH = 500
+# Of more images, arrays pass the 32 MB up to which memory is kept (`launching`) and reused.
+EVALUATION_BATCH = 256
 SECONDS_BETWEEN_TOLD = 0.4
 _FIRST_STRETCH = 16
 
