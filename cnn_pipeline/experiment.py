@@ -224,7 +224,7 @@ def job_of(sweep_run: SweepRun, trial: Trial, run_id: str) -> Job:
 
 
 def prepare_finish() -> None:
-    """Import and start what `finish` needs, while the last trials are still trained."""
+    """Import and start what `finish` needs: most of a second, which need not come last."""
     import cnn_pipeline.reporting  # noqa: F401
     from cnn_pipeline import report
 

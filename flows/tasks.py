@@ -124,11 +124,8 @@ def train_all(
         shown = cast(  # a coroutine only where the caller is one
             UUID, create_progress_artifact(0.0, "progress", _told(0, len(futures)))
         )
-        # When no trial waits any more, trainers begin to be idle; and not while they start.
-        last = max(1, len(futures) - pool.count)
+        experiment.prepare_finish()  # trainers still import TensorFlow, and a core is idle
         for ended, future in enumerate(futures, start=1):
-            if ended == last + 1:
-                experiment.prepare_finish()
             future.wait()
             update_progress_artifact(
                 shown, 100 * ended / len(futures), description=_told(ended, len(futures))
