@@ -16,6 +16,7 @@ import tempfile
 from pathlib import Path
 
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from scipy.stats import linregress
 
 from benchmarks.machine import this_machine
@@ -75,6 +76,7 @@ def _lines() -> None:
         axes.plot([0, values[-1]], [line.intercept, line.intercept + line.slope * values[-1]])
         axes.set_xlabel(axis)
         axes.set_xlim(0)
+        axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))  # of counts
         axes.spines[["top", "right"]].set_visible(False)
     figure.axes[0].set_ylim(0)  # of all panels, once all have their points
     figure.axes[0].set_ylabel("seconds, whole command")

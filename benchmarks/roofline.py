@@ -118,7 +118,7 @@ def row_of(operation: str) -> str:
     if layer is None:
         return "loss, scaling, batches"
     if "Pool" in kind:
-        return f"{layer[1]}, max-pooling, {way}"
+        return f"{layer[1]}, pooling, {way}"
     if "Relu" in kind and "FusedMatMul" not in kind and "FusedConv" not in kind:
         return f"{layer[1]}, ReLU, {way}"
     return f"{layer[1]}, {way}"
@@ -136,12 +136,12 @@ def operations_of(plan: Plan, size: int, rows: Collection[str]) -> dict[str, Ope
         numbers = BATCH * (math.prod(shape) + math.prod(layer.output_shape))
         if layer.kind == "pooling":
             for way in ("forward", "gradients"):
-                row = f"{plan.layers[number - 1].name}, max-pooling, {way}"
+                row = f"{plan.layers[number - 1].name}, pooling, {way}"
                 found[row] = Operation(0.0, numbers * size / 1e6)
         elif layer.kind in ("convolution", "dense"):
             gflop = 2 * BATCH * layer.macs / 1e9
             written = layer.output_shape
-            if _pools(plan.layers, number) and f"{layer.name}, max-pooling, forward" not in rows:
+            if _pools(plan.layers, number) and f"{layer.name}, pooling, forward" not in rows:
                 written = plan.layers[number + 1].output_shape
             given, taken = BATCH * math.prod(shape), BATCH * math.prod(written)
             # The gradient of the weights, and that of the input unless it is the images.

@@ -203,8 +203,8 @@ def trainer_environment() -> dict[str, str]:
         # Information and warnings of TensorFlow's start are noise in a log of failures.
         "TF_CPP_MIN_LOG_LEVEL": "2",
         **os.environ,
-        # Each convolution computes its products on its own thread (`devices.configure`): OpenBLAS need
-        # not start threads, which wait busily, and of which a fork takes none along.
+        # A convolution computes its products on its own thread (`devices.configure`): OpenBLAS
+        # need not start any, which wait busily, and of which a fork takes none along.
         "OPENBLAS_NUM_THREADS": "1",
         # glibc gives large arrays back to the system when they are freed, and each step gets new,
         # emptied pages: a quarter of a step of two threads. The first is the most that it takes.

@@ -239,7 +239,7 @@ def test_the_suite_names_modules_that_are_there() -> None:
         ("conv2_gradients_1:PyFuncStateless", "conv2, gradients"),
         ("sequential_1/conv2_1/convolution:_MklNativeConv2D", "conv2, forward"),
         ("gradient_tape/while/s_1/conv2_1/Conv2DBackpropInput:_MklNative", "conv2, gradients"),
-        ("sequential_1/conv2_1/MaxPool2d:_MklNativeMaxPool", "conv2, max-pooling, forward"),
+        ("sequential_1/conv2_1/MaxPool2d:_MklNativeMaxPool", "conv2, pooling, forward"),
         ("sequential_1/conv2_1/Relu:Relu", "conv2, ReLU, forward"),
         ("sequential_1/dense_1/Relu:_MklNativeFusedMatMul", "dense, forward"),
         ("gradient_tape/while/s_1/logits_1/MatMul/MatMul:_MklMatMul", "logits, gradients"),
@@ -253,7 +253,7 @@ def test_an_operation_of_the_profile_has_a_row(operation: str, row: str) -> None
 
 def test_work_and_traffic_of_a_step_are_counted() -> None:
     plan = plan_layers(Variant(), (28, 28, 1), 10)
-    found = roofline.operations_of(plan, 4, {"conv2, max-pooling, forward"})
+    found = roofline.operations_of(plan, 4, {"conv2, pooling, forward"})
     # By hand: 128 images, 11 x 11 places, 64 filters, each 3 x 3 x 64 multiply-adds; twice
     # backwards.
     assert found["conv2, forward"].gflop == 2 * 128 * 11 * 11 * 64 * 576 / 1e9
@@ -265,7 +265,7 @@ def test_work_and_traffic_of_a_step_are_counted() -> None:
     assert found["conv1, forward"].mb == pytest.approx(
         4 * (128 * (28 * 28 + 13 * 13 * 64) + 10 * 64) / 1e6
     )
-    assert found["conv2, max-pooling, gradients"].mb == pytest.approx(
+    assert found["conv2, pooling, gradients"].mb == pytest.approx(
         4 * 128 * 64 * (11 * 11 + 5 * 5) / 1e6
     )
     assert found["Adam"].mb == pytest.approx(28 * plan.num_params / 1e6)
