@@ -22,6 +22,7 @@ ALLOWED: dict[str, set[str]] = {
     "devices": set(),
     "kept": set(),
     "database_template": {"kept"},
+    "latency": set(),
     "links": set(),
     "faults": {"hints"},
     "paths": {"errors"},
@@ -49,7 +50,7 @@ ALLOWED: dict[str, set[str]] = {
     "reporting": CONFIG
     | {"comparison", "data", "evaluation", "report", "results", "sweeps", "tracking"},
     "summaries": {"config", "plans"},
-    "outcome": {"evaluation", "plans", "training"},
+    "outcome": {"evaluation", "latency", "plans", "training"},
     "messages": {"config", "events", "results"},
     "launching": {"devices", "events", "messages"},
     "fork_server": {"messages", "trainer"},
@@ -64,6 +65,7 @@ ALLOWED: dict[str, set[str]] = {
         "evaluation",
         "explain",
         "figures",
+        "latency",
         "links",
         "models",
         "outcome",
@@ -72,7 +74,7 @@ ALLOWED: dict[str, set[str]] = {
         "sweeps",
     }
     | {"tracking", "training"},
-    "scoring": {"data", "images", "loading", "messages", "trial"},
+    "scoring": {"data", "images", "loading", "messages", "latency"},
     "trainer": {
         "compiled",
         "data",

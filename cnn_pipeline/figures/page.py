@@ -120,10 +120,11 @@ def png_bytes(figure: Figure) -> bytes:
     """The figure as a PNG file; equal figures give equal bytes."""
     canvas = figure.canvas
     assert isinstance(canvas, FigureCanvasAgg)  # `new_page` gave it
-    canvas.draw()
+    canvas.draw()  # type: ignore[no-untyped-call]
     # matplotlib's own way writes a fourth channel that is the same everywhere, and searches longer
     # for what is repeated: twice the time for a file of the same size.
-    picture = Image.fromarray(np.asarray(canvas.buffer_rgba())[..., :3].copy())
+    pixels = np.asarray(canvas.buffer_rgba())  # type: ignore[no-untyped-call]
+    picture = Image.fromarray(pixels[..., :3].copy())
     file = BytesIO()
     picture.save(file, format="PNG", compress_level=_COMPRESSION, dpi=(figure.dpi, figure.dpi))
     return file.getvalue()
