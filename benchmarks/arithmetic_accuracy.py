@@ -73,7 +73,7 @@ def _train(way: str, seeds: list[int], epochs: int) -> list[float]:
         twin = build_twin(model, variant, precision="float32", seed=seed)
         train(twin, dataset.train, dataset.validation, training, device, seed=seed)
         model.set_weights(twin.get_weights())
-        scores = evaluate(model.predict_on_batch, dataset.test, dataset.class_names, 500)
+        scores = evaluate(model.predict_on_batch, dataset.test, dataset.class_names)
         found.append(scores.accuracy)
     return found
 

@@ -184,7 +184,7 @@ def _missed(layer: LayerAblation, names: Sequence[str]) -> str:
 def _right_and_wrong(subject: Subject) -> tuple[list[int], list[int]]:
     """Test images: the surest mistakes, one per class given, and a right one of each such class."""
     dataset = subject.dataset
-    test = evaluate(subject.model.predict_on_batch, dataset.test, dataset.class_names, 500)
+    test = evaluate(subject.model.predict_on_batch, dataset.test, dataset.class_names)
     confidence = test.probabilities.max(axis=1)
     surest = np.argsort(-np.where(test.correct, -1.0, confidence), kind="stable")
     wrong: dict[int, int] = {}
