@@ -30,7 +30,7 @@ from cnn_pipeline.data import Split
 from cnn_pipeline.engines.fused_adam import FusedAdam
 from cnn_pipeline.engines.keras_fit import keras_optimizer
 
-# Of more images, arrays pass the 32 MB up to which memory is kept (`launching`) and reused.
+# With 500 images and no pooling, the first validation spent 0.6 s in the kernel, for new memory.
 EVALUATION_BATCH = 256
 SECONDS_BETWEEN_TOLD = 0.4
 _FIRST_STRETCH = 16
