@@ -25,6 +25,7 @@ TRIAL_CODE = (
     "engines",
     "evaluation",
     "images",
+    "latency",
     "models",
     "outcome",
     "plans",
