@@ -3,7 +3,7 @@
     .venv/bin/python -m benchmarks.memory                    # about 3 minutes
 
 Peak memory of the command with all its processes, one trainer at a time, a page that several of
-them share counted once; writes `benchmarks/results/memory.md`.
+them share counted once, four times a second; writes `benchmarks/results/memory.md`.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def _peak(variants: int) -> float:
         words: list[str | Path] = [Path(sys.executable).parent / "cnn-pipeline", "run"]
         words += ["--filters", "2", "--pooling", "max", "--dense-units", units]
         words += ["--epochs", "1", "--train-limit", "2000", "--workers", "1", "--home", home]
-        return timed([*words, "--json"]).peak_mib
+        return timed([*words, "--json"], memory_first=True).peak_mib
 
 
 if __name__ == "__main__":
