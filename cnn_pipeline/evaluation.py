@@ -46,6 +46,27 @@ class ClassScores(TypedDict):
 
 
 @dataclass(frozen=True, eq=False)
+class Answers:
+    """The class that one model gave to each image of a split, in a tenth of `Evaluation`'s memory.
+
+    class_names: k names, in the order of the labels.
+    labels: int64 `[n]`, the true class of each image, 0 to k - 1.
+    predictions: unsigned integers `[n]`, the most probable class; the first of equals.
+    confidences: float32 `[n]`, the probability of that class, 0 to 1.
+    """
+
+    class_names: tuple[str, ...]
+    labels: npt.NDArray[np.int64]
+    predictions: npt.NDArray[np.unsignedinteger]
+    confidences: npt.NDArray[np.float32]
+
+    @property
+    def correct(self) -> npt.NDArray[np.bool_]:
+        """bool `[n]`: whether the most probable class is the true one."""
+        return np.asarray(self.predictions == self.labels)
+
+
+@dataclass(frozen=True, eq=False)
 class Evaluation:
     """The answers of one model on one split, and every score that follows from them.
 
@@ -85,6 +106,17 @@ class Evaluation:
         """Mean cross-entropy in nats, summed in float64, probabilities clipped like Keras'."""
         of_truth = self.probabilities[np.arange(len(self.labels)), self.labels].astype(np.float64)
         return float(-np.log(of_truth.clip(CLIP, 1 - CLIP)).sum() / len(self.labels))
+
+    @property
+    def answers(self) -> Answers:
+        """What was given for each image, without the probabilities of all other classes."""
+        smallest = np.min_scalar_type(len(self.class_names) - 1)
+        return Answers(
+            self.class_names,
+            self.labels,
+            self.predictions.astype(smallest),
+            self.probabilities.max(axis=1),
+        )
 
     @cached_property
     def confusion(self) -> npt.NDArray[np.int64]:

@@ -15,7 +15,7 @@ from cnn_pipeline.comparison import Comparison
 from cnn_pipeline.config import Axes, DataSettings, Sweep, Training, Variant
 from cnn_pipeline.data import Dataset, describe, load_dataset
 from cnn_pipeline.errors import UserError
-from cnn_pipeline.evaluation import Evaluation, read_predictions
+from cnn_pipeline.evaluation import Answers, Evaluation, read_predictions
 from cnn_pipeline.report import ReportData, TrialData
 from cnn_pipeline.results import TrialResult
 from cnn_pipeline.sweeps import DEFAULT, NAMED, flag_name, reproducing_command
@@ -109,12 +109,13 @@ def _trial(store: Store, result: TrialResult) -> TrialData:
     )
 
 
-def _answers(details: RunDetails) -> Evaluation | None:
+def _answers(details: RunDetails) -> Answers | None:
     file = details.files.get(names.PREDICTIONS_FILE)
     if file is None or "class_names" not in details.tags:
         return None
     labels, probabilities = read_predictions(pd.read_parquet(io.BytesIO(file)))
-    return Evaluation(tuple(json.loads(details.tags["class_names"])), labels, probabilities)
+    class_names = tuple(json.loads(details.tags["class_names"]))
+    return Evaluation(class_names, labels, probabilities).answers
 
 
 def _document(details: RunDetails, name: str) -> dict[str, Any]:

@@ -46,6 +46,23 @@ def test_accuracy_and_predictions(small: Evaluation) -> None:
     assert small.accuracy == 0.75
 
 
+def test_answers_are_the_most_probable_classes_and_how_probable(small: Evaluation) -> None:
+    answers = small.answers
+    np.testing.assert_array_equal(answers.predictions, small.predictions)
+    np.testing.assert_array_equal(answers.correct, small.correct)
+    np.testing.assert_array_equal(answers.confidences, small.probabilities.max(axis=1))
+    assert answers.predictions.itemsize == 1 and answers.confidences.dtype == np.float32
+
+
+def test_more_classes_than_a_byte_counts_keep_their_numbers() -> None:
+    names = tuple(f"class {number}" for number in range(300))
+    answers = Evaluation(
+        names, np.array([299, 0]), np.eye(300, dtype=np.float32)[[299, 256]]
+    ).answers
+    assert answers.predictions.tolist() == [299, 256]
+    assert answers.correct.tolist() == [True, False]
+
+
 def test_loss_is_the_mean_cross_entropy_clipped_as_keras_does(small: Evaluation) -> None:
     of_truth = np.array([0.7, 0.3, 0.8, 1 - 1e-7])
     assert small.loss == pytest.approx(-np.log(of_truth).mean(), rel=1e-6)

@@ -10,7 +10,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from cnn_pipeline.evaluation import Evaluation
+from cnn_pipeline.evaluation import Answers
 from cnn_pipeline.report.records import TrialData
 
 MOST_CLASSES = 20
@@ -89,7 +89,7 @@ def confusions(trials: Sequence[TrialData], labels: Sequence[str]) -> tuple[Conf
     return tuple(found)
 
 
-def _counts(answers: Evaluation) -> NDArray[np.int64]:
+def _counts(answers: Answers) -> NDArray[np.int64]:
     """`Evaluation.confusion` without scikit-learn, which takes most of a second to import."""
     k = len(answers.class_names)
     flat = np.bincount(answers.labels * k + answers.predictions, minlength=k * k)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from cnn_pipeline.evaluation import Evaluation
+from cnn_pipeline.evaluation import Answers
 from cnn_pipeline.report.pictures import thumbnail
 
 DISAGREEMENTS, ONE_SIDED, MISTAKES = 24, 12, 14
@@ -58,11 +58,11 @@ class Gallery:
 class Panel:
     """The variants as voters: one network each, all on the same images.
 
-    answers: by label, one evaluation each.
+    answers: by label, those of one network each.
     images: those that were evaluated, in their order.
     """
 
-    answers: dict[str, Evaluation]
+    answers: dict[str, Answers]
     images: NDArray[np.uint8]
 
     def disagreements(self) -> Gallery:
@@ -81,21 +81,21 @@ class Panel:
         """
         ours, theirs = self.answers[label], self.answers[other]
         found = np.flatnonzero(ours.correct & ~theirs.correct)
-        sureness = ours.probabilities.max(axis=1) + theirs.probabilities.max(axis=1)
+        sureness = ours.confidences + theirs.confidences
         return self._gallery(found[np.argsort(-sureness[found], kind="stable")], ONE_SIDED)
 
     def wrong_in_all(self) -> Gallery:
         """Images that no variant gets right; those that all are surest of first."""
         every = list(self.answers.values())
         found = np.flatnonzero(~np.any([answers.correct for answers in every], axis=0))
-        sureness = np.mean([answers.probabilities.max(axis=1) for answers in every], axis=0)
+        sureness = np.mean([answers.confidences for answers in every], axis=0)
         return self._gallery(found[np.argsort(-sureness[found], kind="stable")], MISTAKES)
 
     def mistakes(self, label: str) -> Gallery:
         """The mistakes of one variant, surest first; the cards show its answers alone."""
         answers = self.answers[label]
         wrong = np.flatnonzero(~answers.correct)
-        sureness = answers.probabilities.max(axis=1)[wrong]
+        sureness = answers.confidences[wrong]
         return self._gallery(wrong[np.argsort(-sureness, kind="stable")], MISTAKES, (label,))
 
     def examples(self) -> tuple[ImageCard, ...]:
@@ -105,7 +105,7 @@ class Panel:
         return tuple(self._card(int(index), ()) for index in np.concatenate(firsts))
 
     @property
-    def _predictions(self) -> NDArray[np.int64]:
+    def _predictions(self) -> NDArray[np.unsignedinteger]:
         return np.array([answers.predictions for answers in self.answers.values()])
 
     @property
@@ -130,7 +130,7 @@ class Panel:
         for label in voters:
             answers = self.answers[label]
             given = int(answers.predictions[index])
-            probability = float(answers.probabilities[index, given])
+            probability = float(answers.confidences[index])
             votes.setdefault(given, []).append(Vote(label, probability))
         ordered = sorted(votes.items(), key=lambda item: (-len(item[1]), item[0]))
         return ImageCard(

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from cnn_pipeline.comparison import Comparison
 from cnn_pipeline.data import Description
-from cnn_pipeline.evaluation import Evaluation
+from cnn_pipeline.evaluation import Answers
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,7 +26,7 @@ class TrialData:
     run_id: str
     curves: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
     """Per epoch, from epoch 0: `loss`, `accuracy`, `val_loss`, `val_accuracy`."""
-    answers: Evaluation | None = None
+    answers: Answers | None = None
     """On the test images, in the order of `ReportData.images`."""
     journey: bytes | None = None
     """The picture of an image's way through the layers, PNG or JPEG."""

@@ -11,7 +11,7 @@ from PIL import Image
 from cnn_pipeline.comparison import Comparison
 from cnn_pipeline.data import Description
 from cnn_pipeline.data.describe import SplitDescription
-from cnn_pipeline.evaluation import Evaluation
+from cnn_pipeline.evaluation import Answers, Evaluation
 from cnn_pipeline.report import ReportData, TrialData
 from tests.comparison.scripted import NUM_TEST, Outcome, clear_grid, comparison
 
@@ -20,14 +20,14 @@ CLASSES = ("boot", "bag", "shirt & tie")
 
 def answers(
     correct: np.ndarray, class_names: tuple[str, ...] = CLASSES, sureness: float = 0.8
-) -> Evaluation:
+) -> Answers:
     """Image i is of class i modulo k; a wrong answer is the class after the true one."""
     n, k = len(correct), len(class_names)
     labels = np.arange(n) % k
     given = np.where(correct, labels, (labels + 1) % k)
     probabilities = np.full((n, k), (1 - sureness) / (k - 1), dtype=np.float32)
     probabilities[np.arange(n), given] = sureness
-    return Evaluation(class_names, labels, probabilities)
+    return Evaluation(class_names, labels, probabilities).answers
 
 
 def picture(width: int = 40, height: int = 30) -> bytes:

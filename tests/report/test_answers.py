@@ -30,7 +30,9 @@ def said(labels: list[int], given: list[int], sureness: list[float] | None = Non
 
 
 def kept(label: str, answers: Evaluation, seed: int = 0) -> TrialData:
-    return TrialData(f"{label}-s{seed}", label, seed, f"run-{label}-{seed}", answers=answers)
+    return TrialData(
+        f"{label}-s{seed}", label, seed, f"run-{label}-{seed}", answers=answers.answers
+    )
 
 
 def test_counts_are_those_of_the_evaluation_summed_over_seeds() -> None:
@@ -88,9 +90,9 @@ def panel() -> Panel:
     truth = [0, 0, 1, 2, 0]
     return Panel(
         {
-            "x": said(truth, [0, 1, 1, 0, 1], [0.9, 0.6, 0.9, 0.9, 0.95]),
-            "y": said(truth, [0, 2, 2, 0, 0], [0.9, 0.5, 0.7, 0.8, 0.9]),
-            "z": said(truth, [0, 0, 1, 0, 0], [0.9, 0.4, 0.9, 0.7, 0.9]),
+            "x": said(truth, [0, 1, 1, 0, 1], [0.9, 0.6, 0.9, 0.9, 0.95]).answers,
+            "y": said(truth, [0, 2, 2, 0, 0], [0.9, 0.5, 0.7, 0.8, 0.9]).answers,
+            "z": said(truth, [0, 0, 1, 0, 0], [0.9, 0.4, 0.9, 0.7, 0.9]).answers,
         },
         np.arange(5, dtype=np.uint8)[:, None, None, None] * np.ones((5, 4, 4, 1), np.uint8),
     )
