@@ -13,7 +13,7 @@ from typing import Any
 import keras
 
 # Below as many channels or filters the transforms cost what the products save.
-LEAST_CHANNELS = 32
+LEAST_CHANNELS = 16
 
 
 class Conv2D(keras.layers.Conv2D):  # type: ignore[misc]
@@ -59,6 +59,7 @@ class Conv2D(keras.layers.Conv2D):  # type: ignore[misc]
             or self.kernel_size != (3, 3)
             or self.strides != (1, 1)
             or self.dilation_rate != (1, 1)
+            or self._max_pooling not in (1, 2)
         ):
             return None
         from cnn_pipeline.compiled import one_channel, operations, winograd
@@ -66,33 +67,29 @@ class Conv2D(keras.layers.Conv2D):  # type: ignore[misc]
         if not operations.on_processor():
             return None
         *_, width, channels = shape
-        if channels == 1 and self._inputs_are_data and self._max_pooling in (1, 2):
-            return self._one_channel if self.filters <= one_channel.MOST_FILTERS else None
+        if channels == 1 and self._inputs_are_data:
+            few_enough = self.filters <= one_channel.MOST_FILTERS
+            return self._by(operations.convolve_one_channel) if few_enough else None
         if min(channels, self.filters) < LEAST_CHANNELS:
             return None
         # 2 more with padding.
-        return self._winograd if winograd.fits(width + 2, channels, self.filters) else None
+        fits = winograd.fits(width + 2, channels, self.filters)
+        return self._by(operations.convolve) if fits else None
 
-    def _one_channel(self, inputs: Any) -> Any:
-        from cnn_pipeline.compiled import operations
-
+    def _by(self, convolve: Callable[..., Any]) -> Callable[[Any], Any]:
+        """The layer by a compiled convolution, which pools, and rectifies if that is all."""
         rectified = self.activation is keras.activations.relu
-        outputs = operations.convolve_one_channel(
-            *self._padded_and_weights(inputs),
-            rectified=rectified,
-            pooled=self._max_pooling == 2,
-            name=self.name,
-        )
-        return outputs if rectified else self.activation(outputs)
 
-    def _winograd(self, inputs: Any) -> Any:
-        from cnn_pipeline.compiled import operations
+        def compute(inputs: Any) -> Any:
+            outputs = convolve(
+                *self._padded_and_weights(inputs),
+                rectified=rectified,
+                pooled=self._max_pooling == 2,
+                name=self.name,
+            )
+            return outputs if rectified else self.activation(outputs)
 
-        rectified = self.activation is keras.activations.relu and self._max_pooling == 1
-        outputs = operations.convolve(
-            *self._padded_and_weights(inputs), rectified=rectified, name=self.name
-        )
-        return outputs if rectified else self.activation(self._pooled(outputs))
+        return compute
 
     def _padded_and_weights(self, inputs: Any) -> tuple[Any, Any, Any]:
         if self.padding == "same":

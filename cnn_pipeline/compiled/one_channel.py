@@ -16,6 +16,7 @@ from cnn_pipeline.compiled import compiled
 
 Floats = NDArray[np.float32]
 Bytes = NDArray[np.uint8]
+Whole = NDArray[np.int32]
 Position = np.unsignedinteger[Any]
 
 MOST_FILTERS = 1024
@@ -23,7 +24,8 @@ _APART = MOST_FILTERS + 16
 _AT = tuple(np.uintp(place * _APART) for place in range(9))
 _1, _2, _3 = np.uintp(1), np.uintp(2), np.uintp(3)
 _0 = np.float32(0)
-_LEFT, _RIGHT, _LEFT_BELOW, _RIGHT_BELOW = np.uint8(0), np.uint8(1), np.uint8(2), np.uint8(3)
+# As wide as the numbers beside which they are used: bytes would be spread and packed again.
+_LEFT, _RIGHT, _LEFT_BELOW, _RIGHT_BELOW = np.int32(0), np.int32(1), np.int32(2), np.int32(3)
 
 
 @compiled
@@ -67,30 +69,22 @@ def backward(
     number, height, width, _ = images.shape
     filters = np.uintp(upstream.shape[3])
     sums, of_bias = np.zeros(9 * _APART, np.float32), np.zeros(upstream.shape[3], np.float32)
-    flat, through = images.reshape(images.size), np.empty(upstream.shape[3], np.float32)
+    row = np.uintp(upstream.shape[2] * upstream.shape[3])
+    flat, through = images.reshape(images.size), np.empty(row, np.float32)
     flat_outputs, flat_upstream = outputs.reshape(outputs.size), upstream.reshape(upstream.size)
-    o, w = np.uintp(0), np.uintp(width)
+    o = np.uintp(0)
     for line in range(number * height):
         if line % height >= height - 2:
             continue
-        for column in range(width - 2):
-            _let_through(flat_outputs, flat_upstream, o, rectified, through, of_bias)
-            i = np.uintp(line * width + column)
-            x0, x1, x2 = _three(flat, i)
-            x3, x4, x5 = _three(flat, i + w)
-            x6, x7, x8 = _three(flat, i + w + w)
-            for q in range(filters):
-                g = through[q]
-                sums[q] += g * x0
-                sums[_AT[1] + q] += g * x1
-                sums[_AT[2] + q] += g * x2
-                sums[_AT[3] + q] += g * x3
-                sums[_AT[4] + q] += g * x4
-                sums[_AT[5] + q] += g * x5
-                sums[_AT[6] + q] += g * x6
-                sums[_AT[7] + q] += g * x7
-                sums[_AT[8] + q] += g * x8
-            o += filters
+        _let_through(flat_outputs, flat_upstream, o, rectified, row, through)
+        o += row
+        fours = (width - 2) // 4
+        for four in range(fours):
+            at, g = line * width + 4 * four, 4 * four * upstream.shape[3]
+            _add_gradients_of_four(flat, at, width, through, g, filters, sums, of_bias)
+        for column in range(4 * fours, width - 2):
+            at, g = line * width + column, column * upstream.shape[3]
+            _add_gradients_of_one(flat, at, width, through, g, filters, sums, of_bias)
     return _gathered(sums, kernels), of_bias
 
 
@@ -112,7 +106,7 @@ def forward_pooled(
     tall, wide, filters = (height - 2) // 2, (width - 2) // 2, np.uintp(bias.size)
     flat, flat_out, spread = images.reshape(images.size), out.reshape(out.size), _spread(kernels)
     flat_places = places.reshape(places.size)
-    best, which = np.empty(bias.size, np.float32), np.empty(bias.size, np.uint8)
+    best, which = np.empty(bias.size, np.float32), np.empty(bias.size, np.int32)
     o = np.uintp(0)
     for line in range(number * tall):
         for column in range(wide):
@@ -123,7 +117,7 @@ def forward_pooled(
                 value = best[q] + bias[q]
                 flat_out[o + q] = floor if value < floor else value
             for q in range(filters):
-                flat_places[o + q] = which[q]
+                flat_places[o + q] = np.uint8(which[q])
             o += filters
 
 
@@ -143,18 +137,20 @@ def backward_pooled(
     number, height, width, _ = images.shape
     tall, wide, filters = upstream.shape[1], upstream.shape[2], np.uintp(upstream.shape[3])
     sums, of_bias = np.zeros(9 * _APART, np.float32), np.zeros(upstream.shape[3], np.float32)
-    flat, through = images.reshape(images.size), np.empty(upstream.shape[3], np.float32)
+    row = np.uintp(wide * upstream.shape[3])
+    flat, through = images.reshape(images.size), np.empty(row, np.float32)
     flat_outputs, flat_upstream = outputs.reshape(outputs.size), upstream.reshape(upstream.size)
-    flat_places, which = places.reshape(places.size), np.empty(upstream.shape[3], np.uint8)
+    flat_places, which = places.reshape(places.size), np.empty(row, np.int32)
     o = np.uintp(0)
     for line in range(number * tall):
+        _let_through(flat_outputs, flat_upstream, o, rectified, row, through)
+        for q in range(row):
+            which[q] = flat_places[o + q]
+        o += row
         for column in range(wide):
-            _let_through(flat_outputs, flat_upstream, o, rectified, through, of_bias)
-            for q in range(filters):
-                which[q] = flat_places[o + q]
             at = ((line // tall) * height + 2 * (line % tall)) * width + 2 * column
-            _add_gradients(flat, at, width, through, which, sums)
-            o += filters
+            g = column * upstream.shape[3]
+            _add_gradients(flat, at, width, through, which, g, filters, sums, of_bias)
     return _gathered(sums, kernels), of_bias
 
 
@@ -186,15 +182,83 @@ def _let_through(
     upstream: Floats,
     at: Position,
     rectified: bool,
+    length: Position,
     through: Floats,
+) -> None:
+    """The gradient of so many outputs before ReLU."""
+    for q in range(length):
+        g = upstream[at + q]
+        through[q] = _0 if rectified and not outputs[at + q] > _0 else g
+
+
+@compiled
+def _add_gradients_of_one(
+    images: Floats,
+    at: int,
+    width: int,
+    through: Floats,
+    begin: int,
+    filters: Position,
+    sums: Floats,
     of_bias: Floats,
 ) -> None:
-    """The gradient of one output's filters before ReLU; its sum to the bias'."""
-    for q in range(np.uintp(of_bias.size)):
-        dropped = rectified and not outputs[at + q] > _0
-        through[q] = _0 if dropped else upstream[at + q]
-    for q in range(np.uintp(of_bias.size)):
-        of_bias[q] += through[q]
+    """What the gradient of an output, from `begin` on, gives the nine places and the bias."""
+    i, w, o = np.uintp(at), np.uintp(width), np.uintp(begin)
+    x0, x1, x2 = _three(images, i)
+    x3, x4, x5 = _three(images, i + w)
+    x6, x7, x8 = _three(images, i + w + w)
+    for q in range(filters):
+        g = through[o + q]
+        sums[q] += g * x0
+        sums[_AT[1] + q] += g * x1
+        sums[_AT[2] + q] += g * x2
+        sums[_AT[3] + q] += g * x3
+        sums[_AT[4] + q] += g * x4
+        sums[_AT[5] + q] += g * x5
+        sums[_AT[6] + q] += g * x6
+        sums[_AT[7] + q] += g * x7
+        sums[_AT[8] + q] += g * x8
+        of_bias[q] += g
+
+
+@compiled
+def _add_gradients_of_four(
+    images: Floats,
+    at: int,
+    width: int,
+    through: Floats,
+    begin: int,
+    filters: Position,
+    sums: Floats,
+    of_bias: Floats,
+) -> None:
+    """The same of four outputs side by side: a sum is read and written once for all of them."""
+    i, w = np.uintp(at), np.uintp(width)
+    a0, a1, a2, a3, a4, a5 = _six(images, i)
+    b0, b1, b2, b3, b4, b5 = _six(images, i + w)
+    c0, c1, c2, c3, c4, c5 = _six(images, i + w + w)
+    o0 = np.uintp(begin)
+    o1, o2, o3 = o0 + filters, o0 + filters + filters, o0 + filters + filters + filters
+    for q in range(filters):
+        g0, g1, g2, g3 = through[o0 + q], through[o1 + q], through[o2 + q], through[o3 + q]
+        sums[q] += g0 * a0 + g1 * a1 + g2 * a2 + g3 * a3
+        sums[_AT[1] + q] += g0 * a1 + g1 * a2 + g2 * a3 + g3 * a4
+        sums[_AT[2] + q] += g0 * a2 + g1 * a3 + g2 * a4 + g3 * a5
+        sums[_AT[3] + q] += g0 * b0 + g1 * b1 + g2 * b2 + g3 * b3
+        sums[_AT[4] + q] += g0 * b1 + g1 * b2 + g2 * b3 + g3 * b4
+        sums[_AT[5] + q] += g0 * b2 + g1 * b3 + g2 * b4 + g3 * b5
+        sums[_AT[6] + q] += g0 * c0 + g1 * c1 + g2 * c2 + g3 * c3
+        sums[_AT[7] + q] += g0 * c1 + g1 * c2 + g2 * c3 + g3 * c4
+        sums[_AT[8] + q] += g0 * c2 + g1 * c3 + g2 * c4 + g3 * c5
+        of_bias[q] += g0 + g1 + g2 + g3
+
+
+@compiled
+def _six(
+    images: Floats, i: Position
+) -> tuple[np.float32, np.float32, np.float32, np.float32, np.float32, np.float32]:
+    first, second, third = _three(images, i)
+    return first, second, third, images[i + _3], images[i + _3 + _1], images[i + _3 + _2]
 
 
 @compiled
@@ -209,7 +273,7 @@ def _four(images: Floats, i: Position) -> tuple[np.float32, np.float32, np.float
 
 @compiled
 def _largest(
-    images: Floats, at: int, width: int, spread: Floats, best: Floats, which: Bytes
+    images: Floats, at: int, width: int, spread: Floats, best: Floats, which: Whole
 ) -> None:
     """The largest of the four outputs whose inputs begin at `at`, without bias, and its place."""
     i, w = np.uintp(at), np.uintp(width)
@@ -234,16 +298,24 @@ def _largest(
 
 @compiled
 def _add_gradients(
-    images: Floats, at: int, width: int, through: Floats, which: Bytes, sums: Floats
+    images: Floats,
+    at: int,
+    width: int,
+    through: Floats,
+    which: Whole,
+    begin: int,
+    filters: Position,
+    sums: Floats,
+    of_bias: Floats,
 ) -> None:
-    """What the gradient of a pooled output gives the nine places, by where it came from."""
-    i, w = np.uintp(at), np.uintp(width)
+    """`_add_gradients_of_one` of a pooled output, by where it came from."""
+    i, w, o = np.uintp(at), np.uintp(width), np.uintp(begin)
     a0, a1, a2, a3 = _four(images, i)
     b0, b1, b2, b3 = _four(images, i + w)
     c0, c1, c2, c3 = _four(images, i + w + w)
     d0, d1, d2, d3 = _four(images, i + w + w + w)
-    for q in range(np.uintp(through.size)):
-        g, place = through[q], which[q]
+    for q in range(filters):
+        g, place = through[o + q], which[o + q]
         g0, g1 = (g if place == _LEFT else _0), (g if place == _RIGHT else _0)
         g2, g3 = (g if place == _LEFT_BELOW else _0), (g if place == _RIGHT_BELOW else _0)
         sums[q] += g0 * a0 + g1 * a1 + g2 * b0 + g3 * b1
@@ -255,3 +327,4 @@ def _add_gradients(
         sums[_AT[6] + q] += g0 * c0 + g1 * c1 + g2 * d0 + g3 * d1
         sums[_AT[7] + q] += g0 * c1 + g1 * c2 + g2 * d1 + g3 * d2
         sums[_AT[8] + q] += g0 * c2 + g1 * c3 + g2 * d2 + g3 * d3
+        of_bias[q] += g

@@ -14,6 +14,8 @@ from cnn_pipeline.compiled import one_channel, winograd
 
 # TensorFlow copies an array that does not begin at a multiple of it.
 _ALIGNMENT = 64
+# What is computed forward: outputs, and the places of pooled ones.
+_RESULTS = (tf.float32, tf.uint8)
 
 
 def on_processor() -> bool:
@@ -22,37 +24,49 @@ def on_processor() -> bool:
 
 
 def convolve(
-    images: tf.Tensor, kernels: tf.Tensor, bias: tf.Tensor, *, rectified: bool, name: str
+    images: tf.Tensor,
+    kernels: tf.Tensor,
+    bias: tf.Tensor,
+    *,
+    rectified: bool,
+    pooled: bool,
+    name: str,
 ) -> tf.Tensor:
-    """3x3 convolution without padding, with bias, and ReLU if `rectified`.
+    """3x3 convolution without padding, with bias; 2x2 max-pooling and ReLU where asked for.
 
     All float32: images `[n, h, w, c]`, kernels `[3, 3, c, f]`, bias `[f]`, of sizes that pass
-    `winograd.fits`; returns `[n, h - 2, w - 2, f]`. `name` is that of the operations in a graph.
+    `winograd.fits`; returns `[n, h - 2, w - 2, f]`, pooled `[n, (h - 2) // 2, (w - 2) // 2, f]`.
+    `name` is that of the operations in a graph.
     """
-    number, height, width, _ = images.shape
-    shape = (number, height - 2, width - 2, kernels.shape[3])
+    shape = _shape(images, kernels, pooled)
 
-    def forward(images: Any, kernels: Any, bias: Any) -> Any:
-        out = _empty((len(images), *shape[1:]), np.float32)
-        winograd.forward(images, kernels, bias, _floor(rectified), out)
-        return out
+    def forward(images: Any, kernels: Any, bias: Any) -> list[Any]:
+        out, places = _results(len(images), shape, pooled)
+        winograd.forward(images, kernels, bias, _floor(rectified), pooled, out, places)
+        return [out, places]
 
-    def backward(images: Any, kernels: Any, outputs: Any, upstream: Any) -> tuple[Any, ...]:
+    def backward(
+        images: Any, kernels: Any, outputs: Any, places: Any, upstream: Any
+    ) -> tuple[Any, ...]:
         out = _empty(images.shape, np.float32)
-        return out, *winograd.backward(images, kernels, outputs, upstream, rectified, out)
+        return out, *winograd.backward(
+            images, kernels, outputs, places, upstream, rectified, pooled, out
+        )
 
     def operation(images: tf.Tensor, kernels: tf.Tensor, bias: tf.Tensor) -> Any:
-        (outputs,) = _call(forward, [images, kernels, bias], [shape], f"{name}_forward")
+        results = _call(
+            forward, [images, kernels, bias], [shape, None], f"{name}_forward", _RESULTS
+        )
 
         def gradients(upstream: tf.Tensor) -> list[tf.Tensor]:
             return _call(
                 backward,
-                [images, kernels, outputs, upstream],
+                [images, kernels, *results, upstream],
                 [images.shape, kernels.shape, bias.shape],
                 f"{name}_gradients",
             )
 
-        return outputs, gradients
+        return results[0], gradients
 
     return _differentiable(operation, images, kernels, bias)
 
@@ -66,44 +80,34 @@ def convolve_one_channel(
     pooled: bool,
     name: str,
 ) -> tf.Tensor:
-    """As `convolve`, for images of one channel, which get no gradient.
-
-    With `pooled`, max-pooling of 2x2 stands between bias and ReLU: returns
-    `[n, (h - 2) // 2, (w - 2) // 2, f]`.
-    """
-    number, height, width, _ = images.shape
-    size = 2 if pooled else 1
-    shape = (number, (height - 2) // size, (width - 2) // size, kernels.shape[3])
+    """As `convolve`, for images of one channel, which get no gradient."""
+    shape = _shape(images, kernels, pooled)
 
     def forward(images: Any, kernels: Any, bias: Any) -> list[Any]:
-        out = _empty((len(images), *shape[1:]), np.float32)
-        if not pooled:
+        out, places = _results(len(images), shape, pooled)
+        if pooled:
+            one_channel.forward_pooled(images, kernels, bias, _floor(rectified), out, places)
+        else:
             one_channel.forward(images, kernels, bias, _floor(rectified), out)
-            return [out]
-        places = _empty(out.shape, np.uint8)
-        one_channel.forward_pooled(images, kernels, bias, _floor(rectified), out, places)
         return [out, places]
 
-    def backward(images: Any, kernels: Any, upstream: Any, *results: Any) -> tuple[Any, ...]:
-        compute: Any = one_channel.backward_pooled if pooled else one_channel.backward
-        return tuple(compute(images, kernels, *results, upstream, rectified))
+    def backward(
+        images: Any, kernels: Any, outputs: Any, places: Any, upstream: Any
+    ) -> tuple[Any, ...]:
+        if pooled:
+            return one_channel.backward_pooled(
+                images, kernels, outputs, places, upstream, rectified
+            )
+        return one_channel.backward(images, kernels, outputs, upstream, rectified)
 
     def operation(images: tf.Tensor, kernels: tf.Tensor, bias: tf.Tensor) -> Any:
-        dtypes = [tf.float32, tf.uint8] if pooled else [tf.float32]
         results = _call(
-            forward,
-            [images, kernels, bias],
-            [shape] * len(dtypes),
-            f"{name}_forward",
-            dtypes,
+            forward, [images, kernels, bias], [shape, None], f"{name}_forward", _RESULTS
         )
 
         def gradients(upstream: tf.Tensor) -> list[tf.Tensor | None]:
-            inputs = [images, kernels, upstream, *results]
-            return [
-                None,
-                *_call(backward, inputs, [kernels.shape, bias.shape], f"{name}_gradients"),
-            ]
+            inputs, shapes = [images, kernels, *results, upstream], [kernels.shape, bias.shape]
+            return [None, *_call(backward, inputs, shapes, f"{name}_gradients")]
 
         return results[0], gradients
 
@@ -116,12 +120,27 @@ def load() -> None:
     images, kernels = np.zeros((1, 4, 4, 1), np.float32), np.zeros((3, 3, 1, 1), np.float32)
     bias, outputs = np.zeros(1, np.float32), np.zeros((1, 2, 2, 1), np.float32)
     pooled, places = np.zeros((1, 1, 1, 1), np.float32), np.zeros((1, 1, 1, 1), np.uint8)
-    winograd.forward(images, kernels, bias, floor, outputs)
-    winograd.backward(images, kernels, outputs, outputs, True, images.copy())
+    winograd.forward(images, kernels, bias, floor, True, pooled, places)
+    winograd.backward(images, kernels, pooled, places, pooled, True, True, images.copy())
     one_channel.forward(images, kernels, bias, floor, outputs)
     one_channel.backward(images, kernels, outputs, outputs, True)
     one_channel.forward_pooled(images, kernels, bias, floor, pooled, places)
     one_channel.backward_pooled(images, kernels, pooled, places, pooled, True)
+
+
+def _shape(images: tf.Tensor, kernels: tf.Tensor, pooled: bool) -> tuple[int | None, int, int, int]:
+    """Of the outputs; the number of images may not be known."""
+    number, height, width, _ = images.shape
+    size = 2 if pooled else 1
+    return number, (height - 2) // size, (width - 2) // size, kernels.shape[3]
+
+
+def _results(
+    number: int, shape: tuple[int | None, int, int, int], pooled: bool
+) -> list[NDArray[Any]]:
+    """Room for outputs, and for their places if they are pooled."""
+    sizes = (number, *shape[1:])
+    return [_empty(sizes, np.float32), _empty(sizes if pooled else (0,) * 4, np.uint8)]
 
 
 def _differentiable(operation: Callable[..., Any], *inputs: Any) -> tf.Tensor:
@@ -140,7 +159,8 @@ def _call(
     outputs = tf.numpy_function(function, inputs, dtypes, stateful=False, name=name)
     outputs = outputs if isinstance(outputs, list) else [outputs]  # one, and not in a graph
     for output, shape in zip(outputs, shapes, strict=True):
-        output.set_shape(shape)
+        if shape is not None:
+            output.set_shape(shape)
     return list(outputs)
 
 

@@ -23,6 +23,8 @@ from numpy.typing import NDArray
 from cnn_pipeline.compiled import compiled
 
 Floats = NDArray[np.float32]
+Bytes = NDArray[np.uint8]
+Whole = NDArray[np.int32]
 
 # Numbers that a row of tiles may hold, and the distance from one of the 36 (of the four columns of
 # a tile, ...) to the next: more than that by a line of the cache, lest all fall into the same ones.
@@ -33,6 +35,7 @@ _AT = tuple(np.uintp(number * _SLAB) for number in range(36))
 
 _0, _2, _4 = np.float32(0), np.float32(2), np.float32(4)
 _5, _8 = np.float32(5), np.float32(8)
+_LEFT, _RIGHT, _LEFT_BELOW, _RIGHT_BELOW = np.int32(0), np.int32(1), np.int32(2), np.int32(3)
 
 _G = np.array(
     [
@@ -55,11 +58,23 @@ def fits(width: int, channels: int, filters: int) -> bool:
 
 
 @compiled
-def forward(images: Floats, kernels: Floats, bias: Floats, floor: np.float32, out: Floats) -> None:
+def forward(
+    images: Floats,
+    kernels: Floats,
+    bias: Floats,
+    floor: np.float32,
+    pooled: bool,
+    out: Floats,
+    places: Bytes,
+) -> None:
     """Convolve, add the bias, and raise what is below `floor` to it (0 is ReLU, -inf nothing).
 
     All float32 and contiguous: images `[n, h, w, c]`, kernels `[3, 3, c, f]`, bias `[f]`,
     `out` `[n, h - 2, w - 2, f]`, which is written. The sizes must pass `fits`.
+
+    If `pooled`, only the largest of each 2x2 outputs is written: `out` and `places` (uint8) are
+    `[n, (h - 2) // 2, (w - 2) // 2, f]`; a place says which of the four it was, the first of
+    equals: 0 and 1 above, 2 and 3 below. Otherwise `places` is not looked at.
     """
     number, height, width, channels = images.shape
     filters = bias.size
@@ -69,7 +84,9 @@ def forward(images: Floats, kernels: Floats, bias: Floats, floor: np.float32, ou
     # Zeros, because nothing is written where images end within a tile.
     work, edge = np.zeros(24 * _SLAB, np.float32), np.empty(6 * width * channels, np.float32)
     work_out = np.empty(24 * _SLAB, np.float32)
+    best, which = np.empty(2 * _SLAB, np.float32), np.empty(2 * _SLAB, np.int32)
     flat, flat_out = images.reshape(images.size), out.reshape(out.size)
+    flat_places = places.reshape(places.size)
     total, each = number * tall, _ROOM // (wide * max(channels, filters))
     for start in range(0, total, each):
         stop = min(start + each, total)
@@ -85,9 +102,14 @@ def forward(images: Floats, kernels: Floats, bias: Floats, floor: np.float32, ou
             )
         for row in range(start, stop):
             at = (row - start) * wide * filters
-            _transform_outputs(
-                products, at, row, tall, height - 2, width - 2, work_out, bias, floor, flat_out
-            )
+            _transform_products(products, at, wide * filters, work_out)
+            if pooled:
+                _pool_outputs(
+                    work_out, row, tall, height - 2, width - 2, bias, floor, best, which,
+                    flat_out, flat_places,
+                )  # fmt: skip
+            else:
+                _write_outputs(work_out, row, tall, height - 2, width - 2, bias, floor, flat_out)
 
 
 @compiled
@@ -95,14 +117,16 @@ def backward(
     images: Floats,
     kernels: Floats,
     outputs: Floats,
+    places: Bytes,
     upstream: Floats,
     rectified: bool,
+    pooled: bool,
     out: Floats,
 ) -> tuple[Floats, Floats]:
     """Gradients of kernels and bias, given that of the outputs; that of the images goes to `out`.
 
-    Shapes and dtypes as in `forward`, whose result is `outputs`: they say where ReLU let the
-    gradient through, if `rectified`.
+    Shapes and dtypes as in `forward`, whose results are `outputs` and `places`: they say where
+    ReLU let the gradient through, if `rectified`, and where pooling did, if `pooled`.
     """
     number, height, width, channels = images.shape
     filters = upstream.shape[3]
@@ -118,16 +142,27 @@ def backward(
     edge, through = np.empty(6 * width * channels, np.float32), np.empty(16 * _SLAB, np.float32)
     flat, flat_out = images.reshape(images.size), out.reshape(out.size)
     flat_outputs, flat_upstream = outputs.reshape(outputs.size), upstream.reshape(upstream.size)
+    flat_places = places.reshape(places.size)
+    given, which = np.empty(filters, np.float32), np.empty(filters, np.int32)
+    # An odd column at the end belongs to no pooled output: its gradient stays zero.
+    if pooled:
+        through[:] = _0
     total, each = number * tall, _ROOM // (wide * max(channels, filters))
     for start in range(0, total, each):
         stop = min(start + each, total)
         for row in range(start, stop):
             at = (row - start) * wide * channels
             _transform_inputs(flat, row, tall, height, width, channels, edge, work, values, at)
-            _let_through(
-                flat_outputs, flat_upstream, row, tall, height - 2, width - 2, rectified,
-                through, of_bias,
-            )  # fmt: skip
+            if pooled:
+                _let_through_pooled(
+                    flat_outputs, flat_places, flat_upstream, row, tall, height - 2, width - 2,
+                    rectified, given, which, through, of_bias,
+                )  # fmt: skip
+            else:
+                _let_through(
+                    flat_outputs, flat_upstream, row, tall, height - 2, width - 2, rectified,
+                    through, of_bias,
+                )  # fmt: skip
             at = (row - start) * wide * filters
             _transform_upstream(through, width - 2, filters, work_up, products, at)
         rows = (stop - start) * wide
@@ -204,6 +239,15 @@ def _upstream_transformed(
 
 
 @compiled
+def _products_transformed(
+    m0: np.float32, m1: np.float32, m2: np.float32, m3: np.float32, m4: np.float32, m5: np.float32
+) -> tuple[np.float32, np.float32, np.float32, np.float32]:
+    """`A^T m` of one line or column of a tile."""
+    even, odd, far, twist = m1 + m2, m1 - m2, m3 + m4, m3 - m4
+    return m0 + even + far, odd + _2 * twist, even + _4 * far, odd + _8 * twist + m5
+
+
+@compiled
 def _transform_inputs(
     images: Floats,
     row: int,
@@ -260,31 +304,32 @@ def _transform_lines(images: Floats, begin: int, width: int, channels: int, work
 
 
 @compiled
-def _transform_outputs(
-    products: Floats,
-    at: int,
+def _transform_products(products: Floats, at: int, length: int, work: Floats) -> None:
+    """`A^T m` for a row of tiles, downwards: four lines from six."""
+    for b in range(6):
+        i, o = np.uintp(b * _SLAB + at), np.uintp(b * _SLAB)
+        for q in range(np.uintp(length)):
+            m0, m1, m2 = products[i + q], products[i + _AT[6] + q], products[i + _AT[12] + q]
+            m3, m4 = products[i + _AT[18] + q], products[i + _AT[24] + q]
+            m5 = products[i + _AT[30] + q]
+            v0, v1, v2, v3 = _products_transformed(m0, m1, m2, m3, m4, m5)
+            work[o + q], work[o + _AT[6] + q] = v0, v1
+            work[o + _AT[12] + q], work[o + _AT[18] + q] = v2, v3
+
+
+@compiled
+def _write_outputs(
+    work: Floats,
     row: int,
     tall: int,
     height: int,
     width: int,
-    work: Floats,
     bias: Floats,
     floor: np.float32,
     out: Floats,
 ) -> None:
-    """`A^T m A` for a row of tiles, with bias and floor, to its place in `out`."""
+    """`(A^T m) A` for a row of tiles, with bias and floor, to its place in `out`."""
     filters, wide = bias.size, _tiles(width)
-    for b in range(6):
-        i, o = np.uintp(b * _SLAB + at), np.uintp(b * _SLAB)
-        for q in range(np.uintp(wide * filters)):
-            m0, m1, m2 = products[i + q], products[i + _AT[6] + q], products[i + _AT[12] + q]
-            m3, m4 = products[i + _AT[18] + q], products[i + _AT[24] + q]
-            m5 = products[i + _AT[30] + q]
-            even, odd, far, twist = m1 + m2, m1 - m2, m3 + m4, m3 - m4
-            work[o + q] = m0 + even + far
-            work[o + _AT[6] + q] = odd + _2 * twist
-            work[o + _AT[12] + q] = even + _4 * far
-            work[o + _AT[18] + q] = odd + _8 * twist + m5
     image, line = row // tall, 4 * (row % tall)
     f1, f2, f3 = np.uintp(filters), np.uintp(2 * filters), np.uintp(3 * filters)
     for p in range(min(4, height - line)):
@@ -318,6 +363,62 @@ def _transform_outputs(
 
 
 @compiled
+def _pool_outputs(
+    work: Floats,
+    row: int,
+    tall: int,
+    height: int,
+    width: int,
+    bias: Floats,
+    floor: np.float32,
+    best: Floats,
+    which: Whole,
+    out: Floats,
+    places: Bytes,
+) -> None:
+    """`_write_outputs` of the largest of each 2x2, with its place. A tile of 4x4 holds four."""
+    f, image, line = np.uintp(bias.size), row // tall, 2 * (row % tall)
+    high, wide = height // 2, width // 2
+    for p in range(min(2, high - line)):
+        for tile in range((wide + 1) // 2):
+            i = np.uintp(12 * p * _SLAB + tile * bias.size)
+            j = i + _AT[6]
+            for q in range(f):
+                m0, m1, m2 = work[i + q], work[i + _AT[1] + q], work[i + _AT[2] + q]
+                m3, m4, m5 = (
+                    work[i + _AT[3] + q], work[i + _AT[4] + q], work[i + _AT[5] + q],
+                )  # fmt: skip
+                a0, a1, a2, a3 = _products_transformed(m0, m1, m2, m3, m4, m5)
+                m0, m1, m2 = work[j + q], work[j + _AT[1] + q], work[j + _AT[2] + q]
+                m3, m4, m5 = (
+                    work[j + _AT[3] + q], work[j + _AT[4] + q], work[j + _AT[5] + q],
+                )  # fmt: skip
+                b0, b1, b2, b3 = _products_transformed(m0, m1, m2, m3, m4, m5)
+                best[q], which[q] = _largest(a0, a1, b0, b1)
+                best[_AT[1] + q], which[_AT[1] + q] = _largest(a2, a3, b2, b3)
+            for side in range(min(2, wide - 2 * tile)):
+                i = np.uintp(side * _SLAB)
+                o = np.uintp(((image * high + line + p) * wide + 2 * tile + side) * bias.size)
+                for q in range(f):
+                    # As large as with the bias added before: rounding keeps the order.
+                    value = best[i + q] + bias[q]
+                    out[o + q] = floor if value < floor else value
+                for q in range(f):
+                    places[o + q] = np.uint8(which[i + q])
+
+
+@compiled
+def _largest(
+    v0: np.float32, v1: np.float32, v2: np.float32, v3: np.float32
+) -> tuple[np.float32, np.int32]:
+    """The largest of two numbers above and two below, and the place of the first such."""
+    above, below = (v1 if v1 > v0 else v0), (v3 if v3 > v2 else v2)
+    place_above = _RIGHT if v1 > v0 else _LEFT
+    place_below = _RIGHT_BELOW if v3 > v2 else _LEFT_BELOW
+    return (below, place_below) if below > above else (above, place_above)
+
+
+@compiled
 def _let_through(
     outputs: Floats,
     upstream: Floats,
@@ -346,10 +447,54 @@ def _let_through(
         else:
             for q in range(length):
                 through[o + q] = upstream[i + q]
-        for column in range(width):
-            i = np.uintp(4 * p * _SLAB + column * filters)
-            for q in range(np.uintp(filters)):
-                of_bias[q] += through[i + q]
+    for column in range(width):
+        i = np.uintp(column * filters)
+        for q in range(np.uintp(filters)):
+            above = through[i + q] + through[i + _AT[4] + q]
+            of_bias[q] += above + (through[i + _AT[8] + q] + through[i + _AT[12] + q])
+
+
+@compiled
+def _let_through_pooled(
+    outputs: Floats,
+    places: Bytes,
+    upstream: Floats,
+    row: int,
+    tall: int,
+    height: int,
+    width: int,
+    rectified: bool,
+    given: Floats,
+    which: Whole,
+    through: Floats,
+    of_bias: Floats,
+) -> None:
+    """`_let_through` from pooled outputs: each gradient to its place, zeros to the other three."""
+    filters = of_bias.size
+    f, length = np.uintp(filters), np.uintp(width * filters)
+    image, line = row // tall, 2 * (row % tall)
+    for p in range(2):
+        o = np.uintp(8 * p * _SLAB)
+        if line + p >= height // 2:
+            for q in range(length):
+                through[o + q] = _0
+                through[o + _AT[4] + q] = _0
+            continue
+        for column in range(width // 2):
+            i = np.uintp(((image * (height // 2) + line + p) * (width // 2) + column) * filters)
+            o = np.uintp(8 * p * _SLAB + 2 * column * filters)
+            for q in range(f):
+                which[q] = places[i + q]
+            for q in range(f):
+                dropped = rectified and not outputs[i + q] > _0
+                given[q] = _0 if dropped else upstream[i + q]
+            for q in range(f):
+                of_bias[q] += given[q]
+            for place in range(4):
+                to = o + np.uintp((place // 2) * 4 * _SLAB + (place % 2) * filters)
+                this = np.int32(place)
+                for q in range(f):
+                    through[to + q] = given[q] if which[q] == this else _0
 
 
 @compiled
