@@ -6,6 +6,9 @@ https://docs.pytorch.org/tutorials/intermediate/memory_format_tutorial.html (cha
 https://docs.pytorch.org/tutorials/intermediate/torch_compile_tutorial.html. Batches are slices of
 arrays in memory: `DataLoader` would collate them image by image and be slower.
 
+Where the processor has no bfloat16, its modes are left out: PyTorch emulates it, at 180 images/s
+instead of 1,340 of float32 (AMD EPYC with AVX2, 64 filters), and a round takes 7 minutes longer.
+
 An answer's `images_per_second` leaves the first epoch out where there are others: it compiles, and
 the kernels are chosen there. Nothing is kept.
 """
@@ -15,6 +18,7 @@ from __future__ import annotations
 import contextlib
 import time
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 from torch import nn
@@ -44,6 +48,15 @@ MODES = (
     Mode(compiled=True),
     Mode(bfloat16=True, channels_last=True, compiled=True),
 )
+
+
+def has_bfloat16() -> bool:
+    """Whether the processor computes in bfloat16; taken for granted where Linux does not say."""
+    try:
+        flags = Path("/proc/cpuinfo").read_text(encoding="utf-8")
+    except OSError:
+        return True
+    return "avx512_bf16" in flags or "amx_bf16" in flags
 
 
 def build_model(filters: int, pooling: str) -> nn.Sequential:
@@ -107,6 +120,12 @@ def main() -> None:
     answers = []
     for filters, pooling in work.variants:
         for mode in MODES:
+            if mode.bfloat16 and not has_bfloat16():
+                reason = "left out: the processor has no bfloat16"
+                answers.append(
+                    {"variant": label(filters, pooling), "mode": mode.name, "failed": reason}
+                )
+                continue
             try:
                 answers.append(train(work, filters, pooling, mode))
             except torch._dynamo.exc.BackendCompilerFailed as error:
