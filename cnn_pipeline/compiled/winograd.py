@@ -385,14 +385,12 @@ def _pool_outputs(
             j = i + _AT[6]
             for q in range(f):
                 m0, m1, m2 = work[i + q], work[i + _AT[1] + q], work[i + _AT[2] + q]
-                m3, m4, m5 = (
-                    work[i + _AT[3] + q], work[i + _AT[4] + q], work[i + _AT[5] + q],
-                )  # fmt: skip
+                m3, m4 = work[i + _AT[3] + q], work[i + _AT[4] + q]
+                m5 = work[i + _AT[5] + q]
                 a0, a1, a2, a3 = _products_transformed(m0, m1, m2, m3, m4, m5)
                 m0, m1, m2 = work[j + q], work[j + _AT[1] + q], work[j + _AT[2] + q]
-                m3, m4, m5 = (
-                    work[j + _AT[3] + q], work[j + _AT[4] + q], work[j + _AT[5] + q],
-                )  # fmt: skip
+                m3, m4 = work[j + _AT[3] + q], work[j + _AT[4] + q]
+                m5 = work[j + _AT[5] + q]
                 b0, b1, b2, b3 = _products_transformed(m0, m1, m2, m3, m4, m5)
                 best[q], which[q] = _largest(a0, a1, b0, b1)
                 best[_AT[1] + q], which[_AT[1] + q] = _largest(a2, a3, b2, b3)
