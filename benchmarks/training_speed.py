@@ -16,6 +16,7 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,6 +24,7 @@ import numpy as np
 
 from benchmarks.machine import this_machine
 from benchmarks.tables import markdown, ratios, spread
+from cnn_pipeline.devices import processor_flags
 from cnn_pipeline.launching import trainer_environment
 
 if TYPE_CHECKING:
@@ -53,8 +55,8 @@ def main() -> int:
         who, precision, threads = given.one
         print(json.dumps(_measure(who, precision, int(threads), given.filters, given.pooling)))
         return 0
-    measured: dict[str, list[float]] = {name: [] for name in CONTESTANTS}
-    names = list(CONTESTANTS)
+    names = _contestants(processor_flags())
+    measured: dict[str, list[float]] = {name: [] for name in names}
     for index in range(given.rounds):
         for name in [*names[index % len(names) :], *names[: index % len(names)]]:
             measured[name].append(_run(name, given.filters, given.pooling))
@@ -80,6 +82,14 @@ def main() -> int:
     (RESULTS / f"{stem}.md").write_text(text, encoding="utf-8")
     print(text)
     return 0
+
+
+def _contestants(flags: Collection[str]) -> list[str]:
+    """Those that the processor can run; bfloat16 is emulated where it has none, and takes hours."""
+    precisions = {"float32"}
+    if not flags or {"avx512_bf16", "amx_bf16"} & set(flags):
+        precisions.add("bfloat16")
+    return [name for name, (_, precision, *_) in CONTESTANTS.items() if precision in precisions]
 
 
 def _gflops(images_per_second: float, filters: int, pooling: str) -> float:
