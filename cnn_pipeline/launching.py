@@ -20,6 +20,8 @@ from cnn_pipeline import events
 from cnn_pipeline.devices import backend_name
 from cnn_pipeline.messages import FORK_PACKET_BYTES
 
+# The variable by which TensorFlow takes oneDNN's operations, or does not.
+ONEDNN = "TF_ENABLE_ONEDNN_OPTS"
 _END_SECONDS = 5
 
 
@@ -202,8 +204,9 @@ def trainer_environment() -> dict[str, str]:
     return {
         # Information and warnings of TensorFlow's start are noise in a log of failures.
         "TF_CPP_MIN_LOG_LEVEL": "2",
-        # TensorFlow leaves oneDNN out on processors without AVX-512, where it is faster as well.
-        "TF_ENABLE_ONEDNN_OPTS": "1",
+        # TensorFlow leaves oneDNN out without AVX-512. It is faster there as well, and keeps what
+        # is no number, of which the other ReLU makes zeros: a training that diverges is seen.
+        ONEDNN: "1",
         **os.environ,
         # A convolution computes its products on its own thread (`devices.configure`): OpenBLAS
         # need not start any, which wait busily, and of which a fork takes none along.

@@ -13,16 +13,19 @@ import pytest
 
 from cnn_pipeline import experiment
 from cnn_pipeline.experiment import Outcome
+from cnn_pipeline.launching import ONEDNN, trainer_environment
 from cnn_pipeline.paths import Home
 from cnn_pipeline.workers import TrainerPool, trainers
 from tests.running import QUICK, TINY
 
 
 def pytest_configure() -> None:
-    """Ctrl-C works in whatever the tests start.
+    """Ctrl-C works in whatever the tests start, and networks compute as in a trainer.
 
     A shell ignores it for what it starts in the background, and processes inherit that.
+    Without oneDNN, TensorFlow's ReLU makes zeros of what is no number.
     """
+    os.environ.setdefault(ONEDNN, trainer_environment()[ONEDNN])
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from cnn_pipeline.launching import trainer_environment
-
-ONEDNN = "TF_ENABLE_ONEDNN_OPTS"
+from cnn_pipeline.launching import ONEDNN, trainer_environment
 
 
 def test_trainers_use_onednn_on_every_processor(monkeypatch: pytest.MonkeyPatch) -> None:
