@@ -85,7 +85,7 @@ def main() -> int:
 
 
 def _contestants(flags: Collection[str]) -> list[str]:
-    """Those that the processor can run; bfloat16 is emulated where it has none, and takes hours."""
+    """Without bfloat16 where the processor emulates it, which takes minutes a round."""
     precisions = {"float32"}
     if not flags or {"avx512_bf16", "amx_bf16"} & set(flags):
         precisions.add("bfloat16")

@@ -114,25 +114,25 @@ def _accuracy(model: nn.Module, work: Work) -> float:
     return float((guesses == torch.from_numpy(work.y_test)).float().mean())
 
 
+def attempt(work: Work, filters: int, pooling: str, mode: Mode) -> dict[str, object]:
+    """`train`, or the reason why that mode cannot be had here."""
+    if mode.bfloat16 and not has_bfloat16():
+        reason = "left out: the processor has no bfloat16"
+    else:
+        try:
+            return train(work, filters, pooling, mode)
+        except torch._dynamo.exc.BackendCompilerFailed as error:
+            reason = str(error).splitlines()[0]
+    return {"variant": label(filters, pooling), "mode": mode.name, "failed": reason}
+
+
 def main() -> None:
     """Train each variant in each mode; a mode that cannot be had here is named with its reason."""
     work = read_work()
     answers = []
     for filters, pooling in work.variants:
         for mode in MODES:
-            if mode.bfloat16 and not has_bfloat16():
-                reason = "left out: the processor has no bfloat16"
-                answers.append(
-                    {"variant": label(filters, pooling), "mode": mode.name, "failed": reason}
-                )
-                continue
-            try:
-                answers.append(train(work, filters, pooling, mode))
-            except torch._dynamo.exc.BackendCompilerFailed as error:
-                reason = str(error).splitlines()[0]
-                answers.append(
-                    {"variant": label(filters, pooling), "mode": mode.name, "failed": reason}
-                )
+            answers.append(attempt(work, filters, pooling, mode))
     print_answers(answers)
 
 
