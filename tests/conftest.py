@@ -25,7 +25,7 @@ def pytest_configure() -> None:
     A shell ignores it for what it starts in the background, and processes inherit that.
     Without oneDNN, TensorFlow's ReLU makes zeros of what is no number.
     """
-    os.environ.setdefault(ONEDNN, trainer_environment()[ONEDNN])
+    os.environ[ONEDNN] = trainer_environment()[ONEDNN]
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 

@@ -72,13 +72,12 @@ def backward(
     row = np.uintp(upstream.shape[2] * upstream.shape[3])
     flat, through = images.reshape(images.size), np.empty(row, np.float32)
     flat_outputs, flat_upstream = outputs.reshape(outputs.size), upstream.reshape(upstream.size)
-    o = np.uintp(0)
+    o, fours = np.uintp(0), (width - 2) // 4
     for line in range(number * height):
         if line % height >= height - 2:
             continue
         _let_through(flat_outputs, flat_upstream, o, rectified, row, through)
         o += row
-        fours = (width - 2) // 4
         for four in range(fours):
             at, g = line * width + 4 * four, 4 * four * upstream.shape[3]
             _add_gradients_of_four(flat, at, width, through, g, filters, sums, of_bias)

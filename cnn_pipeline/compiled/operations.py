@@ -14,8 +14,6 @@ from cnn_pipeline.compiled import one_channel, winograd
 
 # TensorFlow copies an array that does not begin at a multiple of it.
 _ALIGNMENT = 64
-# What is computed forward: outputs, and the places of pooled ones.
-_RESULTS = (tf.float32, tf.uint8)
 
 
 def on_processor() -> bool:
@@ -38,12 +36,9 @@ def convolve(
     `winograd.fits`; returns `[n, h - 2, w - 2, f]`, pooled `[n, (h - 2) // 2, (w - 2) // 2, f]`.
     `name` is that of the operations in a graph.
     """
-    shape = _shape(images, kernels, pooled)
 
-    def forward(images: Any, kernels: Any, bias: Any) -> list[Any]:
-        out, places = _results(len(images), shape, pooled)
+    def forward(images: Any, kernels: Any, bias: Any, out: Any, places: Any) -> None:
         winograd.forward(images, kernels, bias, _floor(rectified), pooled, out, places)
-        return [out, places]
 
     def backward(
         images: Any, kernels: Any, outputs: Any, places: Any, upstream: Any
@@ -53,22 +48,7 @@ def convolve(
             images, kernels, outputs, places, upstream, rectified, pooled, out
         )
 
-    def operation(images: tf.Tensor, kernels: tf.Tensor, bias: tf.Tensor) -> Any:
-        results = _call(
-            forward, [images, kernels, bias], [shape, None], f"{name}_forward", _RESULTS
-        )
-
-        def gradients(upstream: tf.Tensor) -> list[tf.Tensor]:
-            return _call(
-                backward,
-                [images, kernels, *results, upstream],
-                [images.shape, kernels.shape, bias.shape],
-                f"{name}_gradients",
-            )
-
-        return results[0], gradients
-
-    return _differentiable(operation, images, kernels, bias)
+    return _operation(forward, backward, [images, kernels, bias], pooled, name)
 
 
 def convolve_one_channel(
@@ -81,15 +61,12 @@ def convolve_one_channel(
     name: str,
 ) -> tf.Tensor:
     """As `convolve`, for images of one channel, which get no gradient."""
-    shape = _shape(images, kernels, pooled)
 
-    def forward(images: Any, kernels: Any, bias: Any) -> list[Any]:
-        out, places = _results(len(images), shape, pooled)
+    def forward(images: Any, kernels: Any, bias: Any, out: Any, places: Any) -> None:
         if pooled:
             one_channel.forward_pooled(images, kernels, bias, _floor(rectified), out, places)
         else:
             one_channel.forward(images, kernels, bias, _floor(rectified), out)
-        return [out, places]
 
     def backward(
         images: Any, kernels: Any, outputs: Any, places: Any, upstream: Any
@@ -100,18 +77,7 @@ def convolve_one_channel(
             )
         return one_channel.backward(images, kernels, outputs, upstream, rectified)
 
-    def operation(images: tf.Tensor, kernels: tf.Tensor, bias: tf.Tensor) -> Any:
-        results = _call(
-            forward, [images, kernels, bias], [shape, None], f"{name}_forward", _RESULTS
-        )
-
-        def gradients(upstream: tf.Tensor) -> list[tf.Tensor | None]:
-            inputs, shapes = [images, kernels, *results, upstream], [kernels.shape, bias.shape]
-            return [None, *_call(backward, inputs, shapes, f"{name}_gradients")]
-
-        return results[0], gradients
-
-    return _differentiable(operation, images, kernels, bias)
+    return _operation(forward, backward, [images, kernels, bias], pooled, name, of_images=False)
 
 
 def load() -> None:
@@ -128,19 +94,45 @@ def load() -> None:
     one_channel.backward_pooled(images, kernels, pooled, places, pooled, True)
 
 
-def _shape(images: tf.Tensor, kernels: tf.Tensor, pooled: bool) -> tuple[int | None, int, int, int]:
-    """Of the outputs; the number of images may not be known."""
-    number, height, width, _ = images.shape
+def _operation(
+    forward: Callable[..., None],
+    backward: Callable[..., tuple[Any, ...]],
+    inputs: list[tf.Tensor],
+    pooled: bool,
+    name: str,
+    of_images: bool = True,
+) -> tf.Tensor:
+    """A convolution of images, kernels and bias with its gradients: outputs.
+
+    `forward` writes outputs and places into the last two arrays that it gets; `backward` gets
+    images, kernels, those two and the gradient of the outputs, and returns that of images, if
+    `of_images`, kernels and bias.
+    """
+    images, kernels, _ = inputs
+    number, height, width, _ = images.shape  # the number may not be known
     size = 2 if pooled else 1
-    return number, (height - 2) // size, (width - 2) // size, kernels.shape[3]
+    shape = (number, (height - 2) // size, (width - 2) // size, kernels.shape[3])
 
+    def computed(images: Any, kernels: Any, bias: Any) -> list[Any]:
+        sizes = (len(images), *shape[1:])
+        out, places = _empty(sizes, np.float32), _empty(sizes if pooled else (0,) * 4, np.uint8)
+        forward(images, kernels, bias, out, places)
+        return [out, places]
 
-def _results(
-    number: int, shape: tuple[int | None, int, int, int], pooled: bool
-) -> list[NDArray[Any]]:
-    """Room for outputs, and for their places if they are pooled."""
-    sizes = (number, *shape[1:])
-    return [_empty(sizes, np.float32), _empty(sizes if pooled else (0,) * 4, np.uint8)]
+    def operation(images: tf.Tensor, kernels: tf.Tensor, bias: tf.Tensor) -> Any:
+        dtypes = [tf.float32, tf.uint8]
+        results = _call(computed, [images, kernels, bias], [shape, None], f"{name}_forward", dtypes)
+
+        def gradients(upstream: tf.Tensor) -> list[tf.Tensor | None]:
+            shapes = [images.shape] * of_images + [kernels.shape, bias.shape]
+            found = _call(
+                backward, [images, kernels, *results, upstream], shapes, f"{name}_gradients"
+            )
+            return [None] * (not of_images) + found
+
+        return results[0], gradients
+
+    return _differentiable(operation, *inputs)
 
 
 def _differentiable(operation: Callable[..., Any], *inputs: Any) -> tf.Tensor:

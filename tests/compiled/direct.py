@@ -25,6 +25,19 @@ def upstream_of(outputs: NDArray[np.floating]) -> Floats:
     return rng.normal(size=outputs.shape).astype(np.float32)
 
 
+def room(images: Floats, bias: Floats) -> Floats:
+    """Where the outputs of a convolution go; what is not written stays no number."""
+    number, height, width, _ = images.shape
+    return np.full((number, height - 2, width - 2, bias.size), np.nan, np.float32)
+
+
+def pooled_room(images: Floats, bias: Floats) -> tuple[Floats, NDArray[np.uint8]]:
+    """The same for outputs pooled by 2x2, and for their places: 9 is none."""
+    number, height, width, _ = images.shape
+    shape = (number, (height - 2) // 2, (width - 2) // 2, bias.size)
+    return np.full(shape, np.nan, np.float32), np.full(shape, 9, np.uint8)
+
+
 def convolve(images: Floats, kernels: Floats, bias: Floats) -> Doubles:
     """Outputs `[n, h - 2, w - 2, f]`."""
     windows = np.lib.stride_tricks.sliding_window_view(images.astype(float), (3, 3), axis=(1, 2))
