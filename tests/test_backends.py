@@ -33,6 +33,53 @@ print(outcome.results[0].run_id)
 assert outcome.ok
 """
 
+SCAN = """
+import numpy as np
+from benchmarks.scan import Scan
+from cnn_pipeline.config import Training, Variant
+from cnn_pipeline.data import Split
+from cnn_pipeline.engines.keras_fit import KerasEngine
+from cnn_pipeline.models import build_model, build_twin
+from cnn_pipeline.training import epoch_order
+
+COUNT, EPOCHS = 45, 2  # the last batch of 16 is shorter
+variant = Variant(filters=4, conv_layers=1, dense_units=8)
+# Adam divides a gradient near nought by itself: rounding would become a step.
+training = Training(optimizer="sgd", learning_rate=0.1, batch_size=16)
+rng = np.random.default_rng(0)
+images = rng.integers(0, 256, (COUNT, 28, 28, 1), dtype=np.uint8)
+split = Split("train", images, rng.integers(0, 10, COUNT))
+
+def twin(seed):
+    model = build_model(variant, (28, 28, 1), 10, seed=seed)
+    return build_twin(model, variant, precision="float32", seed=seed)
+
+def orders(seeds, epoch):
+    return [epoch_order(seed, epoch, COUNT) for seed in seeds]
+
+def by_fit(seed):
+    model = twin(seed)
+    engine = KerasEngine(model, training)
+    found = [engine.epoch(split, *orders([seed], epoch), lambda n: None) for epoch in range(EPOCHS)]
+    return found, model.get_weights()
+
+expected = [by_fit(seed) for seed in (0, 1)]
+for seeds in ((0,), (1,), (0, 1)):
+    models = [twin(seed) for seed in seeds]
+    scan = Scan(models, training)
+    found = [scan.epoch(split, orders(seeds, epoch)) for epoch in range(EPOCHS)]
+    for place, seed in enumerate(seeds):
+        numbers, weights = expected[seed]
+        np.testing.assert_allclose([epoch[place] for epoch in found], numbers, rtol=1e-5)
+        for one, other in zip(models[place].get_weights(), weights, strict=True):
+            np.testing.assert_allclose(one, other, atol=1e-5)
+normalised = Variant(filters=4, conv_layers=1, batch_norm=True)
+try:
+    Scan([build_model(normalised, (28, 28, 1), 10, seed=0)], training)
+except ValueError as error:
+    print(error)
+"""
+
 
 def run_on_jax(home: Home) -> str:
     """Id of the run of a small network, trained on JAX."""
@@ -73,6 +120,22 @@ def test_the_pipeline_runs_on_jax_repeats_itself_and_its_model_serves_on_tensorf
     table = pd.read_parquet(client.download_artifacts(first, "predictions.parquet"))
     on_jax = table[[f"p{k}" for k in range(10)]].to_numpy()
     np.testing.assert_allclose(model.predict(images, verbose=0), on_jax, atol=1e-5)
+
+
+@pytest.mark.slow
+def test_the_candidate_for_a_gpu_computes_what_fit_does_also_for_two_seeds_at_once(
+    need: Callable[[bool, str], None],
+) -> None:
+    need(find_spec("jax") is not None, 'JAX: pip install --editable ".[jax]"')
+    done = subprocess.run(
+        [sys.executable, "-c", SCAN],
+        capture_output=True,
+        text=True,
+        timeout=2 * DEADLINE,
+        env={**os.environ, "KERAS_BACKEND": "jax"},
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "a model without batch normalisation is required\n"
 
 
 def test_a_backend_that_is_not_there_is_named_with_the_remedy(

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+import os
 import re
 import sqlite3
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -13,7 +15,7 @@ from typing import Any
 import pytest
 from packaging.requirements import Requirement
 
-from benchmarks import contestants, environments, roofline, suite
+from benchmarks import contestants, environments, gpu, roofline, suite
 from benchmarks.contestants import OURS, TITLES, Sweep, answers_of
 from benchmarks.page import PAGE, RESULTS, filled
 from benchmarks.race import RACES, Race, rotated
@@ -24,6 +26,7 @@ from benchmarks.tables import markdown, mean_interval, paired_interval, ratios, 
 from benchmarks.timing import CommandFailed, timed
 from cnn_pipeline.config import Variant
 from cnn_pipeline.plans import plan_layers
+from tests.running import DEADLINE
 
 ROOT = Path(__file__).parent.parent
 SWEEP = Sweep((8,), ("max",), 1, 100)
@@ -269,3 +272,24 @@ def test_work_and_traffic_of_a_step_are_counted() -> None:
         4 * 128 * 64 * (11 * 11 + 5 * 5) / 1e6
     )
     assert found["Adam"].mb == pytest.approx(28 * plan.num_params / 1e6)
+
+
+def test_trainings_on_a_gpu_are_told_apart_in_words() -> None:
+    words = [case.text for engine in ("fit", "graph", "scan") for case in gpu.cases(engine)]
+    assert len(set(words)) == len(words)
+    assert "scan, bfloat16, pooling max, batch 128, 16 seeds in one program" in words
+    assert {name for names in gpu.ENGINES.values() for name in names} == {"fit", "graph", "scan"}
+
+
+@pytest.mark.slow
+def test_without_a_gpu_nothing_is_measured() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks.gpu"],
+        capture_output=True,
+        text=True,
+        timeout=DEADLINE,
+        env={**os.environ, "CUDA_VISIBLE_DEVICES": ""},
+    )
+    assert done.returncode == 2
+    assert "a GPU that tensorflow sees is required, received" in done.stderr
+    assert "Traceback" not in done.stderr

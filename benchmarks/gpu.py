@@ -1,0 +1,282 @@
+"""What a GPU makes of the tutorial's network and of the default sweep.
+
+    KERAS_BACKEND=jax .venv/bin/python -m benchmarks.gpu                   # or tensorflow
+    KERAS_BACKEND=jax .venv/bin/python -m benchmarks.gpu --only sweep --rounds 3
+    KERAS_BACKEND=jax .venv/bin/python -m benchmarks.gpu --quick           # only to see it run
+
+Each training is a process of its own, or several that share the GPU; its first epoch, which
+compiles, is told apart. Limits are measured as well: the largest matrix product for arithmetic,
+copying for memory. Writes `gpu-speed-BACKEND.md` and `gpu-sweep-BACKEND.md`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from benchmarks.machine import this_machine
+from benchmarks.tables import markdown, spread
+from benchmarks.timing import timed
+from cnn_pipeline.config import Training, Variant
+from cnn_pipeline.devices import available_cores, backend_name
+from cnn_pipeline.plans import plan_layers
+
+if TYPE_CHECKING:
+    import keras
+
+    from cnn_pipeline.data import Split
+    from cnn_pipeline.devices import Device
+
+RESULTS = Path(__file__).parent / "results"
+CLASSES, SHAPE = 10, (28, 28, 1)
+IMAGES, EPOCHS, FILTERS = 55_000, 6, 64
+QUICK_IMAGES, QUICK_EPOCHS, QUICK_FILTERS = 150, 2, 4
+WORKERS = (1, 3, 6)
+
+
+@dataclass(frozen=True)
+class Case:
+    """One training of the network with two convolutions, or several at the same time."""
+
+    engine: str
+    """'fit' is Keras' own, 16 steps a call; 'graph' the project's for processors; 'scan' is
+    `benchmarks.scan`."""
+    precision: str = "bfloat16"
+    pooling: Literal["max", "none"] = "max"
+    batch: int = 128
+    seeds: int = 1
+    """Trained by one program ('scan')."""
+    processes: int = 1
+    """Trainers that share the GPU."""
+    filters: int = FILTERS
+
+    @property
+    def text(self) -> str:
+        """'scan, bfloat16, pooling max, batch 128, 2 trainers'."""
+        words = [self.engine, self.precision, f"pooling {self.pooling}", f"batch {self.batch}"]
+        words += [f"{self.seeds} seeds in one program"] * (self.seeds > 1)
+        words += [f"{self.processes} trainers"] * (self.processes > 1)
+        return ", ".join(words)
+
+    @property
+    def variant(self) -> Variant:
+        """The network."""
+        return Variant(filters=self.filters, pooling=self.pooling)
+
+
+def cases(engine: str) -> list[Case]:
+    """All that is measured of one engine, what one would choose first in front."""
+    found = [
+        Case(engine),
+        Case(engine, "float32"),
+        Case(engine, pooling="none"),
+        Case(engine, batch=1024),
+        Case(engine, processes=2),
+        Case(engine, processes=4),
+    ]
+    if engine == "scan":
+        found += [Case(engine, seeds=4), Case(engine, seeds=16)]
+    return found
+
+
+ENGINES = {"tensorflow": ("fit", "graph"), "jax": ("fit", "scan")}
+
+
+def main() -> int:
+    """Measure and write the tables."""
+    parser = argparse.ArgumentParser(
+        prog="gpu", description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("--only", choices=("speed", "sweep"))
+    parser.add_argument("--data", default="fashion-mnist", help="of the sweep")
+    parser.add_argument("--rounds", type=int, default=3, help="of the sweep")
+    parser.add_argument("--quick", action="store_true", help="few images, on any device; no table")
+    parser.add_argument("--one", help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    if given.one:
+        print(json.dumps(_measure(Case(**json.loads(given.one)), given.quick)))
+        return 0
+    device = _device(1)
+    if device.kind != "gpu" and not given.quick:
+        parser.error(f"a GPU that {backend_name()} sees is required, received {device.name}")
+    texts = {}
+    if given.only != "sweep":
+        texts["speed"] = _speed(device, given.quick)
+    if given.only != "speed":
+        texts["sweep"] = _sweep(device, given)
+    for name, text in texts.items():
+        print(text)
+        if not given.quick:
+            RESULTS.mkdir(exist_ok=True)
+            file = RESULTS / f"gpu-{name}-{backend_name()}.md"
+            file.write_text(text, encoding="utf-8")
+    return 0
+
+
+def _device(processes: int) -> Device:
+    from cnn_pipeline.devices import configure
+
+    return configure(max(1, available_cores() // processes))
+
+
+def _speed(device: Device, quick: bool) -> str:
+    images, filters = (QUICK_IMAGES, QUICK_FILTERS) if quick else (IMAGES, FILTERS)
+    limits = _limits(64 if quick else 8192)
+    rows = []
+    for engine in ENGINES[backend_name()]:
+        for case in [replace(one, filters=filters) for one in cases(engine)]:
+            answers = _answers(case, quick)
+            epochs = zip(*(answer["epochs"] for answer in answers), strict=True)
+            rates = [sum(images * case.seeds / seconds for seconds in epoch) for epoch in epochs]
+            gflops = spread(rates).median * _gflop_of_an_image(case.variant)
+            rows.append(
+                [
+                    case.text,
+                    spread(rates).text(0),
+                    f"{max(answer['first'] for answer in answers):.1f}",
+                    f"{100 * gflops / limits[case.precision]:.1f}",
+                ]
+            )
+            print(" | ".join(rows[-1]), file=sys.stderr, flush=True)
+    return (
+        f"{device.name}: a matrix product reaches {limits['bfloat16'] / 1000:,.1f} TFLOP/s in "
+        f"bfloat16 and {limits['float32'] / 1000:,.1f} in float32 as Keras computes it there, a "
+        f"copy {limits['copying']:,.0f} GB/s. {filters} filters, {images:,} images an epoch; the "
+        f"epochs after the first. {this_machine().in_words()}.\n\n"
+        + markdown(["training", "images/s", "first epoch, s", "% of the matrix product"], rows)
+    )
+
+
+def _sweep(device: Device, given: argparse.Namespace) -> str:
+    size = ["--filters", "16", "--epochs", "1", "--train-limit", "150"] if given.quick else []
+    walls: dict[int, list[float]] = {workers: [] for workers in WORKERS}
+    for index in range(given.rounds):
+        for workers in (*WORKERS[index % len(WORKERS) :], *WORKERS[: index % len(WORKERS)]):
+            with tempfile.TemporaryDirectory() as home:
+                words = [sys.executable, "-m", "cnn_pipeline.cli", "run", "--home", home, *size]
+                words += ["--data", given.data, "--workers", str(workers)]
+                walls[workers].append(timed(words).wall_s)
+            print(f"{workers} trainers: {walls[workers][-1]:.1f} s", file=sys.stderr, flush=True)
+    rows = [[str(workers), spread(seconds).text(1)] for workers, seconds in walls.items()]
+    return (
+        f"`cnn-pipeline run` with an empty home folder, {given.rounds} rounds. {device.name}. "
+        f"{this_machine().in_words()}.\n\n" + markdown(["trainers at a time", "seconds"], rows)
+    )
+
+
+def _gflop_of_an_image(variant: Variant) -> float:
+    """Two operations a multiply-accumulate; backward passes count twice the forward one."""
+    plan = plan_layers(variant, SHAPE, CLASSES)
+    return plan.macs * 2 * 3 / 1e9
+
+
+def _answers(case: Case, quick: bool) -> list[dict[str, Any]]:
+    words = [sys.executable, "-m", "benchmarks.gpu", "--one", json.dumps(asdict(case))]
+    words += ["--quick"] * quick
+    started = [
+        subprocess.Popen(words, stdout=subprocess.PIPE, text=True) for _ in range(case.processes)
+    ]
+    answers = [process.communicate()[0] for process in started]
+    return [json.loads(answer.splitlines()[-1]) for answer in answers]
+
+
+def _measure(case: Case, quick: bool) -> dict[str, Any]:
+    """Seconds of the first epoch and of those that follow."""
+    from cnn_pipeline.data import Split
+
+    images, epochs = (QUICK_IMAGES, QUICK_EPOCHS) if quick else (IMAGES, EPOCHS)
+    _device(case.processes)
+    rng = np.random.default_rng(0)
+    pixels = rng.integers(0, 256, (images, *SHAPE), dtype=np.uint8)
+    split = Split("train", pixels, rng.integers(0, CLASSES, images))
+    training = Training(epochs=epochs, batch_size=case.batch)
+    train = (_with_scan if case.engine == "scan" else _with_engine)(case, split, training)
+    seconds = []
+    for number in range(epochs):
+        started = time.perf_counter()
+        train(number)
+        seconds.append(time.perf_counter() - started)
+    return {"first": seconds[0], "epochs": seconds[1:]}
+
+
+def _with_engine(case: Case, split: Split, training: Training) -> Callable[[int], object]:
+    from cnn_pipeline.engines.keras_fit import KerasEngine
+    from cnn_pipeline.training import epoch_order
+
+    twin = _twin(case, seed=0)
+    if case.engine == "graph":
+        from cnn_pipeline.engines.graph import GraphEngine
+
+        # One part: a GPU spreads an operation by itself.
+        engine: Any = GraphEngine(twin, training, threads=1)
+    else:
+        engine = KerasEngine(twin, training)
+    count = len(split.labels)
+    return lambda number: engine.epoch(split, epoch_order(0, number, count), lambda images: None)
+
+
+def _with_scan(case: Case, split: Split, training: Training) -> Callable[[int], object]:
+    from benchmarks.scan import Scan
+    from cnn_pipeline.training import epoch_order
+
+    seeds, count = range(case.seeds), len(split.labels)
+    scan = Scan([_twin(case, seed) for seed in seeds], training)
+    return lambda number: scan.epoch(split, [epoch_order(seed, number, count) for seed in seeds])
+
+
+def _twin(case: Case, seed: int) -> keras.Model:
+    from cnn_pipeline.models import build_model, build_twin
+
+    model = build_model(case.variant, SHAPE, CLASSES, seed=seed)
+    return build_twin(model, case.variant, precision=case.precision, seed=seed)
+
+
+def _limits(size: int) -> dict[str, float]:
+    """GFLOP/s of a square matrix product by precision; GB/s of a copy, read and written."""
+    import keras
+
+    rng = np.random.default_rng(0)
+    found = {}
+    for precision in ("bfloat16", "float32"):
+        left, right = (
+            keras.ops.convert_to_tensor(rng.normal(size=(size, size)), precision) for _ in "ab"
+        )
+        found[precision] = 2 * size**3 / _seconds(keras.ops.matmul, left, right) / 1e9
+    large = keras.ops.ones((size * size * 8,), "float32")
+    bytes_moved = 2 * 4 * size * size * 8
+    found["copying"] = bytes_moved / _seconds(keras.ops.negative, large) / 1e9
+    return found
+
+
+def _seconds(function: Callable[..., Any], *given: Any) -> float:
+    """Seconds of one call of ten that follow each other; the median of five such."""
+    _wait_for(function(*given))
+    found = []
+    for _ in range(5):
+        started = time.perf_counter()
+        for _ in range(10):
+            outputs = function(*given)
+        _wait_for(outputs)
+        found.append((time.perf_counter() - started) / 10)
+    return spread(found).median
+
+
+def _wait_for(outputs: Any) -> None:
+    """A device computes its queue in order: the last one's first number comes after them all."""
+    import keras
+
+    keras.ops.convert_to_numpy(keras.ops.ravel(outputs)[:1])
+
+
+if __name__ == "__main__":
+    sys.exit(main())
