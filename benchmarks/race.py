@@ -4,11 +4,15 @@
     .venv/bin/python -m benchmarks.race --quick      # to see that everything runs
     .venv/bin/python -m benchmarks.race sweep --rounds 7 --only cnn-pipeline,ray_tune
     .venv/bin/python -m benchmarks.race sweep --first 2:keras_tuner,ray_tune
+    .venv/bin/python -m benchmarks.race default --rounds 5 \
+        --go-on benchmarks/results/default.partial.json      # after it was cut short
 
 In each round every contestant runs once, in its own processes and with an empty folder; the order
 rotates, and the round's number is the seed. Measured is the command from its start to its end.
 Figures go to `benchmarks/results/RACE.json` and a table to `RACE.md`; while a race runs, and where
-it is cut short, its runs lie in `RACE.partial.json`.
+it is cut short, its runs lie in `RACE.partial.json`. `--go-on` counts the whole rounds of such a
+file, or of a race with fewer: each is a comparison of its own, so they need not be of one day, but
+of a machine like this one.
 """
 
 from __future__ import annotations
@@ -89,40 +93,93 @@ def main(words: Sequence[str] | None = None) -> int:
             few = Sweep(race.sweep.filters[:1], race.sweep.pooling, 2, 2000)
             race = replace(race, name=f"{name}-quick", sweep=few, rounds=1)
         if race.contestants:
-            ok = run_race(race, given.results) and ok
+            ok = run_race(race, given.results, go_on=given.go_on) and ok
     return 0 if ok else 1
 
 
-def run_race(race: Race, results: Path) -> bool:
-    """Run all rounds, keep every run as it ends, write the table; whether none failed."""
+def run_race(race: Race, results: Path, *, go_on: Path | None = None) -> bool:
+    """Run all rounds, keep every run as it ends, write the table; whether none failed.
+
+    Args:
+        race: who does which work how often.
+        results: folder for the figures.
+        go_on: figures of a race that had fewer rounds; they count.
+
+    Raises:
+        CannotGoOn: those figures are not there, or not of this race or machine.
+    """
+    machine = this_machine()
+    record: dict[str, Any] = {
+        "race": race.name,
+        "work": race.sweep.as_json(),
+        "machine": machine.as_json(),
+        "runs": [],
+    }
+    if go_on:
+        record["runs"] = runs_of_whole_rounds(go_on, race, record)
+    done = len({run["round"] for run in record["runs"]})
     for name in race.contestants:
         if name != OURS:
             python_of(RIVAL_OF[name].environment)
     results.mkdir(parents=True, exist_ok=True)
-    record: dict[str, Any] = {
-        "race": race.name,
-        "work": race.sweep.as_json(),
-        "machine": this_machine().as_json(),
-        "runs": [],
-    }
-    head = f"{race.sweep.in_words()}.\n\n{this_machine().in_words()}.\n\n"
     partial = results / f"{race.name}.partial.json"
     with tempfile.TemporaryDirectory(prefix="race-") as folder:
         data = Path(folder) / "images.npz"
         export_images(race.sweep, data)
-        for index in range(race.rounds):
+        for index in range(done, race.rounds):
             for name in race.of_round(index):
                 _say(f"{race.name}: round {index + 1} of {race.rounds}, {TITLES[name]}")
                 run = {"contestant": name, "round": index, "seed": index}
+                run |= {"commit": machine.commit}
                 run |= _run_once(name, race.sweep, data, index)
                 record["runs"].append(run)
                 partial.write_text(json.dumps(record, indent=1), encoding="utf-8")
                 _say(f"  {run['wall_s']:.1f} s" if "wall_s" in run else f"  {run['failed']}")
     partial.rename(results / f"{race.name}.json")
+    head = f"{race.sweep.in_words()}.\n\n{machine.in_words()}.{_older(record)}\n\n"
     tables = (training_table if "training" in race.name else sweep_tables)(record["runs"])
     (results / f"{race.name}.md").write_text(head + tables, encoding="utf-8")
     print(head + tables, flush=True)
     return not any("failed" in run for run in record["runs"])
+
+
+class CannotGoOn(Exception):
+    """What was measured before cannot be continued here; says why and what to do."""
+
+
+def runs_of_whole_rounds(file: Path, race: Race, record: Mapping[str, Any]) -> list[Any]:
+    """The runs in `file` whose round was finished; `record` says what is measured now.
+
+    Raises:
+        CannotGoOn: the file is not there, or of other work, another processor or other libraries.
+    """
+    if not file.is_file():
+        raise CannotGoOn(f"{file} is not there: leave out --go-on to begin")
+    before = json.loads(file.read_text(encoding="utf-8"))
+    then, now = (
+        {"work": each["work"]}
+        | {name: each["machine"][name] for name in ("processor", "cores", "versions")}
+        for each in (before, record)
+    )
+    if different := [name for name in now if then[name] != now[name]]:
+        raise CannotGoOn(f"{file} is of other {' and '.join(different)}: leave out --go-on")
+    done: list[Any] = []
+    for index in range(race.rounds):
+        runs = [run for run in before["runs"] if run["round"] == index]
+        if {run["contestant"] for run in runs} != set(race.of_round(index)):
+            break
+        done += [{"commit": before["machine"]["commit"], **run} for run in runs]
+    return done
+
+
+def _older(record: Mapping[str, Any]) -> str:
+    """A sentence on rounds that were run at other commits; empty where there are none."""
+    last = record["machine"]["commit"]
+    older = {run["round"]: run["commit"] for run in record["runs"] if run["commit"] != last}
+    if not older:
+        return ""
+    rounds = ", ".join(f"{index + 1} at {commit[:12]}" for index, commit in older.items())
+    return f" Rounds of earlier commits: {rounds}."
 
 
 def rotated(names: Sequence[str], by: int) -> list[str]:
@@ -159,6 +216,9 @@ def _parse(words: Sequence[str] | None) -> argparse.Namespace:
         "--first", type=_first, metavar="N:NAMES", help="these run in the first N rounds only"
     )
     parser.add_argument("--quick", action="store_true", help="one round with few images")
+    parser.add_argument(
+        "--go-on", type=Path, metavar="FILE", help="count the whole rounds of an earlier race"
+    )
     parser.add_argument("--results", type=Path, default=RESULTS, help="folder for the figures")
     given = parser.parse_args(words)
     unknown = [name for name in given.races if name not in RACES]
@@ -183,7 +243,10 @@ if __name__ == "__main__":
     try:
         sys.exit(main())
     except KeyboardInterrupt:
-        print("interrupted; the runs so far lie in RACE.partial.json", file=sys.stderr)
+        print("interrupted; to go on: --go-on RESULTS/RACE.partial.json", file=sys.stderr)
         sys.exit(130)
+    except CannotGoOn as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
     except subprocess.CalledProcessError as error:
         sys.exit(f"error: {error}; see pip's message above, and run the command again")

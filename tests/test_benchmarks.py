@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import os
 import re
@@ -18,7 +19,7 @@ from packaging.requirements import Requirement
 from benchmarks import contestants, environments, gpu, roofline, suite
 from benchmarks.contestants import OURS, TITLES, Sweep, answers_of
 from benchmarks.page import PAGE, RESULTS, filled
-from benchmarks.race import RACES, Race, rotated
+from benchmarks.race import RACES, CannotGoOn, Race, rotated, runs_of_whole_rounds
 from benchmarks.race_report import sweep_tables, training_table
 from benchmarks.remains import Remains, remains_of
 from benchmarks.suite import PARTS
@@ -137,6 +138,35 @@ def test_some_run_in_the_first_rounds_only() -> None:
         ["c", "a"],
         ["a", "c"],
     ]
+
+
+BEFORE: dict[str, Any] = {
+    "work": {"epochs": 1},
+    "machine": {"processor": "P", "cores": 2, "versions": {}, "commit": "abc"},
+    "runs": [
+        {"contestant": name, "round": index}
+        for index, name in [(0, "a"), (0, "b"), (1, "b"), (1, "a"), (2, "a")]
+    ],
+}
+
+
+def test_a_race_goes_on_after_its_last_whole_round(tmp_path: Path) -> None:
+    file = tmp_path / "race.partial.json"
+    file.write_text(json.dumps(BEFORE))
+    found = runs_of_whole_rounds(file, Race("race", ("a", "b"), SWEEP, 5), BEFORE)
+    assert found == [{"commit": "abc", **run} for run in BEFORE["runs"][:4]]
+    assert len(runs_of_whole_rounds(file, Race("race", ("a", "b"), SWEEP, 1), BEFORE)) == 2
+
+
+def test_a_race_does_not_go_on_elsewhere_or_with_other_work(tmp_path: Path) -> None:
+    race = Race("race", ("a", "b"), SWEEP, 5)
+    file = tmp_path / "race.partial.json"
+    with pytest.raises(CannotGoOn, match=r"is not there: leave out --go-on"):
+        runs_of_whole_rounds(file, race, BEFORE)
+    file.write_text(json.dumps(BEFORE))
+    elsewhere = {**BEFORE, "work": {}, "machine": {**BEFORE["machine"], "processor": "Q"}}
+    with pytest.raises(CannotGoOn, match="of other work and processor"):
+        runs_of_whole_rounds(file, race, elsewhere)
 
 
 @pytest.mark.parametrize("race", RACES.values(), ids=lambda race: race.name)
