@@ -148,7 +148,7 @@ class CannotGoOn(Exception):
 
 
 def runs_of_whole_rounds(file: Path, race: Race, record: Mapping[str, Any]) -> list[Any]:
-    """The runs in `file` whose round was finished; `record` says what is measured now.
+    """The runs in `file` whose round all finished; `record` says what is measured now.
 
     Raises:
         CannotGoOn: the file is not there, or of other work, another processor or other libraries.
@@ -166,7 +166,8 @@ def runs_of_whole_rounds(file: Path, race: Race, record: Mapping[str, Any]) -> l
     done: list[Any] = []
     for index in range(race.rounds):
         runs = [run for run in before["runs"] if run["round"] == index]
-        if {run["contestant"] for run in runs} != set(race.of_round(index)):
+        whole = {run["contestant"] for run in runs if "failed" not in run}
+        if whole != set(race.of_round(index)):
             break
         done += [{"commit": before["machine"]["commit"], **run} for run in runs]
     return done
