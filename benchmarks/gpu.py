@@ -109,17 +109,18 @@ def main() -> int:
     device = _device(1)
     if device.kind != "gpu" and not given.quick:
         parser.error(f"a GPU that {backend_name()} sees is required, received {device.name}")
-    texts = {}
-    if given.only != "sweep":
-        texts["speed"] = _speed(device, given.quick)
-    if given.only != "speed":
-        texts["sweep"] = _sweep(device, given)
-    for name, text in texts.items():
-        print(text)
-        if not given.quick:
-            RESULTS.mkdir(exist_ok=True)
-            file = RESULTS / f"gpu-{name}-{backend_name()}.md"
-            file.write_text(text, encoding="utf-8")
+    parts = {
+        "speed": lambda: _speed(device, given.quick),
+        "sweep": lambda: _sweep(device, given),
+    }
+    for name, part in parts.items():
+        if given.only in (None, name):
+            text = part()
+            print(text)
+            if not given.quick:
+                RESULTS.mkdir(exist_ok=True)
+                file = RESULTS / f"gpu-{name}-{backend_name()}.md"
+                file.write_text(text, encoding="utf-8")
     return 0
 
 
