@@ -1,11 +1,11 @@
 """How time grows with the work: images, epochs, variants and seeds, each alone, and trainers.
 
-    .venv/bin/python -m benchmarks.cost                      # about 6 minutes
+    .venv/bin/python -m benchmarks.cost                      # about half an hour
     .venv/bin/python -m benchmarks.cost --only workers --rounds 5
 
-Each point is one `cnn-pipeline run` from its start to its end with an empty home folder. A straight
-line is fitted by least squares; what it misses of the variance is 1 - R². Writes
-`benchmarks/results/cost.md` and `docs/images/cost.png`, and `workers.md`.
+Measured is `cnn-pipeline run` from its start to its end with an empty home folder, all points in
+turn. A straight line is fitted to all readings by least squares; what it misses of their variance
+is 1 - R². Writes `benchmarks/results/cost.md` and `docs/images/cost.png`, and `workers.md`.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from scipy.stats import linregress
@@ -41,26 +42,30 @@ def main() -> int:
     """Measure, fit, draw."""
     parser = argparse.ArgumentParser(prog="cost", description=__doc__)
     parser.add_argument("--only", choices=("lines", "workers"))
-    parser.add_argument("--rounds", type=int, default=3, help="of the race between trainers")
+    parser.add_argument("--rounds", type=int, default=3, help="readings of each point")
     given = parser.parse_args()
     RESULTS.mkdir(exist_ok=True)
     if given.only != "workers":
-        _lines()
+        _lines(given.rounds)
     if given.only != "lines":
         _workers(given.rounds)
     return 0
 
 
-def _lines() -> None:
-    seconds = {
-        axis: [_say(axis, value, _run(_settings(axis, value))) for value in values]
-        for axis, values in AXES.items()
-    }
+def _lines(rounds: int) -> None:
+    points = [(axis, value) for axis, values in AXES.items() for value in values]
+    readings: dict[tuple[str, int], list[float]] = {point: [] for point in points}
+    for _ in range(rounds):
+        for axis, value in points:
+            seconds = _say(axis, value, _run(_settings(axis, value)))
+            readings[axis, value].append(seconds)
     rows = []
     figure = Figure(figsize=(9, 2.6), layout="constrained")
     panels = figure.subplots(1, len(AXES), sharey=True)
     for axes, (axis, values) in zip(panels, AXES.items(), strict=True):
-        line = linregress(values, seconds[axis])
+        xs = np.repeat(values, rounds)
+        ys = [seconds for value in values for seconds in readings[axis, value]]
+        line = linregress(xs, ys)
         per = 1000 if axis == "images" else 1
         unit = "1,000 images" if axis == "images" else axis.removesuffix("s")
         rows.append(
@@ -69,10 +74,10 @@ def _lines() -> None:
                 f"{line.slope * per:.2f} s per {unit}",
                 f"{line.intercept:.1f} s",
                 f"{line.rvalue**2:.3f}",
-                ", ".join(f"{v:,}: {s:.1f} s" for v, s in zip(values, seconds[axis], strict=True)),
+                ", ".join(f"{value:,}: {_middle(readings[axis, value])}" for value in values),
             ]
         )
-        axes.plot(values, seconds[axis], "o")
+        axes.plot(xs, ys, "o", alpha=0.6)
         axes.plot([0, values[-1]], [line.intercept, line.intercept + line.slope * values[-1]])
         axes.set_xlabel(axis)
         axes.set_xlim(0)
@@ -81,9 +86,13 @@ def _lines() -> None:
     figure.axes[0].set_ylim(0)  # of all panels, once all have their points
     figure.axes[0].set_ylabel("seconds, whole command")
     figure.savefig(PICTURE, dpi=150, metadata={"Software": None})
-    head = "Base: 32 filters, max-pooling, 10,000 images, 2 epochs, 1 seed."
+    head = f"Base: 32 filters, max-pooling, 10,000 images, 2 epochs, 1 seed. {rounds} rounds."
     table = markdown(["grows", "slope", "intercept", "R²", "measured"], rows)
     _write("cost", f"{head} {this_machine().in_words()}.\n\n{table}")
+
+
+def _middle(seconds: list[float]) -> str:
+    return spread(seconds).text(1, " s")
 
 
 def _workers(rounds: int) -> None:
