@@ -22,7 +22,7 @@ from scipy.stats import linregress
 
 from benchmarks.machine import this_machine
 from benchmarks.tables import markdown, ratios, spread
-from benchmarks.timing import timed
+from benchmarks.timing import rotated, timed
 
 RESULTS = Path(__file__).parent / "results"
 PICTURE = Path(__file__).parent.parent / "docs" / "images" / "cost.png"
@@ -74,7 +74,9 @@ def _lines(rounds: int) -> None:
                 f"{line.slope * per:.2f} s per {unit}",
                 f"{line.intercept:.1f} s",
                 f"{line.rvalue**2:.3f}",
-                ", ".join(f"{value:,}: {_middle(readings[axis, value])}" for value in values),
+                ", ".join(
+                    f"{value:,}: {spread(readings[axis, value]).text(1, ' s')}" for value in values
+                ),
             ]
         )
         axes.plot(xs, ys, "o", alpha=0.6)
@@ -91,16 +93,11 @@ def _lines(rounds: int) -> None:
     _write("cost", f"{head} {this_machine().in_words()}.\n\n{table}")
 
 
-def _middle(seconds: list[float]) -> str:
-    return spread(seconds).text(1, " s")
-
-
 def _workers(rounds: int) -> None:
     work = {**BASE, "filters": "16,32,64", "pooling": "max,none"}
     seconds: dict[tuple[int, int], list[float]] = {pair: [] for pair in WORKERS}
     for index in range(rounds):
-        first = index % len(WORKERS)
-        for workers, threads in [*WORKERS[first:], *WORKERS[:first]]:
+        for workers, threads in rotated(WORKERS, index):
             took = _run({**work, "workers": workers, "threads": threads})
             seconds[workers, threads].append(_say("trainers", workers, took))
     rows = [

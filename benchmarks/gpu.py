@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import subprocess
 import sys
 import tempfile
 import time
@@ -26,10 +25,10 @@ import numpy as np
 
 from benchmarks.machine import this_machine
 from benchmarks.tables import markdown, spread
-from benchmarks.timing import timed
+from benchmarks.timing import answers_at_once, rotated, timed
+from benchmarks.training_speed import gflop_of_an_image
 from cnn_pipeline.config import Training, Variant
 from cnn_pipeline.devices import available_cores, backend_name
-from cnn_pipeline.plans import plan_layers
 
 if TYPE_CHECKING:
     import keras
@@ -139,7 +138,7 @@ def _speed(device: Device, quick: bool) -> str:
             answers = _answers(case, quick)
             epochs = zip(*(answer["epochs"] for answer in answers), strict=True)
             rates = [sum(images * case.seeds / seconds for seconds in epoch) for epoch in epochs]
-            gflops = spread(rates).median * _gflop_of_an_image(case.variant)
+            gflops = spread(rates).median * gflop_of_an_image(case.variant)
             rows.append(
                 [
                     case.text,
@@ -162,7 +161,7 @@ def _sweep(device: Device, given: argparse.Namespace) -> str:
     size = ["--filters", "16", "--epochs", "1", "--train-limit", "150"] if given.quick else []
     walls: dict[int, list[float]] = {workers: [] for workers in WORKERS}
     for index in range(given.rounds):
-        for workers in (*WORKERS[index % len(WORKERS) :], *WORKERS[: index % len(WORKERS)]):
+        for workers in rotated(WORKERS, index):
             with tempfile.TemporaryDirectory() as home:
                 words = [sys.executable, "-m", "cnn_pipeline.cli", "run", "--home", home, *size]
                 words += ["--data", given.data, "--workers", str(workers)]
@@ -175,20 +174,9 @@ def _sweep(device: Device, given: argparse.Namespace) -> str:
     )
 
 
-def _gflop_of_an_image(variant: Variant) -> float:
-    """Two operations a multiply-accumulate; backward passes count twice the forward one."""
-    plan = plan_layers(variant, SHAPE, CLASSES)
-    return plan.macs * 2 * 3 / 1e9
-
-
 def _answers(case: Case, quick: bool) -> list[dict[str, Any]]:
     words = [sys.executable, "-m", "benchmarks.gpu", "--one", json.dumps(asdict(case))]
-    words += ["--quick"] * quick
-    started = [
-        subprocess.Popen(words, stdout=subprocess.PIPE, text=True) for _ in range(case.processes)
-    ]
-    answers = [process.communicate()[0] for process in started]
-    return [json.loads(answer.splitlines()[-1]) for answer in answers]
+    return answers_at_once([*words, *["--quick"] * quick], case.processes)
 
 
 def _measure(case: Case, quick: bool) -> dict[str, Any]:

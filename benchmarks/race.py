@@ -42,7 +42,7 @@ from benchmarks.environments import python_of
 from benchmarks.machine import this_machine
 from benchmarks.race_report import sweep_tables, training_table
 from benchmarks.remains import remains_of
-from benchmarks.timing import CommandFailed, timed
+from benchmarks.timing import CommandFailed, rotated, timed
 
 RESULTS = Path(__file__).parent / "results"
 SWEEPERS = (OURS, "keras_autolog", "keras_log_model", "keras_tuner", "ray_tune")
@@ -181,12 +181,6 @@ def _older(record: Mapping[str, Any]) -> str:
         return ""
     rounds = ", ".join(f"{index + 1} at {commit[:12]}" for index, commit in older.items())
     return f" Rounds of earlier commits: {rounds}."
-
-
-def rotated(names: Sequence[str], by: int) -> list[str]:
-    """The names, beginning with another in each round."""
-    start = by % len(names)
-    return [*names[start:], *names[:start]]
 
 
 def _run_once(name: str, sweep: Sweep, data: Path, seed: int) -> dict[str, Any]:

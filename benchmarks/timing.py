@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import json
 import os
 import signal
 import subprocess
@@ -14,8 +15,9 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
+T = TypeVar("T")
 _SAMPLE_SECONDS = 0.25
 _SAMPLES_TO_MEMORY = 6
 """Counting a process' pages takes the kernel 5 ms: where time is measured too, once in one and a
@@ -115,6 +117,36 @@ def timed(
         peak_mib=max(greatest, watch.peak_mib),
         output=output,
     )
+
+
+def answers_at_once(
+    words: Sequence[str], count: int, environment: Mapping[str, str] | None = None
+) -> list[Any]:
+    """What `count` processes of one command, run at the same time, print as JSON in the last line.
+
+    Args:
+        words: the command and its arguments.
+        count: how many of it.
+        environment: all variables; by default those of this process.
+
+    Raises:
+        CommandFailed: one of them failed.
+    """
+    started = [
+        subprocess.Popen(words, stdout=subprocess.PIPE, env=environment, text=True)
+        for _ in range(count)
+    ]
+    outputs = [process.communicate()[0] for process in started]
+    for process in started:
+        if process.returncode:
+            raise CommandFailed(f"{' '.join(words)}\nended with status {process.returncode}")
+    return [json.loads(output.splitlines()[-1]) for output in outputs]
+
+
+def rotated(items: Sequence[T], by: int) -> list[T]:
+    """The items, beginning with another in each round."""
+    start = by % len(items)
+    return [*items[start:], *items[:start]]
 
 
 class _Watch(threading.Thread):

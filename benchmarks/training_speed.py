@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import subprocess
 import sys
 import time
 from collections.abc import Collection
@@ -24,8 +23,11 @@ import numpy as np
 
 from benchmarks.machine import this_machine
 from benchmarks.tables import markdown, ratios, spread
+from benchmarks.timing import answers_at_once, rotated
+from cnn_pipeline.config import Training, Variant
 from cnn_pipeline.devices import processor_flags
 from cnn_pipeline.launching import trainer_environment
+from cnn_pipeline.plans import plan_layers
 
 if TYPE_CHECKING:
     from cnn_pipeline.devices import Device
@@ -58,15 +60,16 @@ def main() -> int:
     names = _contestants(processor_flags())
     measured: dict[str, list[float]] = {name: [] for name in names}
     for index in range(given.rounds):
-        for name in [*names[index % len(names) :], *names[: index % len(names)]]:
+        for name in rotated(names, index):
             measured[name].append(_run(name, given.filters, given.pooling))
             print(f"{name}: {measured[name][-1]:,.0f} images/s", file=sys.stderr, flush=True)
+    gflop = gflop_of_an_image(Variant(filters=given.filters, pooling=given.pooling))
     rows = [
         [
             name,
             spread(values).text(0),
             ratios(values, measured[REFERENCE]).text(2),
-            f"{_gflops(spread(values).median, given.filters, given.pooling):,.0f}",
+            f"{spread(values).median * gflop:,.0f}",
         ]
         for name, values in measured.items()
     ]
@@ -92,13 +95,9 @@ def _contestants(flags: Collection[str]) -> list[str]:
     return [name for name, (_, precision, *_) in CONTESTANTS.items() if precision in precisions]
 
 
-def _gflops(images_per_second: float, filters: int, pooling: str) -> float:
+def gflop_of_an_image(variant: Variant) -> float:
     """Two operations a multiply-accumulate; backward passes count twice the forward one."""
-    from cnn_pipeline.config import Variant
-    from cnn_pipeline.plans import plan_layers
-
-    plan = plan_layers(Variant(filters=filters, pooling=pooling), (28, 28, 1), 10)
-    return images_per_second * plan.macs * 2 * 3 / 1e9
+    return plan_layers(variant, (28, 28, 1), 10).macs * 2 * 3 / 1e9
 
 
 def _run(name: str, filters: int, pooling: str) -> float:
@@ -108,12 +107,7 @@ def _run(name: str, filters: int, pooling: str) -> float:
     words += ["--one", who, precision, str(threads)]
     environment = trainer_environment() if who == "ours" else dict(os.environ)
     environment["TF_CPP_MIN_LOG_LEVEL"] = "3"
-    started = [
-        subprocess.Popen(words, stdout=subprocess.PIPE, env=environment, text=True)
-        for _ in range(at_once)
-    ]
-    answers = [process.communicate()[0] for process in started]
-    return float(sum(json.loads(answer.splitlines()[-1]) for answer in answers))
+    return float(sum(answers_at_once(words, at_once, environment)))
 
 
 def _measure(who: str, precision: str, threads: int, filters: int, pooling: str) -> float:
@@ -136,7 +130,6 @@ def _ours(
     pooling: str,
     device: Device,
 ) -> float:
-    from cnn_pipeline.config import Training, Variant
     from cnn_pipeline.data import Split
     from cnn_pipeline.models import build_model, build_twin
     from cnn_pipeline.training import train

@@ -19,12 +19,12 @@ from packaging.requirements import Requirement
 from benchmarks import contestants, environments, gpu, roofline, suite
 from benchmarks.contestants import OURS, TITLES, Sweep, answers_of
 from benchmarks.page import PAGE, RESULTS, filled
-from benchmarks.race import RACES, CannotGoOn, Race, rotated, runs_of_whole_rounds
+from benchmarks.race import RACES, CannotGoOn, Race, runs_of_whole_rounds
 from benchmarks.race_report import sweep_tables, training_table
 from benchmarks.remains import Remains, remains_of
 from benchmarks.suite import PARTS
 from benchmarks.tables import markdown, mean_interval, paired_interval, ratios, spread
-from benchmarks.timing import CommandFailed, timed
+from benchmarks.timing import CommandFailed, answers_at_once, rotated, timed
 from cnn_pipeline.config import Variant
 from cnn_pipeline.plans import plan_layers
 from tests.running import DEADLINE
@@ -312,6 +312,13 @@ def test_trainings_on_a_gpu_are_told_apart_in_words() -> None:
     assert len(set(words)) == len(words)
     assert "scan, bfloat16, pooling max, batch 128, 16 seeds in one program" in words
     assert {name for names in gpu.ENGINES.values() for name in names} == {"fit", "graph", "scan"}
+
+
+def test_processes_answer_together_or_their_failure_is_named() -> None:
+    words = [sys.executable, "-c", "print('noise'); print('[1, 2]')"]
+    assert answers_at_once(words, 2) == [[1, 2], [1, 2]]
+    with pytest.raises(CommandFailed, match="ended with status 3"):
+        answers_at_once([sys.executable, "-c", "raise SystemExit(3)"], 2)
 
 
 @pytest.mark.slow
