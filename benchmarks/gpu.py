@@ -31,10 +31,8 @@ from cnn_pipeline.config import Training, Variant
 from cnn_pipeline.devices import available_cores, backend_name
 
 if TYPE_CHECKING:
-    import keras
-
-    from cnn_pipeline.data import Split
     from cnn_pipeline.devices import Device
+    from cnn_pipeline.engines import Engine
 
 RESULTS = Path(__file__).parent / "results"
 CLASSES, SHAPE = 10, (28, 28, 1)
@@ -48,22 +46,18 @@ class Case:
     """One training of the network with two convolutions, or several at the same time."""
 
     engine: str
-    """'fit' is Keras' own, 16 steps a call; 'graph' the project's for processors; 'scan' is
-    `benchmarks.scan`."""
+    """'fit' is Keras' own, 16 steps a call; 'graph' the project's on TensorFlow, 'loop' on JAX."""
     precision: str = "bfloat16"
     pooling: Literal["max", "none"] = "max"
     batch: int = 128
-    seeds: int = 1
-    """Trained by one program ('scan')."""
     processes: int = 1
     """Trainers that share the GPU."""
     filters: int = FILTERS
 
     @property
     def text(self) -> str:
-        """'scan, bfloat16, pooling max, batch 128, 2 trainers'."""
+        """'loop, bfloat16, pooling max, batch 128, 2 trainers'."""
         words = [self.engine, self.precision, f"pooling {self.pooling}", f"batch {self.batch}"]
-        words += [f"{self.seeds} seeds in one program"] * (self.seeds > 1)
         words += [f"{self.processes} trainers"] * (self.processes > 1)
         return ", ".join(words)
 
@@ -75,7 +69,7 @@ class Case:
 
 def cases(engine: str) -> list[Case]:
     """All that is measured of one engine, what one would choose first in front."""
-    found = [
+    return [
         Case(engine),
         Case(engine, "float32"),
         Case(engine, pooling="none"),
@@ -83,12 +77,9 @@ def cases(engine: str) -> list[Case]:
         Case(engine, processes=2),
         Case(engine, processes=4),
     ]
-    if engine == "scan":
-        found += [Case(engine, seeds=4), Case(engine, seeds=16)]
-    return found
 
 
-ENGINES = {"tensorflow": ("fit", "graph"), "jax": ("fit", "scan")}
+ENGINES = {"tensorflow": ("fit", "graph"), "jax": ("fit", "loop")}
 
 
 def main() -> int:
@@ -137,7 +128,7 @@ def _speed(device: Device, quick: bool) -> str:
         for case in [replace(one, filters=filters) for one in cases(engine)]:
             answers = _answers(case, quick)
             epochs = zip(*(answer["epochs"] for answer in answers), strict=True)
-            rates = [sum(images * case.seeds / seconds for seconds in epoch) for epoch in epochs]
+            rates = [sum(images / seconds for seconds in epoch) for epoch in epochs]
             gflops = spread(rates).median * gflop_of_an_image(case.variant)
             rows.append(
                 [
@@ -182,6 +173,7 @@ def _answers(case: Case, quick: bool) -> list[dict[str, Any]]:
 def _measure(case: Case, quick: bool) -> dict[str, Any]:
     """Seconds of the first epoch and of those that follow."""
     from cnn_pipeline.data import Split
+    from cnn_pipeline.training import epoch_order
 
     images, epochs = (QUICK_IMAGES, QUICK_EPOCHS) if quick else (IMAGES, EPOCHS)
     _device(case.processes)
@@ -189,45 +181,32 @@ def _measure(case: Case, quick: bool) -> dict[str, Any]:
     pixels = rng.integers(0, 256, (images, *SHAPE), dtype=np.uint8)
     split = Split("train", pixels, rng.integers(0, CLASSES, images))
     training = Training(epochs=epochs, batch_size=case.batch)
-    train = (_with_scan if case.engine == "scan" else _with_engine)(case, split, training)
+    engine = _engine(case, training)
     seconds = []
     for number in range(epochs):
         started = time.perf_counter()
-        train(number)
+        engine.epoch(split, epoch_order(0, number, images), lambda done: None)
         seconds.append(time.perf_counter() - started)
     return {"first": seconds[0], "epochs": seconds[1:]}
 
 
-def _with_engine(case: Case, split: Split, training: Training) -> Callable[[int], object]:
-    from cnn_pipeline.engines.keras_fit import KerasEngine
-    from cnn_pipeline.training import epoch_order
+def _engine(case: Case, training: Training) -> Engine:
+    from cnn_pipeline.models import build_model, build_twin
 
-    twin = _twin(case, seed=0)
+    model = build_model(case.variant, SHAPE, CLASSES, seed=0)
+    twin = build_twin(model, case.variant, precision=case.precision, seed=0)
     if case.engine == "graph":
         from cnn_pipeline.engines.graph import GraphEngine
 
         # One part: a GPU spreads an operation by itself.
-        engine: Any = GraphEngine(twin, training, threads=1)
-    else:
-        engine = KerasEngine(twin, training)
-    count = len(split.labels)
-    return lambda number: engine.epoch(split, epoch_order(0, number, count), lambda images: None)
+        return GraphEngine(twin, training, threads=1)
+    if case.engine == "loop":
+        from cnn_pipeline.engines.jax_loop import JaxEngine
 
+        return JaxEngine(twin, training)
+    from cnn_pipeline.engines.keras_fit import KerasEngine
 
-def _with_scan(case: Case, split: Split, training: Training) -> Callable[[int], object]:
-    from benchmarks.scan import Scan
-    from cnn_pipeline.training import epoch_order
-
-    seeds, count = range(case.seeds), len(split.labels)
-    scan = Scan([_twin(case, seed) for seed in seeds], training)
-    return lambda number: scan.epoch(split, [epoch_order(seed, number, count) for seed in seeds])
-
-
-def _twin(case: Case, seed: int) -> keras.Model:
-    from cnn_pipeline.models import build_model, build_twin
-
-    model = build_model(case.variant, SHAPE, CLASSES, seed=seed)
-    return build_twin(model, case.variant, precision=case.precision, seed=seed)
+    return KerasEngine(twin, training)
 
 
 def _limits(size: int) -> dict[str, float]:

@@ -9,6 +9,7 @@ from cnn_pipeline.devices import available_cores, available_memory, has_gpu
 
 TRAINER_BYTES = 2 * 1024**3
 """Room that one trainer should find: the largest of the default sweep peaks at 1.4 GB."""
+WORKERS_ON_GPU = 3
 
 
 def workers_for(asked: int, trials: int) -> int:
@@ -17,13 +18,13 @@ def workers_for(asked: int, trials: int) -> int:
     That is one trainer per core, at most one per trial, as far as memory goes. On two cores two
     trainers of one thread end a sweep earlier than one of two threads: no step waits for the
     slower half of another, and what runs on one core only (building, drawing, logging) overlaps
-    (`docs/performance.md`). A GPU gets one: whether it carries more depends on its memory.
+    (`docs/performance.md`). A GPU gets three at most: compiling and evaluating keep it waiting for
+    the processor, but six were no faster than three.
     """
     if asked:
         return asked
-    if has_gpu():
-        return 1
-    return max(1, min(trials, available_cores(), available_memory() // TRAINER_BYTES))
+    most = min(trials, available_cores(), available_memory() // TRAINER_BYTES)
+    return max(1, min(most, WORKERS_ON_GPU) if has_gpu() else most)
 
 
 def threads_for(sweep: Sweep, workers: int) -> int:

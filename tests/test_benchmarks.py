@@ -308,10 +308,10 @@ def test_work_and_traffic_of_a_step_are_counted() -> None:
 
 
 def test_trainings_on_a_gpu_are_told_apart_in_words() -> None:
-    words = [case.text for engine in ("fit", "graph", "scan") for case in gpu.cases(engine)]
+    words = [case.text for engine in ("fit", "graph", "loop") for case in gpu.cases(engine)]
     assert len(set(words)) == len(words)
-    assert "scan, bfloat16, pooling max, batch 128, 16 seeds in one program" in words
-    assert {name for names in gpu.ENGINES.values() for name in names} == {"fit", "graph", "scan"}
+    assert "loop, bfloat16, pooling max, batch 128, 4 trainers" in words
+    assert {name for names in gpu.ENGINES.values() for name in names} == {"fit", "graph", "loop"}
 
 
 def test_processes_answer_together_or_their_failure_is_named() -> None:

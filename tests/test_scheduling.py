@@ -33,9 +33,14 @@ def test_memory_bounds_them_but_one_always_tries(monkeypatch: pytest.MonkeyPatch
     assert workers_for(0, 6) == 1
 
 
-def test_a_gpu_gets_one(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("trials", "workers"), [(1, 1), (2, 2), (6, 3)])
+def test_a_gpu_gets_three_at_most(
+    monkeypatch: pytest.MonkeyPatch, trials: int, workers: int
+) -> None:
     monkeypatch.setattr(scheduling, "has_gpu", lambda: True)
-    assert workers_for(0, 6) == 1
+    assert workers_for(0, trials) == workers
+    monkeypatch.setattr(scheduling, "available_cores", lambda: 1)
+    assert workers_for(0, trials) == 1
 
 
 def test_threads_share_the_cores_unless_given() -> None:

@@ -30,11 +30,17 @@ class Engine(Protocol):
 def engine_for(model: keras.Model, training: Training, device: Device) -> Engine:
     """The fastest measured engine for `model` (logits out) on `device`.
 
-    On a processor with TensorFlow that is the graph. A GPU and JAX get Keras' `fit`, which
-    compiles for them: the graph has not been measured there.
+    On a processor with TensorFlow that is the graph, on a GPU with JAX the loop there. The others
+    get Keras' `fit`: JAX's loop is slower on a processor, and TensorFlow has not been measured on
+    a GPU.
     """
-    if keras.backend.backend() == "tensorflow" and device.kind == "cpu":
+    place = (keras.backend.backend(), device.kind)
+    if place == ("tensorflow", "cpu"):
         from cnn_pipeline.engines.graph import GraphEngine
 
         return GraphEngine(model, training, device.threads)
+    if place == ("jax", "gpu"):
+        from cnn_pipeline.engines.jax_loop import JaxEngine
+
+        return JaxEngine(model, training)
     return KerasEngine(model, training)

@@ -16,7 +16,6 @@ Two things make it faster than Keras' `fit` on a processor, with the same functi
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -28,12 +27,11 @@ import tensorflow as tf
 from cnn_pipeline.config import Training
 from cnn_pipeline.data import Split
 from cnn_pipeline.engines.fused_adam import FusedAdam
-from cnn_pipeline.engines.keras_fit import keras_optimizer
+from cnn_pipeline.engines.keras_fit import keras_optimizer, normalises_batches
+from cnn_pipeline.engines.stretches import Stretches
 
 # With 500 images and no pooling, the first validation spent 0.6 s in the kernel, for new memory.
 EVALUATION_BATCH = 256
-SECONDS_BETWEEN_TOLD = 0.4
-_FIRST_STRETCH = 16
 
 
 class GraphEngine:
@@ -42,12 +40,13 @@ class GraphEngine:
     def __init__(self, model: keras.Model, training: Training, threads: int) -> None:
         self._model = model
         self._batch_size = training.batch_size
-        self._parts = threads if _parts_are_independent(model) else 1
+        # A batch that is normalised as one is not cut.
+        self._parts = 1 if normalises_batches(model) else threads
         self._optimizer = _optimizer(training)
         self._optimizer.build(model.trainable_variables)
         # Where Keras itself keeps it: whoever has the model finds its optimizer.
         model.optimizer = self._optimizer
-        self._stretch = _FIRST_STRETCH
+        self._stretches = Stretches()
         self._steps_of: dict[int, Any] = {}
         # Without a signature, each new number of images or steps is traced anew: 0.2 s. AutoGraph
         # has nothing to translate here, and takes 0.3 s of a process to find that out.
@@ -58,32 +57,19 @@ class GraphEngine:
     def epoch(
         self, split: Split, order: np.ndarray, told: Callable[[int], None]
     ) -> tuple[float, float]:
-        """Train on all of `split` once, in this order; loss and accuracy while weights moved.
-
-        How many steps one call takes follows from their speed, and changes no number: losses come
-        back step by step and are summed here.
-        """
+        """Train on all of `split` once, in this order; loss and accuracy while weights moved."""
         size = self._batch_size
         full = len(order) // size
-        batches = order[: full * size].reshape(full, size)
-        losses: list[np.ndarray] = []
-        right = done = 0
-        while done < full:
-            started = time.perf_counter()
-            stretch = batches[done : done + self._stretch]
-            loss, hits = self._call(split, stretch)
-            losses.append(loss)
-            right += hits
-            if done:  # the first call traces
-                each = (time.perf_counter() - started) / len(stretch)
-                self._stretch = max(1, int(SECONDS_BETWEEN_TOLD / each))
-            done += len(stretch)
-            told(done * size)
-        if len(order) > full * size:
-            loss, hits = self._call(split, order[None, full * size :])
-            losses.append(loss)
-            right += hits
-        return float(np.concatenate(losses).sum() / len(order)), right / len(order)
+        batches, rest = order[: full * size].reshape(full, size), order[full * size :]
+        losses, right = self._stretches.run(
+            full,
+            lambda stretch: self._call(split, batches[stretch]),
+            lambda steps: told(steps * size),
+        )
+        if len(rest):
+            last, hits = self._call(split, rest[None])
+            losses, right = np.append(losses, last), right + hits
+        return float(losses.sum() / len(order)), right / len(order)
 
     def evaluate(self, split: Split) -> tuple[float, float]:
         """Loss and accuracy on `split`, weights as they are."""
@@ -171,11 +157,6 @@ class GraphEngine:
     def _score(self, images: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         logits = self._model(images, training=False)
         return _cross_entropies(labels, logits), _hits(labels, logits)
-
-
-def _parts_are_independent(model: keras.Model) -> bool:
-    """Whether parts of a batch give what the whole gives: not where it is normalised as one."""
-    return not any(isinstance(layer, keras.layers.BatchNormalization) for layer in model.layers)
 
 
 def _optimizer(training: Training) -> keras.optimizers.Optimizer:

@@ -58,6 +58,11 @@ def keras_optimizer(training: Training) -> keras.optimizers.Optimizer:
     )
 
 
+def normalises_batches(model: keras.Model) -> bool:
+    """Whether an image's output in training follows from the others of its batch."""
+    return any(isinstance(layer, keras.layers.BatchNormalization) for layer in model.layers)
+
+
 class _Progress(keras.callbacks.Callback):  # type: ignore[misc]
     """Passes Keras' batches on as images, a few times a second."""
 

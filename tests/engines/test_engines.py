@@ -1,4 +1,4 @@
-"""Both engines give the same function; parts of a batch and stretches of steps change nothing."""
+"""The engines give the same function; parts of a batch and stretches of steps change nothing."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from cnn_pipeline.config import Training, Variant
 from cnn_pipeline.convolution import LEAST_CHANNELS
 from cnn_pipeline.data import Split
 from cnn_pipeline.devices import Device
-from cnn_pipeline.engines import Engine, engine_for, graph
+from cnn_pipeline.engines import Engine, engine_for, graph, stretches
 from cnn_pipeline.engines.fused_adam import FusedAdam
 from cnn_pipeline.engines.graph import GraphEngine
 from cnn_pipeline.engines.keras_fit import KerasEngine
@@ -107,8 +107,8 @@ def test_the_steps_of_one_call_change_no_bit(
 ) -> None:
     """How many there are follows from the machine's speed."""
     before = graph_trained(2, variant)
-    monkeypatch.setattr(graph, "_FIRST_STRETCH", 3)
-    monkeypatch.setattr(graph, "SECONDS_BETWEEN_TOLD", 0.0)  # then one step a call
+    monkeypatch.setattr(stretches, "_FIRST_STRETCH", 3)
+    monkeypatch.setattr(stretches, "SECONDS_BETWEEN_TOLD", 0.0)  # then one step a call
     after = graph_trained(2, variant)
     assert before[1] == after[1]
     for one, other in zip(before[0], after[0], strict=True):
