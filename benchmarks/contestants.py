@@ -68,8 +68,11 @@ class Sweep:
         return self.images - self.validation
 
     def as_json(self) -> dict[str, Any]:
-        """All fields, for `json.dump`."""
-        return asdict(self)
+        """All fields, as JSON gives them back: lists for tuples."""
+        return {
+            name: list(value) if isinstance(value, tuple) else value
+            for name, value in asdict(self).items()
+        }
 
     def in_words(self) -> str:
         """One line for the head of a table."""

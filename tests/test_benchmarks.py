@@ -156,6 +156,10 @@ def test_a_race_goes_on_after_its_last_whole_round(tmp_path: Path) -> None:
     found = runs_of_whole_rounds(file, Race("race", ("a", "b"), SWEEP, 5), BEFORE)
     assert found == [{"commit": "abc", **run} for run in BEFORE["runs"][:4]]
     assert len(runs_of_whole_rounds(file, Race("race", ("a", "b"), SWEEP, 1), BEFORE)) == 2
+    # A file has been through JSON, what is measured now has not.
+    now = {**BEFORE, "work": SWEEP.as_json()}
+    file.write_text(json.dumps(now))
+    assert len(runs_of_whole_rounds(file, Race("race", ("a", "b"), SWEEP, 5), now)) == 4
     killed = {**BEFORE["runs"][3], "failed": "ended with status -9"}
     file.write_text(json.dumps({**BEFORE, "runs": [*BEFORE["runs"][:3], killed]}))
     assert len(runs_of_whole_rounds(file, Race("race", ("a", "b"), SWEEP, 5), BEFORE)) == 2
