@@ -5,8 +5,9 @@
     KERAS_BACKEND=jax .venv/bin/python -m benchmarks.gpu --quick           # only to see it run
 
 Each training is a process of its own, or several that share the GPU; its first epoch, which
-compiles, is told apart. Limits are measured as well: the largest matrix product for arithmetic,
-copying for memory. Writes `gpu-speed-BACKEND.md` and `gpu-sweep-BACKEND.md`.
+compiles, is told apart. Of several, those epochs count that end while all of them train. Limits are
+measured as well: the largest matrix product for arithmetic, copying for memory. Writes
+`gpu-speed-BACKEND.md` and `gpu-sweep-BACKEND.md`.
 """
 
 from __future__ import annotations
@@ -16,8 +17,9 @@ import json
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -25,7 +27,7 @@ import numpy as np
 
 from benchmarks.machine import this_machine
 from benchmarks.tables import markdown, spread
-from benchmarks.timing import answers_at_once, rotated, timed
+from benchmarks.timing import CommandFailed, answers_at_once, rotated, timed
 from benchmarks.training_speed import gflop_of_an_image
 from cnn_pipeline.config import Training, Variant
 from cnn_pipeline.devices import available_cores, backend_name
@@ -39,6 +41,7 @@ CLASSES, SHAPE = 10, (28, 28, 1)
 IMAGES, EPOCHS, FILTERS = 55_000, 6, 64
 QUICK_IMAGES, QUICK_EPOCHS, QUICK_FILTERS = 150, 2, 4
 WORKERS = (1, 3, 6)
+SECONDS_TOGETHER = 15.0
 
 
 @dataclass(frozen=True)
@@ -127,14 +130,13 @@ def _speed(device: Device, quick: bool) -> str:
     for engine in ENGINES[backend_name()]:
         for case in [replace(one, filters=filters) for one in cases(engine)]:
             answers = _answers(case, quick)
-            epochs = zip(*(answer["epochs"] for answer in answers), strict=True)
-            rates = [sum(images / seconds for seconds in epoch) for epoch in epochs]
+            rates = rates_together([answer["ended"] for answer in answers], images)
             gflops = spread(rates).median * gflop_of_an_image(case.variant)
             rows.append(
                 [
                     case.text,
                     spread(rates).text(0),
-                    f"{max(answer['first'] for answer in answers):.1f}",
+                    f"{max(answer['first_s'] for answer in answers):.1f}",
                     f"{100 * gflops / limits[case.precision]:.1f}",
                 ]
             )
@@ -146,6 +148,30 @@ def _speed(device: Device, quick: bool) -> str:
         f"epochs after the first. {this_machine().in_words()}.\n\n"
         + markdown(["training", "images/s", "first epoch, s", "% of the matrix product"], rows)
     )
+
+
+def rates_together(ended: Sequence[Sequence[float]], images: int) -> list[float]:
+    """Images a second of trainers that share a device.
+
+    Args:
+        ended: for each trainer the times, in seconds on one clock, at which its epochs ended.
+        images: how many an epoch has.
+
+    Returns:
+        A figure for each epoch after the first of one trainer. Of several one figure in all, for
+        the time in which all of them train: they compile for longer than an epoch takes, and not
+        equally long.
+
+    Raises:
+        CommandFailed: there was no such time, or not ten epochs in it.
+    """
+    if len(ended) == 1:
+        return [images / (stop - start) for start, stop in pairwise(ended[0])]
+    start, stop = max(each[0] for each in ended), min(each[-1] for each in ended)
+    epochs = sum(start < moment <= stop for each in ended for moment in each)
+    if epochs < 10:
+        raise CommandFailed(f"trainings at the same time are required, received {ended}")
+    return [images * epochs / (stop - start)]
 
 
 def _sweep(device: Device, given: argparse.Namespace) -> str:
@@ -171,7 +197,7 @@ def _answers(case: Case, quick: bool) -> list[dict[str, Any]]:
 
 
 def _measure(case: Case, quick: bool) -> dict[str, Any]:
-    """Seconds of the first epoch and of those that follow."""
+    """Seconds of the first epoch, and when each epoch ended."""
     from cnn_pipeline.data import Split
     from cnn_pipeline.training import epoch_order
 
@@ -180,14 +206,15 @@ def _measure(case: Case, quick: bool) -> dict[str, Any]:
     rng = np.random.default_rng(0)
     pixels = rng.integers(0, 256, (images, *SHAPE), dtype=np.uint8)
     split = Split("train", pixels, rng.integers(0, CLASSES, images))
-    training = Training(epochs=epochs, batch_size=case.batch)
-    engine = _engine(case, training)
-    seconds = []
-    for number in range(epochs):
-        started = time.perf_counter()
-        engine.epoch(split, epoch_order(0, number, images), lambda done: None)
-        seconds.append(time.perf_counter() - started)
-    return {"first": seconds[0], "epochs": seconds[1:]}
+    engine = _engine(case, Training(epochs=epochs, batch_size=case.batch))
+    started = time.monotonic()
+    ended: list[float] = []
+    # Where several share the device, each goes on until all have long been training.
+    least = SECONDS_TOGETHER if case.processes > 1 else 0.0
+    while len(ended) < epochs or ended[-1] - ended[0] < least:
+        engine.epoch(split, epoch_order(0, len(ended), images), lambda done: None)
+        ended.append(time.monotonic())
+    return {"first_s": ended[0] - started, "ended": ended}
 
 
 def _engine(case: Case, training: Training) -> Engine:

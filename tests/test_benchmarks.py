@@ -318,6 +318,18 @@ def test_trainings_on_a_gpu_are_told_apart_in_words() -> None:
     assert {name for names in gpu.ENGINES.values() for name in names} == {"fit", "graph", "loop"}
 
 
+def test_of_trainers_that_share_a_device_those_epochs_count_that_ended_while_all_trained() -> None:
+    assert gpu.rates_together([[7.0, 9.0, 13.0]], 100) == [50, 25]
+    early = [2.0 + n for n in range(10)]  # to 11
+    late = [5.0 + 2 * n for n in range(5)]  # to 13
+    # From 5 to 11: six epochs of one and three of the other, which are too few.
+    with pytest.raises(CommandFailed, match="at the same time"):
+        gpu.rates_together([early, late], 100)
+    assert gpu.rates_together([early, late, early], 100) == [100 * 15 / 6]
+    with pytest.raises(CommandFailed, match="at the same time"):
+        gpu.rates_together([early, [moment + 30 for moment in early]], 100)
+
+
 def test_processes_answer_together_or_their_failure_is_named() -> None:
     words = [sys.executable, "-c", "print('noise'); print('[1, 2]')"]
     assert answers_at_once(words, 2) == [[1, 2], [1, 2]]
