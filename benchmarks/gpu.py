@@ -27,7 +27,7 @@ import numpy as np
 
 from benchmarks.machine import this_machine
 from benchmarks.tables import markdown, spread
-from benchmarks.timing import CommandFailed, answers_at_once, rotated, timed
+from benchmarks.timing import answers_at_once, rotated, timed
 from benchmarks.training_speed import gflop_of_an_image
 from cnn_pipeline.config import Training, Variant
 from cnn_pipeline.devices import available_cores, backend_name
@@ -130,7 +130,12 @@ def _speed(device: Device, quick: bool) -> str:
     for engine in ENGINES[backend_name()]:
         for case in [replace(one, filters=filters) for one in cases(engine)]:
             answers = _answers(case, quick)
-            rates = rates_together([answer["ended"] for answer in answers], images)
+            try:
+                rates = rates_together([answer["ended"] for answer in answers], images)
+            except NotTogether as error:
+                print(f"{case.text}: {error}", file=sys.stderr, flush=True)
+                rows.append([case.text, "-", "-", "-"])
+                continue
             gflops = spread(rates).median * gflop_of_an_image(case.variant)
             rows.append(
                 [
@@ -150,6 +155,10 @@ def _speed(device: Device, quick: bool) -> str:
     )
 
 
+class NotTogether(Exception):
+    """Trainings that were to share a device ran one after the other."""
+
+
 def rates_together(ended: Sequence[Sequence[float]], images: int) -> list[float]:
     """Images a second of trainers that share a device.
 
@@ -163,14 +172,14 @@ def rates_together(ended: Sequence[Sequence[float]], images: int) -> list[float]
         equally long.
 
     Raises:
-        CommandFailed: there was no such time, or not ten epochs in it.
+        NotTogether: there was no such time, or not ten epochs in it.
     """
     if len(ended) == 1:
         return [images / (stop - start) for start, stop in pairwise(ended[0])]
     start, stop = max(each[0] for each in ended), min(each[-1] for each in ended)
     epochs = sum(start < moment <= stop for each in ended for moment in each)
     if epochs < 10:
-        raise CommandFailed(f"trainings at the same time are required, received {ended}")
+        raise NotTogether(f"trainings at the same time are required, received {ended}")
     return [images * epochs / (stop - start)]
 
 
@@ -209,7 +218,7 @@ def _measure(case: Case, quick: bool) -> dict[str, Any]:
     engine = _engine(case, Training(epochs=epochs, batch_size=case.batch))
     started = time.monotonic()
     ended: list[float] = []
-    # Where several share the device, each goes on until all have long been training.
+    # Where several share the device, so long after its own first epoch: they begin not together.
     least = SECONDS_TOGETHER if case.processes > 1 else 0.0
     while len(ended) < epochs or ended[-1] - ended[0] < least:
         engine.epoch(split, epoch_order(0, len(ended), images), lambda done: None)

@@ -129,7 +129,9 @@ def has_fast_bfloat16(cpuinfo: Path = Path("/proc/cpuinfo")) -> bool:
 
     Measured with `benchmarks/training_speed.py`: with Intel's matrix units (AMX) 2.1 times as fast,
     with AMD's AVX-512 dot products 2.1 times. Intel's AVX-512 dot products run at half the rate of
-    float32's, and there it took 1.3 to 4 times as long: a virtual machine may hide AMX.
+    float32's, and there it took 1.3 to 4 times as long: a virtual machine may hide AMX. That was
+    before float32's convolutions were compiled. Since then float32 was the faster with AMX as well,
+    in two rounds of one network (`docs/performance.md`), which is too little to go by.
     """
     flags = processor_flags(cpuinfo)
     dot_products = "avx512_bf16" in flags and _cpuinfo_field("vendor_id", cpuinfo) == "AuthenticAMD"

@@ -323,10 +323,10 @@ def test_of_trainers_that_share_a_device_those_epochs_count_that_ended_while_all
     early = [2.0 + n for n in range(10)]  # to 11
     late = [5.0 + 2 * n for n in range(5)]  # to 13
     # From 5 to 11: six epochs of one and three of the other, which are too few.
-    with pytest.raises(CommandFailed, match="at the same time"):
+    with pytest.raises(gpu.NotTogether, match="at the same time"):
         gpu.rates_together([early, late], 100)
     assert gpu.rates_together([early, late, early], 100) == [100 * 15 / 6]
-    with pytest.raises(CommandFailed, match="at the same time"):
+    with pytest.raises(gpu.NotTogether, match="at the same time"):
         gpu.rates_together([early, [moment + 30 for moment in early]], 100)
 
 

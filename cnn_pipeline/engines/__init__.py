@@ -1,6 +1,6 @@
-"""How an epoch is computed: by Keras' own `fit` anywhere, or as one graph of TensorFlow's.
+"""How an epoch is computed: by Keras' `fit`, as a graph of TensorFlow's, or as a loop of JAX'.
 
-Both give the same function, but for the rounding of sums. `training` drives them; only this
+All give the same function, but for the rounding of sums. `training` drives them; only this
 package knows the calls of a backend.
 """
 

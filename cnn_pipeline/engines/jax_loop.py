@@ -1,13 +1,14 @@
 """An epoch on JAX as one program, where Keras' `fit` hands over every batch from the processor.
 
-The images lie on the device, as uint8; a step takes its batch from there by number, scales it and
-moves the weights, and the loop around the steps is part of the program. The functions are Keras'
-own (`stateless_call`, `stateless_apply`), so the numbers are those of `fit` but for the order of
-sums. For GPUs: on a processor XLA's convolutions are five times slower inside a loop.
+The images lie on the device for an epoch, as uint8; a step takes its batch from there by number,
+scales it and moves the weights, and the loop around the steps is part of the program. The functions
+are Keras' own (`stateless_call`, `stateless_apply`), so the numbers are those of `fit` but for the
+order of sums. For GPUs: on a processor XLA's convolutions are five times slower inside a loop.
 
 A GPU's compiler takes longer than five epochs of Fashion-MNIST, so a step is compiled once where it
 can be: a last batch that is shorter is filled up with images that count nothing. Where batches are
-normalised they would count, and it is compiled for its own length.
+normalised they would count, and it is compiled for its own length. (Dropout gives the others what
+it gives them in a shorter batch: JAX draws the same first numbers of a longer row.)
 
 `benchmarks/gpu.py` measures it.
 """
@@ -28,7 +29,7 @@ from cnn_pipeline.data import Split
 from cnn_pipeline.engines.keras_fit import keras_optimizer, normalises_batches
 from cnn_pipeline.engines.stretches import Stretches
 
-EVALUATION_BATCH = 1000
+_EVALUATION_BATCH = 1000
 
 Values = list[jax.Array]
 State = tuple[Values, Values, Values]
@@ -57,15 +58,15 @@ class JaxEngine:
         images, labels = jnp.asarray(split.images), jnp.asarray(split.labels, jnp.int32)
         total, right, done = 0.0, 0, 0
         for batches, sizes in self._batches(order):
-
-            def told_steps(steps: int, before: int = done, sizes: np.ndarray = sizes) -> None:
-                told(before + int(sizes[:steps].sum()))
-
-            call = partial(self._call, images, labels, batches, sizes)
-            losses, hits = self._stretches.run(len(batches), call, told_steps)
+            ends = done + np.cumsum(sizes)
+            losses, hits = self._stretches.run(
+                len(batches),
+                partial(self._call, images, labels, batches, sizes),
+                partial(_tell, told, ends),
+            )
             total += float(losses.sum())
             right += hits
-            done += int(sizes.sum())
+            done = int(ends[-1])
         return total / len(order), right / len(order)
 
     def evaluate(self, split: Split) -> tuple[float, float]:
@@ -73,15 +74,15 @@ class JaxEngine:
         count = len(split.labels)
         trainable, other, _ = self._state()
         total, right = 0.0, 0
-        for start in range(0, count, EVALUATION_BATCH):
+        for start in range(0, count, _EVALUATION_BATCH):
             # Another length would be compiled anew: the last batch is filled up with any images.
-            numbers = np.arange(start, start + EVALUATION_BATCH)
-            own = min(EVALUATION_BATCH, count - start)
+            numbers = np.arange(start, start + _EVALUATION_BATCH)
+            own = min(_EVALUATION_BATCH, count - start)
             losses, hits = self._scores(
                 trainable, other, split.images[numbers % count], split.labels[numbers % count]
             )
-            total += float(np.asarray(losses[:own], np.float64).sum())
-            right += int(np.asarray(hits[:own]).sum())
+            total += float(np.asarray(losses, np.float64)[:own].sum())
+            right += int(np.asarray(hits)[:own].sum())
         return total / count, right / count
 
     def _batches(self, order: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
@@ -89,7 +90,7 @@ class JaxEngine:
 
         The last batch lies among the others where it is filled up, else by itself.
         """
-        size = self._batch_size
+        size = min(self._batch_size, len(order))
         rest = len(order) % size
         if rest and self._fills_up:
             rows = np.pad(order, (0, size - rest)).astype(np.int32).reshape(-1, size)
@@ -121,10 +122,10 @@ class JaxEngine:
         return model.trainable_variables, model.non_trainable_variables, self._optimizer.variables
 
     def _state(self) -> State:
-        trainable, other, moments = (
+        trainable, other, optimizer_state = (
             [variable.value for variable in group] for group in self._groups()
         )
-        return trainable, other, moments
+        return trainable, other, optimizer_state
 
     def _assign(self, state: State) -> None:
         for group, values in zip(self._groups(), state, strict=True):
@@ -161,7 +162,7 @@ class JaxEngine:
         self, state: State, images: jax.Array, labels: jax.Array, size: jax.Array
     ) -> tuple[State, jax.Array, jax.Array]:
         """One step on the mean loss of the first `size` images; their summed loss and hits."""
-        trainable, other, moments = state
+        trainable, other, optimizer_state = state
         counts = jnp.arange(len(labels)) < size
 
         def mean_loss(trainable: Values) -> tuple[jax.Array, Any]:
@@ -171,14 +172,21 @@ class JaxEngine:
             return loss / size, (moved, loss, right)
 
         gradients, (other, loss, right) = jax.grad(mean_loss, has_aux=True)(trainable)
-        trainable, moments = self._optimizer.stateless_apply(moments, gradients, trainable)
-        return (trainable, other, moments), loss, right
+        trainable, optimizer_state = self._optimizer.stateless_apply(
+            optimizer_state, gradients, trainable
+        )
+        return (trainable, other, optimizer_state), loss, right
 
     def _score(
         self, trainable: Values, other: Values, images: jax.Array, labels: jax.Array
     ) -> tuple[jax.Array, jax.Array]:
         logits, _ = self._model.stateless_call(trainable, other, images, training=False)
         return _cross_entropies(labels, logits), _hits(labels, logits)
+
+
+def _tell(told: Callable[[int], None], ends: np.ndarray, steps: int) -> None:
+    """`ends`: how many images there are in all after each step."""
+    told(int(ends[steps - 1]))
 
 
 def _cross_entropies(labels: jax.Array, logits: jax.Array) -> jax.Array:

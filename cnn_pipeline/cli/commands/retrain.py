@@ -49,7 +49,7 @@ Examples:
 @click.option(
     "--workers",
     metavar="N",
-    help="Trainers at a time. (default 0: one per core, at most one per candidate)",
+    help="Trainers at a time. (default 0: one per core, at most one per candidate; GPU: 3)",
 )
 @home_option
 @json_option

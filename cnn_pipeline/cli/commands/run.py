@@ -49,7 +49,7 @@ Examples:
 @click.option(
     "--workers",
     metavar="N",
-    help="Trainers at a time. (default 0: one per core, at most one per variant and seed)",
+    help="Trainers at a time. (default 0: one per core, at most one per variant and seed; GPU: 3)",
 )
 @click.option(
     "--force",
