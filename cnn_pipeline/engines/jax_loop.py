@@ -26,10 +26,12 @@ import numpy as np
 
 from cnn_pipeline.config import Training
 from cnn_pipeline.data import Split
-from cnn_pipeline.engines.keras_fit import keras_optimizer, normalises_batches
+from cnn_pipeline.engines.keras_fit import (
+    EVALUATION_BATCH,
+    keras_optimizer,
+    normalises_batches,
+)
 from cnn_pipeline.engines.stretches import Stretches
-
-_EVALUATION_BATCH = 1000
 
 Values = list[jax.Array]
 State = tuple[Values, Values, Values]
@@ -74,10 +76,10 @@ class JaxEngine:
         count = len(split.labels)
         trainable, other, _ = self._state()
         total, right = 0.0, 0
-        for start in range(0, count, _EVALUATION_BATCH):
+        for start in range(0, count, EVALUATION_BATCH):
             # Another length would be compiled anew: the last batch is filled up with any images.
-            numbers = np.arange(start, start + _EVALUATION_BATCH)
-            own = min(_EVALUATION_BATCH, count - start)
+            numbers = np.arange(start, start + EVALUATION_BATCH)
+            own = min(EVALUATION_BATCH, count - start)
             losses, hits = self._scores(
                 trainable, other, split.images[numbers % count], split.labels[numbers % count]
             )

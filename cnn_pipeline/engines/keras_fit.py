@@ -11,7 +11,7 @@ import numpy as np
 from cnn_pipeline.config import Training
 from cnn_pipeline.data import Split
 
-_EVALUATION_BATCH = 1000
+EVALUATION_BATCH = 1000
 STEPS_PER_EXECUTION = 16
 """Training steps between two returns to Python. The numbers are the same for any."""
 
@@ -46,7 +46,7 @@ class KerasEngine:
     def evaluate(self, split: Split) -> tuple[float, float]:
         """Loss and accuracy on `split`, weights as they are."""
         loss, accuracy = self._model.evaluate(
-            split.images, split.labels, batch_size=_EVALUATION_BATCH, verbose=0
+            split.images, split.labels, batch_size=EVALUATION_BATCH, verbose=0
         )
         return float(loss), float(accuracy)
 
