@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cnn_pipeline.errors import UserError
+from cnn_pipeline.lean_imports import lean_imports
 
 if TYPE_CHECKING:
     import keras
@@ -30,7 +31,8 @@ def load_verified(path: Path, sha256: str, name: str) -> keras.Model:
         )
     # TensorFlow's notes on start-up say nothing to who wants to classify a picture.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    import keras
+    with lean_imports():
+        import keras
 
     try:
         return keras.saving.load_model(path, compile=False, safe_mode=True)

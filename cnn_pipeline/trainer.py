@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, TextIO
 
 from cnn_pipeline import events
 from cnn_pipeline.garbage import never_collected
+from cnn_pipeline.lean_imports import lean_imports
 from cnn_pipeline.messages import AnyJob, Job, Reply, ScoreJob, job_from_line, to_line
 
 if TYPE_CHECKING:
@@ -53,7 +54,8 @@ def preload(told: Callable[[str], None]) -> None:
     with never_collected():  # looking through it again and again took 0.3 s of each trial
         import mlflow.store.tracking.sqlalchemy_store  # noqa: F401
 
-        import cnn_pipeline.trial  # noqa: F401
+        with lean_imports():
+            import cnn_pipeline.trial  # noqa: F401
         from cnn_pipeline.devices import backend_name
 
         if backend_name() == "tensorflow":

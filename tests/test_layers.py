@@ -82,6 +82,7 @@ ALLOWED: dict[str, set[str]] = {
         "errors",
         "events",
         "garbage",
+        "lean_imports",
         "messages",
         "scoring",
         "tracking",
@@ -101,7 +102,8 @@ ALLOWED: dict[str, set[str]] = {
         "reporting",
     }
     | {"tracking", "workers"},
-    "loading": {"errors"},
+    "lean_imports": {"devices"},
+    "loading": {"errors", "lean_imports"},
     "registry": {"errors", "tracking"},
     "gate": {"comparison", "config"},
     "retraining": CONFIG

@@ -13,6 +13,7 @@ from cnn_pipeline.cli.output import clean_stdout, write_whole
 from cnn_pipeline.cli.parsing import CollectingCommand, Faults, faults_of
 from cnn_pipeline.cli.values import choice
 from cnn_pipeline.errors import InvalidInput
+from cnn_pipeline.lean_imports import lean_imports
 from cnn_pipeline.tour.part import PICTURES, Part
 
 FOLDER = "explained"
@@ -99,7 +100,8 @@ def command(
             )
             notes: tuple[str, ...] = ()
         else:
-            from cnn_pipeline.tour.run import run_tour
+            with lean_imports():
+                from cnn_pipeline.tour.run import run_tour
             from cnn_pipeline.tour.subject import find_subject
 
             subject = find_subject(runs[0] if runs else None, place, cache)

@@ -1,0 +1,32 @@
+"""Importing Keras without the packages that it imports only to offer wrappers for them.
+
+Keras imports scikit-learn, and with it all of SciPy, for its scikit-learn wrappers; TensorFlow
+imports JAX, where there is one, to convert JAX's functions for phones. Both do without where the
+package is not installed, and nothing here uses either: with them, importing Keras takes a fifth
+longer (`docs/performance.md`, 'What one waits for').
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from cnn_pipeline.devices import backend_name
+
+
+@contextmanager
+def lean_imports() -> Iterator[None]:
+    """Have what is imported in this block take those packages for not installed.
+
+    What has been imported already is left as it is; after the block all can be imported again.
+    """
+    unused = ["sklearn"] if backend_name() == "jax" else ["sklearn", "jax"]
+    hidden = [name for name in unused if name not in sys.modules]
+    for name in hidden:
+        sys.modules[name] = None  # type: ignore[assignment]  # as the reference of `import` has it
+    try:
+        yield
+    finally:
+        for name in hidden:
+            del sys.modules[name]

@@ -1,0 +1,58 @@
+"""What importing Keras leaves out, and that all of it can be imported afterwards."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from cnn_pipeline.lean_imports import lean_imports
+
+
+def modules_after(code: str, backend: str = "tensorflow") -> set[str]:
+    """Top-level names and submodules that a fresh interpreter has imported after `code`."""
+    done = subprocess.run(
+        [sys.executable, "-c", f"{code}\nimport sys\nprint(*sys.modules)"],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=120,
+        env={"KERAS_BACKEND": backend, "TF_CPP_MIN_LOG_LEVEL": "2", "PATH": ""},
+    )
+    return set(done.stdout.split())
+
+
+def test_a_trainer_imports_neither_scikit_learn_nor_another_backend() -> None:
+    loaded = modules_after("from cnn_pipeline import trainer\ntrainer.preload(print)")
+    assert {"keras", "tensorflow", "mlflow"} <= loaded
+    assert {"sklearn", "jax", "scipy.stats"} & loaded == set()
+
+
+def test_a_backend_that_is_chosen_is_not_left_out() -> None:
+    pytest.importorskip("jax", reason="the extra 'jax' is not installed")
+    code = "from cnn_pipeline.lean_imports import lean_imports\nwith lean_imports(): import keras"
+    assert "jax" in modules_after(code, backend="jax")
+
+
+def test_what_was_left_out_can_be_imported_afterwards() -> None:
+    assert "sklearn.base" in modules_after(
+        "from cnn_pipeline.lean_imports import lean_imports\n"
+        "with lean_imports(): import keras\n"
+        "import sklearn.base"
+    )
+
+
+def test_what_is_there_already_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    there = object()
+    monkeypatch.setitem(sys.modules, "sklearn", there)
+    with lean_imports():
+        assert sys.modules["sklearn"] is there
+    assert sys.modules["sklearn"] is there
+
+
+def test_an_error_in_the_block_leaves_nothing_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "sklearn", raising=False)
+    with pytest.raises(ImportError), lean_imports():
+        import sklearn  # noqa: F401
+    assert "sklearn" not in sys.modules
