@@ -1,9 +1,10 @@
-"""Fit the constants of `plans.estimate_seconds` to the finished trials of a home folder.
+"""Fit the constants of `plans.estimate_seconds` to the finished trials of home folders.
 
-    .venv/bin/cnn-pipeline run && .venv/bin/cnn-pipeline run --sweep pooling
-    .venv/bin/python benchmarks/estimate_fit.py [HOME]
+    .venv/bin/cnn-pipeline run && .venv/bin/cnn-pipeline run --epochs 1 --train-limit 2000
+    .venv/bin/python benchmarks/estimate_fit.py [HOME...]
 
-Prints the four constants, and measured beside estimated seconds for each trial.
+Prints the constants, and measured beside estimated seconds for each kind of trial: of trials of
+one variant on as many images the median counts.
 """
 
 from __future__ import annotations
@@ -12,7 +13,10 @@ import json
 import os
 import sys
 import tempfile
+from collections import defaultdict
+from collections.abc import Iterator
 from pathlib import Path
+from statistics import median
 
 import numpy as np
 from mlflow.tracking import MlflowClient
@@ -20,34 +24,51 @@ from scipy.optimize import nnls
 
 from cnn_pipeline.config import Trial
 from cnn_pipeline.paths import resolve_home
-from cnn_pipeline.plans import plan_layers
+from cnn_pipeline.plans import Plan, plan_layers
 from cnn_pipeline.tracking import open_store
 
 IMAGE_SHAPE, CLASSES = (28, 28, 1), 10
+NUM_TEST = 10_000
+CONSTANTS = ("TRIAL", "IMAGE", "MAC")
 
 
 def main() -> None:
     """Read the runs, fit by non-negative least squares on relative errors, print."""
-    home = resolve_home(sys.argv[1] if len(sys.argv) > 1 else None, os.environ)
-    client = MlflowClient(open_store(home, os.environ, create=False).uri)
+    found: dict[tuple[str, int], list[float]] = defaultdict(list)
+    plans: dict[str, Plan] = {}
+    for home in sys.argv[1:] or [None]:
+        for label, plan, images, seconds in finished(home):
+            plans[label] = plan
+            found[label, images].append(seconds)
+    rows = [
+        [1.0, images, (images + NUM_TEST) * plan.macs]
+        for plan, images in ((plans[label], images) for label, images in found)
+    ]
+    design, measured = np.array(rows), np.array([median(taken) for taken in found.values()])
+    constants, _ = nnls(design / measured[:, None], np.ones(len(measured)))
+    for name, value in zip(CONSTANTS, constants, strict=True):
+        print(f"_SECONDS_PER_{name} = {value:.2g}")
+    for (label, images), real, guess in zip(found, measured, design @ constants, strict=True):
+        print(
+            f"{label:20} {images:9,} images, measured {real:6.1f} s, estimated {guess:6.1f} s, "
+            f"{len(found[label, images])} trials"
+        )
+
+
+def finished(home: str | None) -> Iterator[tuple[str, Plan, int, float]]:
+    """Of each finished trial: variant and precision, plan, images times epochs, seconds."""
+    client = MlflowClient(open_store(resolve_home(home, os.environ), os.environ, create=False).uri)
     experiments = [experiment.experiment_id for experiment in client.search_experiments()]
-    runs = client.search_runs(experiments, "tags.complete = 'true' and tags.kind = 'trial'")
-    rows, seconds, labels = [], [], []
-    for run in runs:
+    for run in client.search_runs(experiments, "tags.complete = 'true' and tags.kind = 'trial'"):
         with tempfile.TemporaryDirectory() as folder:
             path = Path(client.download_artifacts(run.info.run_id, "config.json", folder))
             trial = Trial.model_validate(json.loads(path.read_text("utf-8"))["trial"])
-        plan = plan_layers(trial.variant, IMAGE_SHAPE, CLASSES)
-        images = int(run.data.params["train_samples"]) * trial.training.epochs
-        rows.append([1.0, images, images * plan.macs, images * plan.activations])
-        seconds.append((run.info.end_time - run.info.start_time) / 1000)
-        labels.append(f"{run.info.run_name} {run.data.params['precision']}")
-    design, measured = np.array(rows), np.array(seconds)
-    constants, _ = nnls(design / measured[:, None], np.ones(len(measured)))
-    for name, value in zip(("TRIAL", "IMAGE", "MAC", "ACTIVATION"), constants, strict=True):
-        print(f"_SECONDS_PER_{name} = {value:.2g}")
-    for label, real, guess in zip(labels, measured, design @ constants, strict=True):
-        print(f"{label:28} measured {real:7.1f} s, estimated {guess:7.1f} s")
+        yield (
+            f"{trial.label} {run.data.params['precision']}",
+            plan_layers(trial.variant, IMAGE_SHAPE, CLASSES),
+            int(run.data.params["train_samples"]) * trial.training.epochs,
+            (run.info.end_time - run.info.start_time) / 1000,
+        )
 
 
 if __name__ == "__main__":

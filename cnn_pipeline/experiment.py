@@ -55,7 +55,7 @@ class DataCard:
     @property
     def shape(self) -> DataShape:
         """What a sweep is held against."""
-        return DataShape(self.image_shape, len(self.class_names), self.num_train)
+        return DataShape(self.image_shape, len(self.class_names), self.num_train, self.num_test)
 
 
 @dataclass(frozen=True)
@@ -299,10 +299,12 @@ def ending(sweep_run: SweepRun) -> Iterator[SweepRun]:
         raise
 
 
-def estimates(sweep: Sweep, plans: Mapping[str, Plan], num_train: int) -> dict[str, float]:
+def estimates(sweep: Sweep, plans: Mapping[str, Plan], shape: DataShape) -> dict[str, float]:
     """Expected seconds of each trial by name, before anything has run."""
     return {
-        trial.name: estimate_seconds(plans[trial.label], trial.training, num_train)
+        trial.name: estimate_seconds(
+            plans[trial.label], trial.training, shape.num_train, shape.num_test
+        )
         for trial in sweep.trials()
     }
 
@@ -316,7 +318,7 @@ def trainer_pool(sweep: Sweep, home: Home, workers: int) -> AbstractContextManag
 def ordered_trials(sweep_run: SweepRun) -> list[Trial]:
     """The trials in the order in which they run."""
     sweep, card = sweep_run.sweep, sweep_run.card
-    expected = estimates(sweep, check_fit(sweep, card.shape), card.num_train)
+    expected = estimates(sweep, check_fit(sweep, card.shape), card.shape)
     return longest_first(sweep, expected)
 
 
@@ -351,7 +353,7 @@ def run_sweep(sweep: Sweep, home: Home, *, workers: int = 0) -> Outcome:
 
 def announce(sweep_run: SweepRun, plans: Mapping[str, Plan], reused: Iterable[str] = ()) -> None:
     """Tell whoever watches what will run: all trials but those that are `reused`."""
-    expected = estimates(sweep_run.sweep, plans, sweep_run.card.num_train)
+    expected = estimates(sweep_run.sweep, plans, sweep_run.card.shape)
     for name in reused:
         del expected[name]
     events.emit(events.SweepStarted(sweep_run.sweep_id, expected))

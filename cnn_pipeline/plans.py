@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from cnn_pipeline.config import Training, Variant
 from cnn_pipeline.errors import InvalidInput
 
-# Least squares over the default sweep: 2 cores with AMX, bfloat16. A tiny trial takes the first.
-_SECONDS_PER_TRIAL = 2.5
-_SECONDS_PER_IMAGE = 3.0e-5
-_SECONDS_PER_MAC = 1.0e-11
-_SECONDS_PER_ACTIVATION = 8.7e-10
+# Least squares over the default sweep and one of 2,000 images: an AMD EPYC of 2 cores without
+# AVX-512, two trainers at a time.
+_SECONDS_PER_TRIAL = 3.3
+_SECONDS_PER_IMAGE = 4.0e-5
+_SECONDS_PER_MAC = 7.1e-11
 
 _POOL_LETTER = {"max": "P", "average": "A"}
 
@@ -64,11 +64,6 @@ class Plan:
     def macs(self) -> int:
         """Multiply-accumulates of one image's forward pass."""
         return sum(layer.macs for layer in self.layers)
-
-    @property
-    def activations(self) -> int:
-        """Numbers that all layers put out for one image: the memory that a step moves."""
-        return sum(math.prod(layer.output_shape) for layer in self.layers)
 
     @property
     def journey(self) -> str:
@@ -141,15 +136,17 @@ def plan_layers(variant: Variant, image_shape: tuple[int, int, int], classes: in
     return Plan(variant, image_shape, classes, tuple(layers), " > ".join(words))
 
 
-def estimate_seconds(plan: Plan, training: Training, num_train: int) -> float:
+def estimate_seconds(plan: Plan, training: Training, num_train: int, num_test: int) -> float:
     """Seconds that one trial is expected to take, from its start to its logged model.
 
-    A straight line in multiply-accumulates and activations, fitted by
-    `benchmarks/estimate_fit.py`. A guess to plan by: other processors differ by a factor.
+    A straight line in the images that are trained on, each once an epoch, and in the
+    multiply-accumulates of these and of the test images, fitted by `benchmarks/estimate_fit.py`: to
+    score an image by direct sums takes about as long as to train on it. A guess to plan by: other
+    processors differ by a factor.
     """
-    per_image = _SECONDS_PER_IMAGE + _SECONDS_PER_MAC * plan.macs
-    per_image += _SECONDS_PER_ACTIVATION * plan.activations
-    return _SECONDS_PER_TRIAL + training.epochs * num_train * per_image
+    trained = training.epochs * num_train
+    computed = (trained + num_test) * plan.macs
+    return _SECONDS_PER_TRIAL + _SECONDS_PER_IMAGE * trained + _SECONDS_PER_MAC * computed
 
 
 def _convolved(size: int, kernel: int, stride: int, padding: str) -> int:

@@ -20,6 +20,7 @@ class DataShape:
     num_classes: int
     num_train: int
     """Images to train on, after validation images and `train_limit`."""
+    num_test: int
 
 
 @dataclass(frozen=True)
@@ -92,6 +93,7 @@ def _known_shape(settings: DataSettings) -> tuple[DataShape | None, list[str]]:
         image_shape=(28, 28, 1),  # every catalog is in MNIST's form
         num_classes=classes,
         num_train=min(left, settings.train_limit or left),
+        num_test=catalog.test_size,
     )
     return shape, check_settings(settings, catalog.train_size, classes)
 
@@ -100,4 +102,6 @@ def _read_shape(settings: DataSettings, cache: Path) -> DataShape:
     from cnn_pipeline.data import load_dataset
 
     dataset = load_dataset(settings, cache)
-    return DataShape(dataset.image_shape, dataset.num_classes, len(dataset.train))
+    return DataShape(
+        dataset.image_shape, dataset.num_classes, len(dataset.train), len(dataset.test)
+    )

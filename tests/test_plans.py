@@ -95,6 +95,9 @@ def test_a_third_convolution_fits_and_a_fourth_does_not() -> None:
 def test_the_estimate_grows_with_the_work() -> None:
     small, large = (plan_layers(Variant(filters=f), SHAPE, 10) for f in (16, 64))
     one, two = Training(epochs=1), Training(epochs=2)
-    assert estimate_seconds(small, one, 1000) < estimate_seconds(large, one, 1000)
-    assert estimate_seconds(large, one, 1000) < estimate_seconds(large, two, 1000)
-    assert estimate_seconds(large, two, 1000) < estimate_seconds(large, two, 60_000)
+    little = estimate_seconds(small, one, 1000, 100)
+    more_filters = estimate_seconds(large, one, 1000, 100)
+    more_epochs = estimate_seconds(large, two, 1000, 100)
+    more_images = estimate_seconds(large, two, 60_000, 100)
+    more_to_score = estimate_seconds(large, two, 60_000, 10_000)
+    assert little < more_filters < more_epochs < more_images < more_to_score

@@ -9,7 +9,7 @@ from cnn_pipeline.config import Axes, DataSettings, Entry, Sweep, Training, Vari
 from cnn_pipeline.errors import InvalidInput
 from cnn_pipeline.preflight import DataShape, check_fit, check_sweep
 
-MNIST = DataShape((28, 28, 1), 10, 55_000)
+MNIST = DataShape((28, 28, 1), 10, 55_000, 10_000)
 
 
 def faults_of(sweep: Sweep, cache: Path) -> tuple[str, ...]:
@@ -64,9 +64,9 @@ def test_every_fault_comes_at_once(tmp_path: Path) -> None:
 
 def test_a_batch_is_at_most_all_training_images() -> None:
     exact = Sweep(training=Training(batch_size=100))
-    assert check_fit(exact, DataShape((28, 28, 1), 10, 100))
+    assert check_fit(exact, DataShape((28, 28, 1), 10, 100, 10))
     with pytest.raises(InvalidInput, match="at most 99, the number of training images") as error:
-        check_fit(exact, DataShape((28, 28, 1), 10, 99))
+        check_fit(exact, DataShape((28, 28, 1), 10, 99, 10))
     assert len(error.value.faults) == 1
 
 
@@ -85,7 +85,7 @@ def test_own_data_is_read_for_its_shape(tmp_path: Path) -> None:
     data = DataSettings(source=str(path), validation_size=6)
     sweep = Sweep(variant=Variant(conv_layers=1), training=Training(batch_size=8), data=data)
     found = check_sweep(sweep, tmp_path)
-    assert found.shape == DataShape((9, 12, 3), 3, 54)
+    assert found.shape == DataShape((9, 12, 3), 3, 54, 60)
     deep = sweep.model_copy(update={"variant": Variant(conv_layers=3)})
     assert "shrinks away" in faults_of(deep, tmp_path)[0]
 

@@ -40,9 +40,10 @@ def command(ctx: click.Context, /, as_json: bool, **values: Any) -> int:
     faults.stop()
     assert found is not None
     sweep, checked = found
+    shape = checked.shape
     seconds = {
         trial.label: estimate_seconds(
-            checked.plans[trial.label], trial.training, checked.shape.num_train
+            checked.plans[trial.label], trial.training, shape.num_train, shape.num_test
         )
         for trial in sweep.trials()
     }
