@@ -2,8 +2,8 @@
 
 Keras imports scikit-learn, and with it all of SciPy, for its scikit-learn wrappers; TensorFlow
 imports JAX, where there is one, to convert JAX's functions for phones. Both do without where the
-package is not installed, and nothing here uses either: with them, importing Keras takes a fifth
-longer (`docs/performance.md`, 'What one waits for').
+package is not installed, and nothing here uses either: without them the import takes a fifth less
+(`docs/performance.md`).
 """
 
 from __future__ import annotations
