@@ -38,10 +38,11 @@ class DownloadProgress:
 
 @dataclass(frozen=True)
 class SweepStarted:
-    """The trials that will run, with the seconds that each is expected to take."""
+    """The trials that will run, `at_once` at a time, with the seconds that each should take."""
 
     sweep_id: str
     estimates: dict[str, float]
+    at_once: int = 1
 
 
 @dataclass(frozen=True)

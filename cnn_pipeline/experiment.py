@@ -335,7 +335,7 @@ def run_sweep(sweep: Sweep, home: Home, *, workers: int = 0) -> Outcome:
         card = prepare_data(sweep.data, cache)
         plans = check_fit(sweep, card.shape)
         with ending(begin(sweep, card, home, tags={})) as sweep_run:
-            announce(sweep_run, plans)
+            announce(sweep_run, plans, pool.count)
             with ThreadPoolExecutor(pool.count) as executor:
                 futures = [
                     executor.submit(run_trial, sweep_run, trial, pool, {})
@@ -351,12 +351,14 @@ def run_sweep(sweep: Sweep, home: Home, *, workers: int = 0) -> Outcome:
             return finish(sweep_run)
 
 
-def announce(sweep_run: SweepRun, plans: Mapping[str, Plan], reused: Iterable[str] = ()) -> None:
-    """Tell whoever watches what will run: all trials but those that are `reused`."""
+def announce(
+    sweep_run: SweepRun, plans: Mapping[str, Plan], workers: int, reused: Iterable[str] = ()
+) -> None:
+    """Tell whoever watches what `workers` trainers will run: all trials that are not `reused`."""
     expected = estimates(sweep_run.sweep, plans, sweep_run.card.shape)
     for name in reused:
         del expected[name]
-    events.emit(events.SweepStarted(sweep_run.sweep_id, expected))
+    events.emit(events.SweepStarted(sweep_run.sweep_id, expected, workers))
 
 
 def outcome_of(reader: Reader, record: SweepRecord) -> Outcome:

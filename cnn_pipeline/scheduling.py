@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import heapq
+from collections.abc import Iterable, Mapping
 
 from cnn_pipeline.config import Sweep, Trial
 from cnn_pipeline.devices import available_cores, available_memory, has_gpu
@@ -41,3 +42,11 @@ def longest_first(sweep: Sweep, expected: Mapping[str, float]) -> list[Trial]:
     """
     rounds = {seed: number for number, seed in enumerate(sweep.seeds)}
     return sorted(sweep.trials(), key=lambda trial: (rounds[trial.seed], -expected[trial.name]))
+
+
+def wall_seconds(durations: Iterable[float], workers: int) -> float:
+    """Seconds until the last trial ends, each in turn going to the first trainer that is free."""
+    free_at = [0.0] * workers
+    for duration in durations:
+        heapq.heapreplace(free_at, free_at[0] + duration)
+    return max(free_at)

@@ -156,7 +156,7 @@ def train_candidates(sweep: Sweep, data: DataCard, home: Home, pool: TrainerPool
     """Train and compare, as `train-variants` does."""
     plans = check_fit(sweep, data.shape)
     with experiment.ending(experiment.begin(sweep, data, home, prefect_tags())) as sweep_run:
-        experiment.announce(sweep_run, plans)
+        experiment.announce(sweep_run, plans, pool.count)
         train_all(sweep_run, pool)
         return compare_variants(sweep_run)
 

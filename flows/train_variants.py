@@ -52,7 +52,7 @@ def train_variants(
                 return _end_state(unchanged)
             reusable = find_reusable(sweep, card, place, pool.threads)
         with experiment.ending(experiment.begin(sweep, card, place, prefect_tags())) as sweep_run:
-            experiment.announce(sweep_run, plans, reusable)
+            experiment.announce(sweep_run, plans, pool.count, reusable)
             train_all(sweep_run, pool, reusable)
             outcome = compare_variants(sweep_run)
     return _end_state(outcome)

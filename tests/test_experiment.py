@@ -178,7 +178,7 @@ def test_who_watches_hears_of_every_step(home: Home, tmp_path: Path, pool: Train
     with events.listening(heard.append):
         sweep_run = begin(sweep, home, tmp_path)
         plans = experiment.check_fit(sweep, sweep_run.card.shape)
-        experiment.announce(sweep_run, plans)
+        experiment.announce(sweep_run, plans, 1)
         (result,) = run_trials(sweep_run, pool)
         experiment.finish(sweep_run)
     kinds = [type(event) for event in heard]

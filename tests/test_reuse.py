@@ -291,7 +291,7 @@ def test_a_sweep_of_old_and_new_runs_is_compared_reported_and_used_as_any(
     plans = check_fit(sweep, sweep_run.card.shape)
     heard: list[Event] = []
     with events.listening(heard.append):
-        experiment.announce(sweep_run, plans, found)
+        experiment.announce(sweep_run, plans, 1, found)
     (started,) = (event for event in heard if isinstance(event, SweepStarted))
     assert set(started.estimates) == {"f3-max-d16-s0"}
     repeat(sweep_run, found)

@@ -6,7 +6,13 @@ import pytest
 
 from cnn_pipeline import scheduling
 from cnn_pipeline.config import Axes, Sweep, Training
-from cnn_pipeline.scheduling import TRAINER_BYTES, longest_first, threads_for, workers_for
+from cnn_pipeline.scheduling import (
+    TRAINER_BYTES,
+    longest_first,
+    threads_for,
+    wall_seconds,
+    workers_for,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -56,3 +62,19 @@ def test_the_longest_goes_first_within_its_seed() -> None:
     assert [trial.name for trial in longest_first(sweep, seconds)] == [
         "f8-max-s5", "f4-max-s5", "f2-max-s5", "f8-max-s1", "f4-max-s1", "f2-max-s1",
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("durations", "workers", "seconds"),
+    [
+        ([5.0, 3.0, 2.0], 1, 10.0),
+        ([5.0, 3.0, 2.0], 2, 5.0),
+        ([9.0, 2.0, 2.0, 2.0], 2, 9.0),  # the longest alone takes that long
+        ([2.0, 2.0, 2.0], 2, 4.0),
+        ([3.0], 4, 3.0),
+    ],
+)
+def test_each_trial_goes_to_the_first_trainer_that_is_free(
+    durations: list[float], workers: int, seconds: float
+) -> None:
+    assert wall_seconds(durations, workers) == seconds

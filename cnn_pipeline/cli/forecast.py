@@ -59,7 +59,7 @@ class SweepState:
     estimates: dict[str, float] = field(default_factory=dict)
     running: dict[str, Running] = field(default_factory=dict)
     ended: dict[str, TrialEnded] = field(default_factory=dict)
-    most_at_once: int = 1
+    at_once: int = 1
 
     def apply(self, event: Event, now: float) -> None:
         """Take one event in."""
@@ -70,8 +70,9 @@ class SweepState:
                 self.delay = text
             case DownloadProgress():
                 self.download = event
-            case SweepStarted(sweep_id, estimates):
+            case SweepStarted(sweep_id, estimates, at_once):
                 self.sweep_id, self.estimates = sweep_id, dict(estimates)
+                self.at_once = at_once
                 self.stage, self.download = "", None
             case TrialPhase(trial, phase):
                 self.delay = ""
@@ -83,9 +84,7 @@ class SweepState:
                 self.ended[trial] = event
 
     def _trial(self, name: str, now: float) -> Running:
-        trial = self.running.setdefault(name, Running(since=now))
-        self.most_at_once = max(self.most_at_once, len(self.running))
-        return trial
+        return self.running.setdefault(name, Running(since=now))
 
     def _progress(self, event: TrialProgress, now: float) -> None:
         trial = self._trial(event.trial, now)
@@ -120,7 +119,7 @@ class SweepState:
     def seconds_left(self, now: float) -> float | None:
         """Seconds until the last trial ends: the estimates, corrected by the measured speed.
 
-        None before the sweep has begun.
+        Not before the longest one can have ended. None before the sweep has begun.
         """
         work = sum(self.estimates.values())
         if not work:
@@ -137,6 +136,5 @@ class SweepState:
                 expected += self.estimates.get(name, 0.0) * self._share(name)
         prior = ESTIMATE_WEIGHT * work
         slowness = (measured + prior) / (expected + prior)
-        left = sum(s * (1 - self._share(name)) for name, s in self.estimates.items())
-        at_once = min(self.most_at_once, max(1, self.total - len(self.ended)))
-        return slowness * left / at_once
+        left = [s * (1 - self._share(name)) for name, s in self.estimates.items()]
+        return slowness * max(sum(left) / self.at_once, *left)

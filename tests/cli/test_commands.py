@@ -172,7 +172,10 @@ def test_a_failed_variant_gives_status_1_and_is_named(
     assert "f64-none-s0: failed in 0:01: loss became NaN" in err
 
 
-def test_plan_shows_layers_costs_and_the_total(capsys: pytest.CaptureFixture[str]) -> None:
+def test_plan_shows_layers_costs_and_the_total(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("cnn_pipeline.cli.commands.plan.workers_for", lambda asked, trials: 2)
     assert status_of(["plan", "--filters", "64", "--pooling", "max,none", "--seeds", "0,1"]) == 0
     text = capsys.readouterr().out
     lines = [" ".join(line.split()) for line in text.splitlines()]
@@ -180,7 +183,9 @@ def test_plan_shows_layers_costs_and_the_total(capsys: pytest.CaptureFixture[str
     assert "conv2 11x11x64 36,928 4,460,544 8x8" in lines
     assert "in all 243,786 5,056,000" in lines
     assert any(line.startswith("in all 4,757,578 ") for line in lines)
-    assert lines[-1].startswith("2 variants x 2 seeds = 4 runs, about ")
+    assert lines[-2].startswith("2 variants x 2 seeds = 4 runs, about ")
+    assert lines[-2].endswith(" one after the other,")
+    assert lines[-1].endswith(" with 2 trainers at a time")
     assert all(len(line) <= 80 for line in text.splitlines())
 
 

@@ -13,9 +13,9 @@ from cnn_pipeline.events import (
 )
 
 
-def started(**estimates: float) -> SweepState:
+def started(at_once: int = 1, **estimates: float) -> SweepState:
     state = SweepState(started=0.0)
-    state.apply(SweepStarted("s-1", estimates), 0.0)
+    state.apply(SweepStarted("s-1", estimates, at_once), 0.0)
     return state
 
 
@@ -69,13 +69,15 @@ def test_a_failed_trial_is_over_but_tells_nothing_of_the_speed() -> None:
 
 
 def test_two_trials_at_a_time_take_half_as_long() -> None:
-    state = started(a=10.0, b=10.0, c=10.0, d=10.0)
-    state.apply(TrialPhase("a", "building"), 0.0)
-    state.apply(TrialPhase("b", "building"), 0.0)
+    state = started(at_once=2, a=10.0, b=10.0, c=10.0, d=10.0)
     assert state.seconds_left(0.0) == pytest.approx(20.0)
     for name in "abc":
         state.apply(TrialEnded(name, "FINISHED", 10.0), 20.0)
     assert state.seconds_left(20.0) == pytest.approx(10.0)  # the last runs alone
+
+
+def test_the_longest_trial_is_waited_for() -> None:
+    assert started(at_once=2, a=90.0, b=10.0).seconds_left(0.0) == pytest.approx(90.0)
 
 
 def test_a_trained_trial_is_not_quite_over() -> None:

@@ -14,6 +14,7 @@ from cnn_pipeline.cli.output import duration, print_json
 from cnn_pipeline.cli.parsing import CollectingCommand, faults_of, given
 from cnn_pipeline.config import Sweep
 from cnn_pipeline.plans import LayerPlan, Plan, estimate_seconds
+from cnn_pipeline.scheduling import longest_first, wall_seconds, workers_for
 
 EPILOG = """\b
 Examples:
@@ -47,20 +48,25 @@ def command(ctx: click.Context, /, as_json: bool, **values: Any) -> int:
         )
         for trial in sweep.trials()
     }
+    workers = workers_for(0, len(sweep.trials()))
     if as_json:
-        print_json(plan_json(sweep, checked.plans, seconds))
+        print_json(plan_json(sweep, checked.plans, seconds, workers))
     else:
-        click.echo(plan_text(sweep, checked.plans, seconds))
+        click.echo(plan_text(sweep, checked.plans, seconds, workers))
     return 0
 
 
-def plan_json(sweep: Sweep, plans: dict[str, Plan], seconds: dict[str, float]) -> dict[str, Any]:
-    """The plans as plain records."""
+def plan_json(
+    sweep: Sweep, plans: dict[str, Plan], seconds: dict[str, float], workers: int
+) -> dict[str, Any]:
+    """The plans as plain records; `seconds` are those of a run of each variant."""
     return {
         "sweep": sweep.name,
         "seeds": list(sweep.seeds),
         "runs": len(sweep.trials()),
         "estimated_seconds": sum(seconds.values()) * len(sweep.seeds),
+        "workers": workers,
+        "estimated_wall_seconds": _wall_seconds(sweep, seconds, workers),
         "variants": [
             {
                 "name": label,
@@ -75,19 +81,28 @@ def plan_json(sweep: Sweep, plans: dict[str, Plan], seconds: dict[str, float]) -
     }
 
 
-def plan_text(sweep: Sweep, plans: dict[str, Plan], seconds: dict[str, float]) -> str:
-    """One table per variant, then the total."""
+def plan_text(sweep: Sweep, plans: dict[str, Plan], seconds: dict[str, float], workers: int) -> str:
+    """One table per variant, then the total, and what `workers` trainers make of it."""
     blocks = [
         "\n".join([label, f"  {plan.architecture}", *_table(plan, seconds[label])])
         for label, plan in plans.items()
     ]
     runs, seeds = len(sweep.trials()), len(sweep.seeds)
-    total = duration(sum(seconds.values()) * seeds)
-    blocks.append(
+    in_a_row = duration(sum(seconds.values()) * seeds)
+    total = (
         f"{_count(len(plans), 'variant')} x {_count(seeds, 'seed')} = {_count(runs, 'run')}, "
-        f"about {total} one after the other"
+        f"about {in_a_row} one after the other"
     )
-    return "\n\n".join(blocks)
+    if workers > 1:
+        wall = duration(_wall_seconds(sweep, seconds, workers))
+        total += f",\nabout {wall} with {workers} trainers at a time"
+    return "\n\n".join([*blocks, total])
+
+
+def _wall_seconds(sweep: Sweep, seconds: dict[str, float], workers: int) -> float:
+    expected = {trial.name: seconds[trial.label] for trial in sweep.trials()}
+    order = longest_first(sweep, expected)
+    return wall_seconds((expected[trial.name] for trial in order), workers)
 
 
 _ROW = "  {:<15} {:>12} {:>12} {:>14} {:>16}"
