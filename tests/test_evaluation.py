@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sklearn.metrics import log_loss
+from sklearn.metrics import confusion_matrix, log_loss, precision_recall_fscore_support
 
 from cnn_pipeline.errors import InvalidInput
 from cnn_pipeline.evaluation import (
@@ -138,7 +138,15 @@ def test_every_image_is_scored_once_in_order(n: int, batch_size: int, seed: int)
     exact = answers.astype(np.float64)
     expected = log_loss(labels, exact / exact.sum(axis=1, keepdims=True), labels=[0, 1, 2])
     assert scores.loss == pytest.approx(expected, rel=1e-5, abs=1e-6)
-    assert scores.confusion.sum() == n
+    given = answers.argmax(axis=1)
+    np.testing.assert_array_equal(
+        scores.confusion, confusion_matrix(labels, given, labels=[0, 1, 2])
+    )
+    assert [
+        [one["precision"], one["recall"], one["f1"], one["support"]] for one in scores.per_class
+    ] == np.transpose(
+        precision_recall_fscore_support(labels, given, labels=[0, 1, 2], zero_division=0)
+    ).tolist()
     assert 0 <= scores.calibration_error <= 1
 
 

@@ -10,7 +10,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from cnn_pipeline.evaluation import Answers
+from cnn_pipeline.evaluation import Score, class_scores
 from cnn_pipeline.report.records import TrialData
 
 MOST_CLASSES = 20
@@ -18,8 +18,6 @@ MOST_CLASSES = 20
 _LISTED = 15
 SCORES = 6000
 """Cells of all tables of scores together; of more classes only the hardest are shown."""
-
-Score = Literal["recall", "precision", "f1"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,10 +36,7 @@ class Confusion:
 
     def scores(self, kind: Score) -> NDArray[np.float64]:
         """Recall, precision or F1 of each class; 0 where there is nothing to divide by."""
-        hits = self.counts.diagonal().astype(np.float64)
-        true, given = self.counts.sum(axis=1), self.counts.sum(axis=0)
-        divisor = {"recall": true, "precision": given, "f1": (true + given) / 2}[kind]
-        return np.asarray(np.divide(hits, divisor, out=np.zeros_like(hits), where=divisor > 0))
+        return class_scores(self.counts, kind)
 
 
 @dataclass(frozen=True)
@@ -83,17 +78,10 @@ def confusions(trials: Sequence[TrialData], labels: Sequence[str]) -> tuple[Conf
     """The counts of each of `labels` that has answers, in that order."""
     found = []
     for label in labels:
-        counts = [_counts(t.answers) for t in trials if t.label == label and t.answers]
+        counts = [t.answers.confusion for t in trials if t.label == label and t.answers]
         if counts:
             found.append(Confusion(label, len(counts), np.sum(counts, axis=0)))
     return tuple(found)
-
-
-def _counts(answers: Answers) -> NDArray[np.int64]:
-    """`Evaluation.confusion` without scikit-learn, which takes most of a second to import."""
-    k = len(answers.class_names)
-    flat = np.bincount(answers.labels * k + answers.predictions, minlength=k * k)
-    return np.asarray(flat.reshape(k, k), dtype=np.int64)
 
 
 def cells(confusion: Confusion) -> list[list[Cell]]:

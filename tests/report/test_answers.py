@@ -42,7 +42,7 @@ def test_counts_are_those_of_the_evaluation_summed_over_seeds() -> None:
     np.testing.assert_array_equal(found.counts, one.confusion + two.confusion)
 
 
-def test_scores_agree_with_scikit_learn() -> None:
+def test_scores_are_those_of_the_evaluation() -> None:
     answers = said([0, 0, 0, 1, 1, 2], [0, 0, 1, 1, 0, 0])
     (found,) = confusions.confusions([kept("v", answers)], ["v"])
     for kind in ("recall", "precision", "f1"):
