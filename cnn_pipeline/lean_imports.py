@@ -1,6 +1,6 @@
 """Importing Keras without the packages that it imports only to offer wrappers for them.
 
-Keras imports scikit-learn, and with it all of SciPy, for its scikit-learn wrappers; TensorFlow
+Keras imports scikit-learn, and with it much of SciPy, for its scikit-learn wrappers; TensorFlow
 imports JAX, where there is one, to convert JAX's functions for phones. Both do without where the
 package is not installed, and nothing here uses either: without them the import takes a fifth less
 (`docs/performance.md`).
@@ -8,6 +8,7 @@ package is not installed, and nothing here uses either: without them the import 
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,7 +21,10 @@ def lean_imports() -> Iterator[None]:
     """Have what is imported in this block take those packages for not installed.
 
     What has been imported already is left as it is; after the block all can be imported again.
+    Where no backend is chosen it is TensorFlow from here on: Keras would ask a file of the user's,
+    which may name the one that is left out.
     """
+    os.environ.setdefault("KERAS_BACKEND", backend_name())
     unused = ["sklearn"] if backend_name() == "jax" else ["sklearn", "jax"]
     hidden = [name for name in unused if name not in sys.modules]
     for name in hidden:
@@ -29,4 +33,5 @@ def lean_imports() -> Iterator[None]:
         yield
     finally:
         for name in hidden:
-            del sys.modules[name]
+            if sys.modules.get(name, name) is None:  # another thread may have been in here as well
+                del sys.modules[name]

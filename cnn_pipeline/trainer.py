@@ -74,7 +74,8 @@ def serve(threads: int) -> None:
 
     from cnn_pipeline.devices import configure
 
-    device = configure(threads)
+    with lean_imports():  # a trainer that was not forked imports TensorFlow here
+        device = configure(threads)
     with events.listening(lambda event: _send(out, to_line(event))):
         preload(lambda text: events.emit(events.Delay(text)))
         loaded: dict[tuple[object, str], Dataset] = {}
