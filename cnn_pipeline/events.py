@@ -42,7 +42,7 @@ class SweepStarted:
 
     sweep_id: str
     estimates: dict[str, float]
-    at_once: int = 1
+    at_once: int
 
 
 @dataclass(frozen=True)

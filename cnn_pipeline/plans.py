@@ -141,8 +141,8 @@ def estimate_seconds(plan: Plan, training: Training, num_train: int, num_test: i
 
     A straight line in the images that are trained on, each once an epoch, and in the
     multiply-accumulates of these and of the test images, fitted by `benchmarks/estimate_fit.py`: to
-    score an image by direct sums takes about as long as to train on it. A guess to plan by: other
-    processors differ by a factor.
+    score an image by direct sums takes about as long as to train on it. Validation images are left
+    out. A guess to plan by: other processors differ by a factor.
     """
     trained = training.epochs * num_train
     computed = (trained + num_test) * plan.macs

@@ -21,6 +21,7 @@ class DataShape:
     num_train: int
     """Images to train on, after validation images and `train_limit`."""
     num_test: int
+    """Images to score; only the expected time asks for it."""
 
 
 @dataclass(frozen=True)

@@ -118,7 +118,11 @@ def test_another_seed_gives_another_network(
 
 @pytest.mark.slow
 def test_two_workers_give_what_one_gives(tiny: tuple[Home, Outcome], home: Home) -> None:
-    outcome = experiment.run_sweep(TINY, home, workers=2)
+    heard: list[Event] = []
+    with events.listening(heard.append):
+        outcome = experiment.run_sweep(TINY, home, workers=2)
+    (started,) = (event for event in heard if isinstance(event, SweepStarted))
+    assert started.at_once == 2
     for result, before in zip(outcome.results, tiny[1].results, strict=True):
         assert (result.name, result.status) == (before.name, before.status)
         assert untimed(result) == untimed(before)

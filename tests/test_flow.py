@@ -34,12 +34,18 @@ from tests.running import (
 FLOW = """
 import sys
 from pathlib import Path
+from cnn_pipeline import events
 from cnn_pipeline.config import Sweep
 from cnn_pipeline.paths import Home
 from flows.launch import run_flow
 
 if __name__ == "__main__":
-    outcome = run_flow(Sweep.model_validate_json(sys.argv[2]), Home(Path(sys.argv[1])))
+    heard = []
+    with events.listening(heard.append):
+        sweep = Sweep.model_validate_json(sys.argv[2])
+        outcome = run_flow(sweep, Home(Path(sys.argv[1])), workers=2)
+    started, = (event for event in heard if isinstance(event, events.SweepStarted))
+    assert started.at_once == 2, started
     print(outcome.sweep_id, outcome.ok, outcome.parent_run_id)
 """
 

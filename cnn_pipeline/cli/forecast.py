@@ -14,6 +14,7 @@ from cnn_pipeline.events import (
     TrialPhase,
     TrialProgress,
 )
+from cnn_pipeline.scheduling import wall_seconds
 
 # Evaluating and logging follow the last step, so a fully trained trial is not quite over.
 TRAINING_SHARE = 0.9
@@ -119,7 +120,7 @@ class SweepState:
     def seconds_left(self, now: float) -> float | None:
         """Seconds until the last trial ends: the estimates, corrected by the measured speed.
 
-        Not before the longest one can have ended. None before the sweep has begun.
+        None before the sweep has begun.
         """
         work = sum(self.estimates.values())
         if not work:
@@ -136,5 +137,7 @@ class SweepState:
                 expected += self.estimates.get(name, 0.0) * self._share(name)
         prior = ESTIMATE_WEIGHT * work
         slowness = (measured + prior) / (expected + prior)
-        left = [s * (1 - self._share(name)) for name, s in self.estimates.items()]
-        return slowness * max(sum(left) / self.at_once, *left)
+        left = {name: s * (1 - self._share(name)) for name, s in self.estimates.items()}
+        # Those that run have a trainer; of the others the longest comes next.
+        order = sorted(left, key=lambda name: (name not in self.running, -left[name]))
+        return slowness * wall_seconds((left[name] for name in order), self.at_once)

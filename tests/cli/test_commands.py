@@ -70,7 +70,7 @@ class Flow:
     def __call__(self, sweep: Sweep, home: Home, *, workers: int, force: bool) -> Ended:
         self.calls.append((sweep, home, workers, force))
         print("a library's chatter on stdout")
-        emit(SweepStarted(SWEEP_ID, {result.name: 1.0 for result in self.results}))
+        emit(SweepStarted(SWEEP_ID, {result.name: 1.0 for result in self.results}, 1))
         for result in self.results:
             emit(TrialEnded(result.name, result.status, 1.0, result.reason))
         compared = comparison(self.results)
@@ -187,6 +187,23 @@ def test_plan_shows_layers_costs_and_the_total(
     assert lines[-2].endswith(" one after the other,")
     assert lines[-1].endswith(" with 2 trainers at a time")
     assert all(len(line) <= 80 for line in text.splitlines())
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_plan_tells_what_the_default_trainers_take(
+    workers: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("cnn_pipeline.cli.commands.plan.workers_for", lambda asked, trials: workers)
+    words = ["plan", "--filters", "16,64", "--pooling", "max,none"]
+    assert status_of([*words, "--json"]) == 0
+    plan = json.loads(capsys.readouterr().out)
+    each = [variant["estimated_seconds"] for variant in plan["variants"]]
+    assert plan["workers"] == workers
+    assert plan["estimated_seconds"] == pytest.approx(sum(each))
+    expected = sum(each) if workers == 1 else max(each)  # 64 filters without pooling: most of it
+    assert plan["estimated_wall_seconds"] == pytest.approx(expected)
+    assert status_of(words) == 0
+    assert ("trainers at a time" in capsys.readouterr().out) == (workers == 2)
 
 
 def test_plan_refuses_all_impossible_stacks(capsys: pytest.CaptureFixture[str]) -> None:

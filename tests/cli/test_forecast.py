@@ -77,7 +77,18 @@ def test_two_trials_at_a_time_take_half_as_long() -> None:
 
 
 def test_the_longest_trial_is_waited_for() -> None:
-    assert started(at_once=2, a=90.0, b=10.0).seconds_left(0.0) == pytest.approx(90.0)
+    assert started(at_once=2, a=10.0, b=90.0).seconds_left(0.0) == pytest.approx(90.0)
+
+
+def test_one_trial_more_than_trainers_is_waited_for() -> None:
+    assert started(at_once=2, a=10.0, b=10.0, c=10.0).seconds_left(0.0) == pytest.approx(20.0)
+
+
+def test_what_runs_has_its_trainer_already() -> None:
+    state = started(at_once=2, a=10.0, b=30.0, c=40.0)
+    state.apply(TrialPhase("a", "training"), 0.0)
+    state.apply(TrialPhase("b", "training"), 0.0)
+    assert state.seconds_left(0.0) == pytest.approx(50.0)  # c after a
 
 
 def test_a_trained_trial_is_not_quite_over() -> None:

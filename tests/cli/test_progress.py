@@ -41,7 +41,7 @@ def script() -> list[Event]:
         Stage("fetching fashion-mnist"),
         DownloadProgress("train-images", "GitHub", 0, 26_000_000),
         DownloadProgress("train-images", "GitHub", 26_000_000, 26_000_000),
-        SweepStarted("sweep-1", {"f16-max-s0": 10.0, "f16-none-s0": 10.0}),
+        SweepStarted("sweep-1", {"f16-max-s0": 10.0, "f16-none-s0": 10.0}, 1),
         TrialPhase("f16-max-s0", "training"),
         TrialProgress("f16-max-s0", 0, 2, 0, 200),
         TrialProgress("f16-max-s0", 0, 2, 100, 200, {"accuracy": 0.81, "val_accuracy": 0.79}),
@@ -194,7 +194,7 @@ def test_accuracies_shows_those_that_are_there() -> None:
 
 def test_what_is_not_trained_is_said_and_not_counted() -> None:
     events = [
-        SweepStarted("sweep-1", {"f16-max-s0": 10.0}),
+        SweepStarted("sweep-1", {"f16-max-s0": 10.0}, 1),
         TrialReused("f16-none-s0", "4f1c"),
         TrialEnded("f16-max-s0", "FINISHED", 9.0),
     ]
@@ -214,7 +214,7 @@ def test_what_is_not_trained_is_said_and_not_counted() -> None:
 @pytest.mark.parametrize("early", [True, False])
 def test_a_delay_is_shown_until_a_trial_begins(early: bool) -> None:
     """Whether it is told before the sweep is known, or after; nothing between takes it away."""
-    told = [Delay("compiling"), Stage("loading"), SweepStarted("sweep-1", {"f16-max-s0": 10.0})]
+    told = [Delay("compiling"), Stage("loading"), SweepStarted("sweep-1", {"f16-max-s0": 10.0}, 1)]
     state = SweepState(started=0.0)
     for event in told if early else [*told[1:], told[0]]:
         state.apply(event, 0.0)
@@ -235,5 +235,5 @@ def rendered(state: SweepState) -> str:
 def test_a_sweep_that_trains_nothing_says_so() -> None:
     stream = io.StringIO()
     plain = PlainProgress(stream, lambda: 0.0)
-    plain(SweepStarted("sweep-1", {}))
+    plain(SweepStarted("sweep-1", {}, 1))
     assert stream.getvalue() == "[0:00] sweep-1: none to train\n"

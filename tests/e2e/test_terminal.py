@@ -32,7 +32,7 @@ from cnn_pipeline import events
 from cnn_pipeline.cli.progress import progress_on
 
 with progress_on(sys.stderr):
-    events.emit(events.SweepStarted("pooling-1", {"f2-max-s0": 5.0, "f2-none-s0": 9.0}))
+    events.emit(events.SweepStarted("pooling-1", {"f2-max-s0": 5.0, "f2-none-s0": 9.0}, 1))
     scores = {"val_accuracy_final": 0.5, "val_accuracy": 0.5}
     events.emit(events.TrialProgress("f2-max-s0", 0, 2, 600, 1200, scores))
     events.emit(events.TrialEnded("f2-max-s0", "FINISHED", 5.0, "", scores))

@@ -27,7 +27,8 @@ Examples:
     "plan",
     cls=CollectingCommand,
     help="Show per variant the layers with shapes, parameters, multiply-accumulates (MACs) and "
-    "receptive field, and the estimated time; impossible stacks are refused. Nothing runs.",
+    "receptive field, and the estimated time, without the command's own start and end; impossible "
+    "stacks are refused. Nothing runs.",
     epilog=EPILOG,
 )
 @sweep_options
