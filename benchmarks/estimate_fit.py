@@ -38,6 +38,7 @@ def main() -> None:
     plans: dict[str, Plan] = {}
     for home in sys.argv[1:] or [None]:
         for label, plan, images, seconds in finished(home):
+            label = f"{label} ({plan.architecture})"
             plans[label] = plan
             found[label, images].append(seconds)
     rows = [
@@ -50,7 +51,7 @@ def main() -> None:
         print(f"_SECONDS_PER_{name} = {value:.2g}")
     for (label, images), real, guess in zip(found, measured, design @ constants, strict=True):
         print(
-            f"{label:20} {images:9,} images, measured {real:6.1f} s, estimated {guess:6.1f} s, "
+            f"{label:50} {images:9,} images, measured {real:6.1f} s, estimated {guess:6.1f} s, "
             f"{len(found[label, images])} trials"
         )
 

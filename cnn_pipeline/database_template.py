@@ -21,11 +21,8 @@ def place_template(cache: Path, package: str, database: Path) -> bool:
         return False
     with own_file(database.parent) as copy:
         copy.write_bytes(content)
-        for rest in (
-            "-journal",
-            "-wal",
-            "-shm",
-        ):  # of one that was there: SQLite would go on with it
+        # Of a database that was there: SQLite would go on with them.
+        for rest in ("-journal", "-wal", "-shm"):
             database.with_name(database.name + rest).unlink(missing_ok=True)
         os.replace(copy, database)
     return True
