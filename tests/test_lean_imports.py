@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from importlib.util import find_spec
+from pathlib import Path
 
 import pytest
 
@@ -65,3 +66,15 @@ def test_an_error_in_the_block_leaves_nothing_hidden(monkeypatch: pytest.MonkeyP
     with pytest.raises(ImportError), lean_imports():
         import sklearn  # noqa: F401
     assert "sklearn" not in sys.modules
+
+
+def test_a_file_of_the_users_cannot_choose_the_backend_that_is_left_out(tmp_path: Path) -> None:
+    (tmp_path / "keras.json").write_text('{"backend": "jax"}', encoding="utf-8")
+    loaded = modules_after(
+        f"import os\nos.environ['KERAS_HOME'] = {str(tmp_path)!r}\n"
+        "del os.environ['KERAS_BACKEND']\n"
+        "from cnn_pipeline.lean_imports import lean_imports\n"
+        "with lean_imports(): import keras\n"
+        "assert keras.backend.backend() == 'tensorflow'"
+    )
+    assert "jax" not in loaded
