@@ -41,6 +41,7 @@ MAKES_NO_NUMBER = {
     "explain",
     "figures",
     "garbage",
+    "lean_imports",
     "links",
     "messages",
     "provenance",
