@@ -38,7 +38,6 @@ def main() -> None:
     plans: dict[str, Plan] = {}
     for home in sys.argv[1:] or [None]:
         for label, plan, images, seconds in finished(home):
-            label = f"{label} ({plan.architecture})"
             plans[label] = plan
             found[label, images].append(seconds)
     rows = [
@@ -64,9 +63,10 @@ def finished(home: str | None) -> Iterator[tuple[str, Plan, int, float]]:
         with tempfile.TemporaryDirectory() as folder:
             path = Path(client.download_artifacts(run.info.run_id, "config.json", folder))
             trial = Trial.model_validate(json.loads(path.read_text("utf-8"))["trial"])
+        plan = plan_layers(trial.variant, IMAGE_SHAPE, CLASSES)
         yield (
-            f"{trial.label} {run.data.params['precision']}",
-            plan_layers(trial.variant, IMAGE_SHAPE, CLASSES),
+            f"{trial.label} {run.data.params['precision']} ({plan.architecture})",
+            plan,
             int(run.data.params["train_samples"]) * trial.training.epochs,
             (run.info.end_time - run.info.start_time) / 1000,
         )
