@@ -1,9 +1,9 @@
-"""Importing Keras without the packages that it imports only to offer wrappers for them.
+"""Importing Keras without what it imports only to offer something else with it.
 
-Keras imports scikit-learn, and with it much of SciPy, for its scikit-learn wrappers; TensorFlow
-imports JAX, where there is one, to convert JAX's functions for phones. Both do without where the
-package is not installed, and nothing here uses either: without them the import takes a fifth less
-(`docs/performance.md`).
+Keras imports scikit-learn, and with it much of SciPy, for its scikit-learn wrappers, and
+matplotlib's pyplot for its galleries of images; TensorFlow imports JAX, where there is one, to
+convert JAX's functions for phones. All do without where the package is not installed, and nothing
+here uses any of them: without them the import takes a quarter less (`docs/performance.md`).
 """
 
 from __future__ import annotations
@@ -18,14 +18,16 @@ from cnn_pipeline.devices import backend_name
 
 @contextmanager
 def lean_imports() -> Iterator[None]:
-    """Have what is imported in this block take those packages for not installed.
+    """Have what is imported in this block take those modules for not installed.
 
     What has been imported already is left as it is; after the block all can be imported again.
     Where no backend is chosen it is TensorFlow from here on: Keras would ask a file of the user's,
     which may name the one that is left out.
     """
     os.environ.setdefault("KERAS_BACKEND", backend_name())
-    unused = ["sklearn"] if backend_name() == "jax" else ["sklearn", "jax"]
+    unused = ["sklearn", "matplotlib.pyplot"]
+    if backend_name() != "jax":
+        unused.append("jax")
     hidden = [name for name in unused if name not in sys.modules]
     for name in hidden:
         sys.modules[name] = None  # type: ignore[assignment]  # as the reference of `import` has it
