@@ -380,10 +380,17 @@ def load_comparison(sweep_id: str | None, home: Home) -> Comparison:
     Raises:
         UserError: there is no such sweep.
     """
+    return read_comparison(sweep_id, home)[0]
+
+
+def read_comparison(
+    sweep_id: str | None, home: Home
+) -> tuple[Comparison, Mapping[str, str | None]]:
+    """As `load_comparison`, and the SHA-256 (hex) of each artifact that was read, by address."""
     from cnn_pipeline.tracking import Reader, open_store
 
     reader = Reader(open_store(home, os.environ, create=False))
-    return _compare(reader, reader.sweep(sweep_id))[1]
+    return _compare(reader, reader.sweep(sweep_id))[1], reader.digests
 
 
 def load_report(sweep_id: str | None, home: Home, pair: tuple[str, str] | None = None) -> str:

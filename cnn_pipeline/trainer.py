@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from cnn_pipeline.devices import Device
 
 ORPHANED = "the sweep's process is gone"
-COMPILING = "compiling the convolutions for this processor: about 10 s the first time"
+COMPILING = "compiling the convolutions for this processor: 10 to 30 s the first time"
 
 
 def main() -> None:

@@ -72,6 +72,8 @@ class Reader:
         self._client = MlflowClient(store.uri)
         self._roots: dict[str, str] = {}
         """Where the artifacts of runs are that were found."""
+        self.digests: dict[str, str | None] = {}
+        """SHA-256 (hex) of each artifact that was read, by address; None where it was not there."""
 
     def sweep(self, sweep_id: str | None) -> SweepRecord:
         """The sweep of that id, or the latest one.
@@ -289,7 +291,12 @@ class Reader:
     def _artifact(self, run_id: str, name: str) -> bytes:
         if run_id not in self._roots:
             self._roots[run_id] = self._client.get_run(run_id).info.artifact_uri
-        return read_artifact(self._roots[run_id], name, self._store.uri)
+        root = self._roots[run_id]
+        address = f"{root.rstrip('/')}/{name}"
+        self.digests[address] = None
+        content = read_artifact(root, name, self._store.uri)
+        self.digests[address] = hashlib.sha256(content).hexdigest()
+        return content
 
     def _search(self, condition: str, limit: int | None = None) -> Iterator[Run]:
         try:

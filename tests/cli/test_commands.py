@@ -246,10 +246,12 @@ class Store:
     def __init__(self) -> None:
         self.asked: list[tuple[str | None, Home]] = []
 
-    def __call__(self, sweep_id: str | None, home: Home) -> Comparison:
+    def read_comparison(
+        self, sweep_id: str | None, home: Home
+    ) -> tuple[Comparison, dict[str, str]]:
         self.asked.append((sweep_id, home))
         print("chatter")
-        return comparison([trial("f64-max-s0", "FINISHED", 0.9)])
+        return comparison([trial("f64-max-s0", "FINISHED", 0.9)]), {}
 
     def load_report(
         self, sweep_id: str | None, home: Home, pair: tuple[str, str] | None = None
@@ -265,7 +267,7 @@ def store(monkeypatch: pytest.MonkeyPatch) -> Store:
     module(
         "cnn_pipeline.experiment",
         monkeypatch,
-        load_comparison=made,
+        read_comparison=made.read_comparison,
         load_report=made.load_report,
     )
     return made

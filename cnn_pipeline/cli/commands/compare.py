@@ -10,10 +10,11 @@ from cnn_pipeline.cli.options import home_from, home_option
 from cnn_pipeline.cli.output import clean_stdout, writable_file, write_whole
 from cnn_pipeline.cli.parsing import CollectingCommand, faults_of
 from cnn_pipeline.cli.values import choice
+from cnn_pipeline.comparison_texts import FORMS
 from cnn_pipeline.garbage import never_collected
 from cnn_pipeline.paths import Home
 
-FORMATS = ("table", "csv", "json", "markdown", "html")
+FORMATS = (*FORMS, "html")
 
 SUFFIXES = {".csv": "csv", ".json": "json", ".md": "markdown", ".html": "html", ".htm": "html"}
 
@@ -73,15 +74,10 @@ def _kind_of(target: Path | None) -> str:
 
 
 def _rendered(kind: str, sweep_id: str | None, home: Home) -> str:
-    from cnn_pipeline.comparison import render
-    from cnn_pipeline.experiment import load_comparison, load_report
-
     if kind == "html":  # the page shows more than the comparison knows
+        from cnn_pipeline.experiment import load_report
+
         return load_report(sweep_id, home)
-    renderers = {
-        "table": render.to_text,
-        "csv": render.to_csv,
-        "json": render.to_json,
-        "markdown": render.to_markdown,
-    }
-    return renderers[kind](load_comparison(sweep_id, home))
+    from cnn_pipeline.comparison_texts import comparison_text
+
+    return comparison_text(kind, sweep_id, home)

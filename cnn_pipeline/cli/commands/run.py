@@ -78,6 +78,7 @@ def command(
     assert checked is not None and count is not None and place is not None
 
     from cnn_pipeline.cli.progress import progress_on
+    from cnn_pipeline.comparison_texts import keep_latest
     from flows.launch import run_flow
 
     with clean_stdout(), progress_on(sys.stderr):
@@ -86,6 +87,8 @@ def command(
         print_json(outcome_json(outcome))
     else:
         click.echo(outcome_text(outcome, home))
+    with clean_stdout():
+        keep_latest(place)  # `compare` is what comes next
     return 0 if outcome.ok else 1
 
 

@@ -1,0 +1,114 @@
+"""A sweep's comparison as text, the last one kept for as long as nothing it rests on has changed.
+
+MLflow takes seconds to import before it answers anything. So the texts of the last comparison lie
+beside the store, under the digest of its database, of this package's source and of the libraries'
+versions, and with the digest of each artifact that was read. Where one byte differs, or the store
+is another one than the home's own, the comparison is made anew from the runs.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
+
+from cnn_pipeline import provenance
+from cnn_pipeline.errors import UserError
+from cnn_pipeline.kept import keep_file, kept_content
+from cnn_pipeline.paths import TRACKING_VARIABLE, Home
+
+FORMS = ("table", "csv", "json", "markdown")
+
+_NAME = "comparison"
+
+
+def comparison_text(form: str, sweep_id: str | None, home: Home) -> str:
+    """The comparison of a sweep, the latest by default, in one of the `FORMS`.
+
+    Raises:
+        UserError: there is no such sweep.
+    """
+    state = _state(home)
+    return (_kept(state, sweep_id, home) or _made(state, sweep_id, home))[form]
+
+
+def keep_latest(home: Home) -> None:
+    """Have the latest sweep's comparison at hand for who asks next: while MLflow is imported.
+
+    Where it cannot be had, whoever asks hears why.
+    """
+    state = _state(home)
+    if state and not _kept(state, None, home):
+        with contextlib.suppress(UserError):
+            _made(state, None, home)
+
+
+def _state(home: Home) -> str:
+    """SHA-256 (hex) of all but artifacts that a comparison follows from; '' where unknown."""
+    if os.environ.get(TRACKING_VARIABLE, "").strip():
+        return ""
+    try:
+        with home.database.open("rb") as file:
+            database = hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError:
+        return ""
+    if any(home.mlruns.glob(f"{home.database.name}-*")):  # SQLite has not written all into it yet
+        return ""
+    content = [database, provenance.code_digest(), provenance.versions()]
+    return hashlib.sha256(json.dumps(content).encode()).hexdigest()
+
+
+def _kept(state: str, sweep_id: str | None, home: Home) -> dict[str, str] | None:
+    content = kept_content(home.state, _NAME, state) if state else None
+    if content is None:
+        return None
+    kept: dict[str, Any] = json.loads(content)
+    asked = kept["latest"] if sweep_id is None else kept["sweep_id"] == sweep_id
+    unchanged = all(_digest(url) == digest for url, digest in kept["artifacts"].items())
+    return dict(kept["texts"]) if asked and unchanged else None
+
+
+def _made(state: str, sweep_id: str | None, home: Home) -> dict[str, str]:
+    from cnn_pipeline.comparison import render
+    from cnn_pipeline.experiment import read_comparison
+
+    comparison, artifacts = read_comparison(sweep_id, home)
+    texts = {
+        "table": render.to_text(comparison),
+        "csv": render.to_csv(comparison),
+        "json": render.to_json(comparison),
+        "markdown": render.to_markdown(comparison),
+    }
+    if state and _state(home) == state:  # nobody wrote while it was read
+        _keep(state, comparison.sweep.sweep_id, sweep_id is None, texts, artifacts, home)
+    return texts
+
+
+def _keep(
+    state: str,
+    sweep_id: str,
+    latest: bool,
+    texts: Mapping[str, str],
+    artifacts: Mapping[str, str | None],
+    home: Home,
+) -> None:
+    content = {"sweep_id": sweep_id, "latest": latest, "texts": texts, "artifacts": artifacts}
+    text = json.dumps(content)
+    keep_file(home.state, _NAME, state, lambda path: path.write_text(text, encoding="utf-8"))
+
+
+def _digest(url: str) -> str | None:
+    """SHA-256 (hex) of an artifact; None where it cannot be read, or does not lie on a disk."""
+    address = urlsplit(url)
+    if address.scheme != "file":
+        return None
+    try:
+        return hashlib.sha256(Path(url2pathname(address.path)).read_bytes()).hexdigest()
+    except OSError:
+        return None
