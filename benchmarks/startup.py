@@ -53,10 +53,11 @@ def _round(home: list[str]) -> list[tuple[str, float]]:
     found = [("first epoch begins, empty home", _first_epoch([*SWEEP, *home]))]
     found.append(("first epoch begins, home in use", _first_epoch([*SWEEP, "--force", *home])))
     found.append(("`cnn-pipeline --help`", timed([PROGRAM, "--help"]).wall_s))
-    found.append(("`compare` of six variants", timed([PROGRAM, "compare", *home]).wall_s))
+    after = timed([PROGRAM, "compare", *home]).wall_s
+    found.append(("`compare` of six variants, right after their run", after))
     forget_comparison(Path(home[1]))
     anew = timed([PROGRAM, "compare", *home]).wall_s
-    found.append(("`compare` of six variants, made anew from the runs", anew))
+    found.append(("`compare` of six variants, from the runs in MLflow", anew))
     again = timed([PROGRAM, "run", *SWEEP, *home, "--json"])
     assert not json.loads(again.output)["trained"]
     found.append(("the same sweep again, whole command", again.wall_s))

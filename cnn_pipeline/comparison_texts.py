@@ -10,22 +10,22 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import importlib.metadata
 import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
-from urllib.request import url2pathname
+from urllib.parse import unquote, urlsplit
 
 from cnn_pipeline import provenance
-from cnn_pipeline.errors import UserError
 from cnn_pipeline.kept import keep_file, kept_content
 from cnn_pipeline.paths import TRACKING_VARIABLE, Home
 
 FORMS = ("table", "csv", "json", "markdown")
 
 _NAME = "comparison"
+_ON_DISK = "file://"
 
 
 def comparison_text(form: str, sweep_id: str | None, home: Home) -> str:
@@ -41,11 +41,11 @@ def comparison_text(form: str, sweep_id: str | None, home: Home) -> str:
 def keep_latest(home: Home) -> None:
     """Have the latest sweep's comparison at hand for who asks next: while MLflow is imported.
 
-    Where it cannot be had, whoever asks hears why.
+    It only spares time, so nothing that fails here is an error: who asks will hear of it.
     """
-    state = _state(home)
-    if state and not _kept(state, None, home):
-        with contextlib.suppress(UserError):
+    with contextlib.suppress(Exception):
+        state = _state(home)
+        if state and not _kept(state, None, home):
             _made(state, None, home)
 
 
@@ -54,13 +54,18 @@ def _state(home: Home) -> str:
     if os.environ.get(TRACKING_VARIABLE, "").strip():
         return ""
     try:
-        with home.database.open("rb") as file:
-            database = hashlib.file_digest(file, "sha256").hexdigest()
+        database = home.database.resolve()
+        # Looked for first: what begins to be written later can only make the digest a new one.
+        for end in ("-journal", "-wal"):
+            if database.with_name(database.name + end).exists():
+                return ""
+        with database.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
     except OSError:
         return ""
-    if any(home.mlruns.glob(f"{home.database.name}-*")):  # SQLite has not written all into it yet
-        return ""
-    content = [database, provenance.code_digest(), provenance.versions()]
+    # Not among the recorded versions: what reads the predictions.
+    versions = provenance.versions() | {"pyarrow": importlib.metadata.version("pyarrow")}
+    content = [digest, provenance.code_digest(), versions]
     return hashlib.sha256(json.dumps(content).encode()).hexdigest()
 
 
@@ -69,9 +74,11 @@ def _kept(state: str, sweep_id: str | None, home: Home) -> dict[str, str] | None
     if content is None:
         return None
     kept: dict[str, Any] = json.loads(content)
-    asked = kept["latest"] if sweep_id is None else kept["sweep_id"] == sweep_id
-    unchanged = all(_digest(url) == digest for url, digest in kept["artifacts"].items())
-    return dict(kept["texts"]) if asked and unchanged else None
+    if not (kept["latest"] if sweep_id is None else kept["sweep_id"] == sweep_id):
+        return None
+    if any(_digest(url) != digest for url, digest in kept["artifacts"].items()):
+        return None
+    return dict(kept["texts"])
 
 
 def _made(state: str, sweep_id: str | None, home: Home) -> dict[str, str]:
@@ -85,7 +92,12 @@ def _made(state: str, sweep_id: str | None, home: Home) -> dict[str, str]:
         "json": render.to_json(comparison),
         "markdown": render.to_markdown(comparison),
     }
-    if state and _state(home) == state:  # nobody wrote while it was read
+    if (
+        artifacts  # no reading goes without
+        and all(url.startswith(_ON_DISK) for url in artifacts)
+        and state
+        and state == _state(home)  # nobody wrote while it was read
+    ):
         _keep(state, comparison.sweep.sweep_id, sweep_id is None, texts, artifacts, home)
     return texts
 
@@ -104,11 +116,8 @@ def _keep(
 
 
 def _digest(url: str) -> str | None:
-    """SHA-256 (hex) of an artifact; None where it cannot be read, or does not lie on a disk."""
-    address = urlsplit(url)
-    if address.scheme != "file":
-        return None
+    """SHA-256 (hex) of an artifact on a disk; None where it cannot be read."""
     try:
-        return hashlib.sha256(Path(url2pathname(address.path)).read_bytes()).hexdigest()
+        return hashlib.sha256(Path(unquote(urlsplit(url).path)).read_bytes()).hexdigest()
     except OSError:
         return None

@@ -1,8 +1,8 @@
-"""Files that take seconds to make and are the same every time: made once, kept in the cache.
+"""Files that take seconds to make and are the same every time: made once, kept in a folder.
 
 A kept file's name holds what it was made from and its own SHA-256, so that what another version
-made, or what was damaged, is never taken for it. A cache that cannot be written costs only the
-next making.
+made, or what was damaged, is never taken for it. A folder that cannot be written, or not be read,
+costs only the next making.
 """
 
 from __future__ import annotations
@@ -17,9 +17,13 @@ from pathlib import Path
 _FOLDER = "made"
 
 
-def kept_content(cache: Path, name: str, of: str) -> bytes | None:
-    """What was kept under `name` for the version `of`, whole; None without it."""
-    for path in sorted((cache / _FOLDER).glob(f"{name}-{of}-*")):
+def kept_content(root: Path, name: str, of: str) -> bytes | None:
+    """What was kept below `root` under `name` for the version `of`, whole; None without it."""
+    try:
+        paths = sorted((root / _FOLDER).glob(f"{name}-{of}-*"))
+    except OSError:  # another user's, who lets nobody look into it
+        return None
+    for path in paths:
         with contextlib.suppress(OSError):  # another process has replaced it; it is another user's
             content = path.read_bytes()
             if path.name.rpartition("-")[2] == hashlib.sha256(content).hexdigest():
@@ -27,9 +31,9 @@ def kept_content(cache: Path, name: str, of: str) -> bytes | None:
     return None
 
 
-def keep_file(cache: Path, name: str, of: str, write: Callable[[Path], object]) -> None:
-    """Keep what `write` puts into the path it gets; files of other versions go."""
-    folder = cache / _FOLDER
+def keep_file(root: Path, name: str, of: str, write: Callable[[Path], object]) -> None:
+    """Keep below `root` what `write` puts into the path it gets; files of other versions go."""
+    folder = root / _FOLDER
     with contextlib.suppress(OSError):
         folder.mkdir(parents=True, exist_ok=True)
         with own_file(folder) as new:

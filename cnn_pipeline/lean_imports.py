@@ -3,7 +3,8 @@
 Keras imports scikit-learn, and with it much of SciPy, for its scikit-learn wrappers, and
 matplotlib's pyplot for its galleries of images; TensorFlow imports JAX, where there is one, to
 convert JAX's functions for phones. All do without where the package is not installed, and nothing
-here uses any of them: without them the import takes a quarter less (`docs/performance.md`).
+here uses any of them: without them the import takes less by a fifth and more
+(`docs/performance.md`).
 """
 
 from __future__ import annotations

@@ -43,7 +43,7 @@ class Home:
 
     @property
     def state(self) -> Path:
-        """Locks and checkpoints."""
+        """Locks, logs, services, and what was kept to spare time."""
         return self.mlruns / "state"
 
     @property

@@ -109,7 +109,7 @@ def _free_port() -> int:
 def main() -> None:
     """Serve until standard input closes."""
     collect_rarely()
-    with never_collected():  # the app has all looked through once it is made, and what follows
+    with never_collected():  # `create_app` has garbage looked for, but not in what was there before
         import httpx
         import uvicorn
         from prefect.server.api.server import create_app

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
+import importlib.metadata
 import json
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -14,7 +17,6 @@ from cnn_pipeline import comparison_texts, experiment, provenance
 from cnn_pipeline.comparison import Comparison, compare, render
 from cnn_pipeline.comparison.records import SweepInfo
 from cnn_pipeline.comparison_texts import FORMS, comparison_text, keep_latest
-from cnn_pipeline.errors import UserError
 from cnn_pipeline.experiment import Outcome
 from cnn_pipeline.paths import Home
 from cnn_pipeline.tracking.store import StoreError
@@ -74,6 +76,7 @@ def test_a_second_question_reads_no_runs_and_is_answered_alike(reading: Reading)
 CHANGES: dict[str, Change] = {
     "a run": lambda r: append(r.home.database, b"!"),
     "a transaction that is not ended": lambda r: append_new(r.home.mlruns / "mlflow.db-journal"),
+    "a log that is not in the database": lambda r: append_new(r.home.mlruns / "mlflow.db-wal"),
     "an artifact": lambda r: append(r.artifact, b"!"),
     "an artifact that goes": lambda r: r.artifact.unlink(),
     "an artifact that comes": lambda r: append_new(r.missing),
@@ -92,18 +95,29 @@ def test_what_changes_in_the_store_is_read(change: Change, reading: Reading) -> 
     assert reading.asked == [None, None]
 
 
+VERSIONS = {**provenance.versions(), "pandas": "99.0"}
+
+
+@pytest.mark.parametrize(
+    ("where", "name", "answer"),
+    [
+        (provenance, "versions", lambda: VERSIONS),
+        (provenance, "code_digest", lambda: "other code"),
+        (importlib.metadata, "version", lambda package: "99.0"),
+    ],
+    ids=["library", "code", "pyarrow"],
+)
 def test_other_code_or_libraries_compare_anew(
-    reading: Reading, monkeypatch: pytest.MonkeyPatch
+    where: ModuleType,
+    name: str,
+    answer: Callable[..., object],
+    reading: Reading,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     comparison_text("table", None, reading.home)
-    versions = {**provenance.versions(), "pandas": "99.0"}
-    with monkeypatch.context() as patched:
-        patched.setattr(provenance, "versions", lambda: versions)
-        comparison_text("table", None, reading.home)
-    with monkeypatch.context() as patched:
-        patched.setattr(provenance, "code_digest", lambda: "other")
-        comparison_text("table", None, reading.home)
-    assert len(reading.asked) == 3
+    monkeypatch.setattr(where, name, answer)
+    comparison_text("table", None, reading.home)
+    assert reading.asked == [None, None]
 
 
 def test_another_sweep_is_read_and_then_not_taken_for_the_latest(reading: Reading) -> None:
@@ -147,16 +161,40 @@ def test_the_latest_is_kept_ahead_once(reading: Reading) -> None:
     assert reading.asked == [None]
 
 
-def test_a_store_that_does_not_answer_spoils_no_run(
-    reading: Reading, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("fault", [StoreError, OSError, KeyError])
+def test_what_cannot_be_read_spoils_no_run_and_is_told_who_asks(
+    fault: type[Exception], reading: Reading, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(*_: object) -> None:
-        raise StoreError("it must answer")
+        raise fault("it must answer")
 
     monkeypatch.setattr(experiment, "read_comparison", refuse)
     keep_latest(reading.home)
-    with pytest.raises(UserError, match="it must answer"):
+    with pytest.raises(fault, match="it must answer"):
         comparison_text("table", None, reading.home)
+
+
+@pytest.mark.parametrize("url", [None, "s3://bucket/sweep.json", "mlflow-artifacts:/sweep.json"])
+def test_nothing_is_kept_that_rests_on_no_file_or_on_one_elsewhere(
+    url: str | None, reading: Reading, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = reading(None, reading.home)[0]
+    digests = {} if url is None else {url: None}
+    monkeypatch.setattr(experiment, "read_comparison", lambda *_: (made, digests))
+    comparison_text("table", None, reading.home)
+    assert not (reading.home.state / "made").exists()
+
+
+def test_a_database_behind_a_link_is_watched_where_it_lies(reading: Reading) -> None:
+    elsewhere = reading.home.root / "elsewhere.db"
+    reading.home.database.rename(elsewhere)
+    reading.home.database.symlink_to(elsewhere)
+    comparison_text("table", None, reading.home)
+    comparison_text("table", None, reading.home)
+    assert reading.asked == [None]
+    append_new(elsewhere.with_name("elsewhere.db-wal"))
+    comparison_text("table", None, reading.home)
+    assert reading.asked == [None, None]
 
 
 def test_a_real_sweep_is_shown_from_what_was_kept_without_mlflow(
@@ -183,5 +221,14 @@ def test_a_real_sweep_is_shown_from_what_was_kept_without_mlflow(
     assert done.stderr.split() == []
     assert done.stdout == render.to_text(outcome.comparison)
     before = home.database.read_bytes()
-    experiment.load_comparison(None, home)
+    _, artifacts = experiment.read_comparison(None, home)
     assert home.database.read_bytes() == before, "what is kept would never be found again"
+    trained = [result for result in outcome.results if result.finished]
+    assert len(artifacts) == 1 + len(trained) and None not in artifacts.values()
+    for run_id, name in [
+        (outcome.parent_run_id, "sweep.json"),
+        *((result.run_id, "predictions.parquet") for result in trained),
+    ]:
+        (digest,) = (artifacts[url] for url in artifacts if f"/{run_id}/" in url and name in url)
+        (file,) = home.artifacts.glob(f"*/{run_id}/artifacts/{name}")
+        assert digest == hashlib.sha256(file.read_bytes()).hexdigest()

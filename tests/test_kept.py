@@ -99,3 +99,16 @@ def test_a_database_starts_from_the_template_also_while_it_is_in_use(tmp_path: P
 def test_no_template_is_kept_of_a_database_that_is_not_there(tmp_path: Path) -> None:
     keep_template(tmp_path / "cache", "prefect", tmp_path / "nothing.db")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_nobody_may_look_into_holds_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keep_file(tmp_path, "thing", "1", lambda path: path.write_bytes(b"content"))
+    assert kept_content(tmp_path, "thing", "1") == b"content"
+
+    def refuse(*_: object) -> None:
+        raise PermissionError
+
+    monkeypatch.setattr(Path, "glob", refuse)
+    assert kept_content(tmp_path, "thing", "1") is None

@@ -102,7 +102,7 @@ ALLOWED: dict[str, set[str]] = {
         "reporting",
     }
     | {"tracking", "workers"},
-    "comparison_texts": {"comparison", "errors", "experiment", "kept", "paths", "provenance"},
+    "comparison_texts": {"comparison", "experiment", "kept", "paths", "provenance"},
     "lean_imports": {"devices"},
     "loading": {"errors", "lean_imports"},
     "registry": {"errors", "tracking"},

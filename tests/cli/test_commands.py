@@ -108,6 +108,23 @@ def test_run_calls_the_flow_with_what_was_asked(flow: Flow, tmp_path: Path) -> N
     assert (home, workers, force) == (Home(tmp_path), 2, False)
 
 
+def test_run_has_the_comparison_at_hand_for_who_asks_next(
+    flow: Flow,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    printed: list[str] = []
+    module(
+        "cnn_pipeline.comparison_texts",
+        monkeypatch,
+        keep_latest=lambda home: printed.append(f"{home.root}: {capsys.readouterr().out}"),
+    )
+    assert status_of(["run", "--home", str(tmp_path)]) == 0
+    (before,) = printed
+    assert before.startswith(f"{tmp_path}: Sweep {SWEEP_ID}")
+
+
 def test_run_force_trains_anew(flow: Flow, tmp_path: Path) -> None:
     assert status_of(["run", "--force", "--home", str(tmp_path)]) == 0
     assert flow.calls[0][2:] == (0, True)
@@ -262,8 +279,9 @@ class Store:
 
 
 @pytest.fixture
-def store(monkeypatch: pytest.MonkeyPatch) -> Store:
+def store(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Store:
     made = Store()
+    monkeypatch.setenv("CNN_PIPELINE_HOME", str(tmp_path))
     module(
         "cnn_pipeline.experiment",
         monkeypatch,

@@ -10,7 +10,7 @@ from cnn_pipeline.cli.options import home_from, home_option
 from cnn_pipeline.cli.output import clean_stdout, writable_file, write_whole
 from cnn_pipeline.cli.parsing import CollectingCommand, faults_of
 from cnn_pipeline.cli.values import choice
-from cnn_pipeline.comparison_texts import FORMS
+from cnn_pipeline.comparison_texts import FORMS, comparison_text
 from cnn_pipeline.garbage import never_collected
 from cnn_pipeline.paths import Home
 
@@ -78,6 +78,4 @@ def _rendered(kind: str, sweep_id: str | None, home: Home) -> str:
         from cnn_pipeline.experiment import load_report
 
         return load_report(sweep_id, home)
-    from cnn_pipeline.comparison_texts import comparison_text
-
     return comparison_text(kind, sweep_id, home)
