@@ -1,6 +1,6 @@
 """Do compiled convolutions cost accuracy? The tutorial's network, the whole data set, five seeds.
 
-    .venv/bin/python -m benchmarks.arithmetic_accuracy        # about 6 minutes on two cores
+    .venv/bin/python -m benchmarks.arithmetic_accuracy        # 6 to 15 minutes on two cores
 
 Seed by seed the same images in the same order and the same first weights, in float32, with two
 threads: once by direct sums (TensorFlow's own convolutions), once as the pipeline trains. Scores
