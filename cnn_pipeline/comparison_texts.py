@@ -13,7 +13,6 @@ import hashlib
 import importlib.metadata
 import json
 import os
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -92,27 +91,17 @@ def _made(state: str, sweep_id: str | None, home: Home) -> dict[str, str]:
         "json": render.to_json(comparison),
         "markdown": render.to_markdown(comparison),
     }
-    if (
-        artifacts  # no reading goes without
-        and all(url.startswith(_ON_DISK) for url in artifacts)
-        and state
-        and state == _state(home)  # nobody wrote while it was read
-    ):
-        _keep(state, comparison.sweep.sweep_id, sweep_id is None, texts, artifacts, home)
+    checkable = artifacts and all(url.startswith(_ON_DISK) for url in artifacts)
+    if state and checkable and state == _state(home):  # nobody wrote while it was read
+        content = {
+            "sweep_id": comparison.sweep.sweep_id,
+            "latest": sweep_id is None,
+            "texts": texts,
+            "artifacts": artifacts,
+        }
+        text = json.dumps(content)
+        keep_file(home.state, _NAME, state, lambda path: path.write_text(text, encoding="utf-8"))
     return texts
-
-
-def _keep(
-    state: str,
-    sweep_id: str,
-    latest: bool,
-    texts: Mapping[str, str],
-    artifacts: Mapping[str, str | None],
-    home: Home,
-) -> None:
-    content = {"sweep_id": sweep_id, "latest": latest, "texts": texts, "artifacts": artifacts}
-    text = json.dumps(content)
-    keep_file(home.state, _NAME, state, lambda path: path.write_text(text, encoding="utf-8"))
 
 
 def _digest(url: str) -> str | None:

@@ -21,7 +21,7 @@ from cnn_pipeline.errors import InvalidInput, UserError
 from cnn_pipeline.evaluation import read_predictions
 from cnn_pipeline.results import Status, TrialResult
 from cnn_pipeline.tracking import names
-from cnn_pipeline.tracking.artifacts import read_artifact
+from cnn_pipeline.tracking.artifacts import artifact_address, read_artifact
 from cnn_pipeline.tracking.store import Store, StoreError, redacted
 from cnn_pipeline.tracking.writer import copy_model_file
 
@@ -292,7 +292,7 @@ class Reader:
         if run_id not in self._roots:
             self._roots[run_id] = self._client.get_run(run_id).info.artifact_uri
         root = self._roots[run_id]
-        address = f"{root.rstrip('/')}/{name}"
+        address = artifact_address(root, name)
         self.digests[address] = None
         content = read_artifact(root, name, self._store.uri)
         self.digests[address] = hashlib.sha256(content).hexdigest()
