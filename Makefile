@@ -41,13 +41,14 @@ doctor: $(RUNTIME) ## Check servers, schedules, store and disk; say what to do
 
 install: $(RUNTIME) ## Make .venv from requirements.lock and install the project into it
 
-test: $(DEV) ## Run the whole test suite (ARGS="tests/test_config.py")
+test: $(DEV) ## Run the whole test suite (ARGS="tests/settings/test_settings.py")
 	@$(BIN)/python -m pytest -m "slow or not slow" $(ARGS)
 
 check: $(DEV) ## Lint, format, types, lock files and documentation
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-logo
 	@$(BIN)/python scripts/check_lock.py
 	@$(BIN)/python -m pytest --quiet -m "docs and not slow"
 

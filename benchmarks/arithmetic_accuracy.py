@@ -18,7 +18,7 @@ import sys
 from pathlib import Path
 
 from benchmarks.accuracy_pairs import written
-from cnn_pipeline.launching import trainer_environment
+from cnn_pipeline.trainers.launching import trainer_environment
 
 RESULTS = Path(__file__).parent / "results"
 THREADS = 2
@@ -53,14 +53,14 @@ def _child(way: str, seeds: str, epochs: int) -> list[float]:
 
 def _train(way: str, seeds: list[int], epochs: int) -> list[float]:
     """Test accuracies by seed, as shares."""
-    from cnn_pipeline.compiled import operations
-    from cnn_pipeline.config import DataSettings, Training, Variant
-    from cnn_pipeline.data import load_dataset
-    from cnn_pipeline.devices import configure
-    from cnn_pipeline.evaluation import evaluate
-    from cnn_pipeline.models import build_model, build_twin
-    from cnn_pipeline.paths import cache_dir
-    from cnn_pipeline.training import train
+    from cnn_pipeline.base.home import cache_dir
+    from cnn_pipeline.data.dataset import load_dataset
+    from cnn_pipeline.network.build import build_model, build_twin
+    from cnn_pipeline.network.compiled import operations
+    from cnn_pipeline.network.device import configure
+    from cnn_pipeline.network.evaluation import evaluate
+    from cnn_pipeline.network.train import train
+    from cnn_pipeline.settings.trial import DataSettings, Training, Variant
 
     device = configure(THREADS)
     if way == "direct":

@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 
 from benchmarks.environments import RIVALS, python_of
-from cnn_pipeline.config import DataSettings
-from cnn_pipeline.data import load_dataset
-from cnn_pipeline.paths import cache_dir
+from cnn_pipeline.base.home import cache_dir
+from cnn_pipeline.data.dataset import load_dataset
+from cnn_pipeline.settings.trial import DataSettings
 
 OURS = "cnn-pipeline"
 TITLES = {

@@ -22,10 +22,10 @@ import numpy as np
 from mlflow.tracking import MlflowClient
 from scipy.optimize import nnls
 
-from cnn_pipeline.config import Trial
-from cnn_pipeline.paths import resolve_home
-from cnn_pipeline.plans import Plan, plan_layers
-from cnn_pipeline.tracking import open_store
+from cnn_pipeline.base.home import resolve_home
+from cnn_pipeline.network.plan import Plan, plan_layers
+from cnn_pipeline.settings.trial import Trial
+from cnn_pipeline.tracking.store import open_store
 
 IMAGE_SHAPE, CLASSES = (28, 28, 1), 10
 NUM_TEST = 10_000

@@ -29,12 +29,12 @@ from benchmarks.machine import this_machine
 from benchmarks.tables import markdown, spread
 from benchmarks.timing import answers_at_once, rotated, timed
 from benchmarks.training_speed import gflop_of_an_image
-from cnn_pipeline.config import Training, Variant
-from cnn_pipeline.devices import available_cores, backend_name
+from cnn_pipeline.base.machine import available_cores, backend_name
+from cnn_pipeline.settings.trial import Training, Variant
 
 if TYPE_CHECKING:
-    from cnn_pipeline.devices import Device
-    from cnn_pipeline.engines import Engine
+    from cnn_pipeline.network.device import Device
+    from cnn_pipeline.network.engines import Engine
 
 RESULTS = Path(__file__).parent / "results"
 CLASSES, SHAPE = 10, (28, 28, 1)
@@ -118,7 +118,7 @@ def main() -> int:
 
 
 def _device(processes: int) -> Device:
-    from cnn_pipeline.devices import configure
+    from cnn_pipeline.network.device import configure
 
     return configure(max(1, available_cores() // processes))
 
@@ -207,8 +207,8 @@ def _answers(case: Case, quick: bool) -> list[dict[str, Any]]:
 
 def _measure(case: Case, quick: bool) -> dict[str, Any]:
     """Seconds of the first epoch, and when each epoch ended."""
-    from cnn_pipeline.data import Split
-    from cnn_pipeline.training import epoch_order
+    from cnn_pipeline.data.dataset import Split
+    from cnn_pipeline.network.train import epoch_order
 
     images, epochs = (QUICK_IMAGES, QUICK_EPOCHS) if quick else (IMAGES, EPOCHS)
     _device(case.processes)
@@ -227,20 +227,20 @@ def _measure(case: Case, quick: bool) -> dict[str, Any]:
 
 
 def _engine(case: Case, training: Training) -> Engine:
-    from cnn_pipeline.models import build_model, build_twin
+    from cnn_pipeline.network.build import build_model, build_twin
 
     model = build_model(case.variant, SHAPE, CLASSES, seed=0)
     twin = build_twin(model, case.variant, precision=case.precision, seed=0)
     if case.engine == "graph":
-        from cnn_pipeline.engines.graph import GraphEngine
+        from cnn_pipeline.network.engines.graph import GraphEngine
 
         # One part: a GPU spreads an operation by itself.
         return GraphEngine(twin, training, threads=1)
     if case.engine == "loop":
-        from cnn_pipeline.engines.jax_loop import JaxEngine
+        from cnn_pipeline.network.engines.jax_loop import JaxEngine
 
         return JaxEngine(twin, training)
-    from cnn_pipeline.engines.keras_fit import KerasEngine
+    from cnn_pipeline.network.engines.keras_fit import KerasEngine
 
     return KerasEngine(twin, training)
 

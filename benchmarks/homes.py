@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from cnn_pipeline.paths import Home
+from cnn_pipeline.base.home import Home
 
 
 def forget_comparison(home: Path) -> None:

@@ -8,8 +8,9 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from cnn_pipeline.devices import available_cores, processor_flags, processor_name
-from cnn_pipeline.provenance import git_state, versions
+from cnn_pipeline.base.machine import available_cores, processor_name
+from cnn_pipeline.base.versions import git_state, versions
+from cnn_pipeline.network.device import processor_flags
 
 # The instruction sets that decide how fast a convolution is.
 INSTRUCTION_SETS = ("amx_bf16", "amx_tile", "avx512_bf16", "avx512f", "avx2")

@@ -19,13 +19,15 @@ from typing import TYPE_CHECKING, Any
 
 from benchmarks.machine import this_machine
 from benchmarks.tables import markdown, spread
-from cnn_pipeline import experiment
-from cnn_pipeline.config import DataSettings, Sweep, Training, Trial, Variant
-from cnn_pipeline.messages import Reply
-from cnn_pipeline.paths import Home, cache_dir
+from cnn_pipeline.base.home import Home, cache_dir
+from cnn_pipeline.experiment import data_card
+from cnn_pipeline.experiment import steps as sweep_steps
+from cnn_pipeline.settings.sweep import Sweep
+from cnn_pipeline.settings.trial import DataSettings, Training, Trial, Variant
+from cnn_pipeline.trainers.messages import Reply
 
 if TYPE_CHECKING:
-    from cnn_pipeline.devices import Device
+    from cnn_pipeline.network.device import Device
 
 RESULTS = Path(__file__).parent / "results"
 _TRIALS = 20
@@ -41,7 +43,7 @@ def main() -> int:
     given = parser.parse_args()
     prefect = _prefect(given.rounds)
     rows = [["Prefect", "a trainer that answers at once", str(given.rounds), _text(prefect)]]
-    from cnn_pipeline.devices import configure
+    from cnn_pipeline.network.device import configure
 
     device = configure(threads=1)
     for variant in _MLFLOW:
@@ -74,7 +76,7 @@ class _InstantPool:
 
 
 def _prefect(rounds: int) -> list[float]:
-    from flows.launch import prefect_ready
+    from cnn_pipeline.cli.launch import prefect_ready
 
     sweep = Sweep(
         name="overhead",
@@ -85,7 +87,7 @@ def _prefect(rounds: int) -> list[float]:
     pool: Any = _InstantPool()
     with tempfile.TemporaryDirectory() as folder:
         home = Home(Path(folder))
-        card = experiment.prepare_data(_DATA, cache_dir(os.environ))
+        card = data_card.prepare_data(_DATA, cache_dir(os.environ))
         differences = []
         with prefect_ready(home):
             from prefect import flow
@@ -94,13 +96,13 @@ def _prefect(rounds: int) -> list[float]:
 
             inside = flow(name="overhead", validate_parameters=False)(train_all)
             for index in range(rounds + 1):
-                run = experiment.begin(sweep, card, home, {})
+                run = sweep_steps.begin(sweep, card, home, {})
                 started = time.perf_counter()
                 inside(run, pool)
                 with_prefect = time.perf_counter() - started
                 started = time.perf_counter()
                 for trial in sweep.trials():
-                    experiment.run_trial(run, trial, pool, {})
+                    sweep_steps.run_trial(run, trial, pool, {})
                 if index:  # the first round imports and warms up
                     direct = time.perf_counter() - started
                     differences.append((with_prefect - direct) / _TRIALS)
@@ -121,9 +123,10 @@ class _Nowhere:
 
 def _mlflow(variant: Variant, device: Device, rounds: int) -> list[float]:
     """Seconds more a trial with a store; the trial ends with everything that a sweep writes."""
-    from cnn_pipeline.data import load_dataset
-    from cnn_pipeline.tracking import Tracker, open_store
-    from cnn_pipeline.trial import run_trial
+    from cnn_pipeline.data.dataset import load_dataset
+    from cnn_pipeline.tracking.store import open_store
+    from cnn_pipeline.tracking.writer import Tracker
+    from cnn_pipeline.trainers.trial import run_trial
 
     dataset = load_dataset(_DATA, cache_dir(os.environ))
     differences = []

@@ -27,9 +27,9 @@ import numpy as np
 
 from benchmarks.machine import this_machine
 from benchmarks.tables import markdown
-from cnn_pipeline.config import Training, Variant
-from cnn_pipeline.launching import trainer_environment
-from cnn_pipeline.plans import LayerPlan, Plan, plan_layers
+from cnn_pipeline.network.plan import LayerPlan, Plan, plan_layers
+from cnn_pipeline.settings.trial import Training, Variant
+from cnn_pipeline.trainers.launching import trainer_environment
 
 RESULTS = Path(__file__).parent / "results"
 BATCH, STEPS, EPOCHS = 128, 20, 4
@@ -176,10 +176,10 @@ def _train(variant: Variant, precision: str) -> dict[str, object]:
     """Train twice, the first epoch of each left out: by the clock, and with the profiler."""
     import tensorflow as tf
 
-    from cnn_pipeline.data import Split
-    from cnn_pipeline.devices import configure
-    from cnn_pipeline.engines import engine_for
-    from cnn_pipeline.models import build_model, build_twin
+    from cnn_pipeline.data.dataset import Split
+    from cnn_pipeline.network.build import build_model, build_twin
+    from cnn_pipeline.network.device import configure
+    from cnn_pipeline.network.engines import engine_for
 
     device = configure(threads=1)
     rng = np.random.default_rng(0)
@@ -225,7 +225,7 @@ def _events(folder: Path) -> dict[str, float]:
 def _matrix_product(precision: str) -> float:
     """GFLOP/s of one thread in TensorFlow's largest product, the best of five."""
     code = (
-        "import sys, time; from cnn_pipeline.devices import configure; configure(1);"
+        "import sys, time; from cnn_pipeline.network.device import configure; configure(1);"
         "import tensorflow as tf; n = 2048;"
         "a = tf.cast(tf.random.stateless_normal((n, n), (1, 2)), sys.argv[1]);"
         "step = tf.function(lambda: tf.matmul(a, a)); step(); best = 0.0\n"

@@ -24,13 +24,13 @@ import numpy as np
 from benchmarks.machine import this_machine
 from benchmarks.tables import markdown, ratios, spread
 from benchmarks.timing import answers_at_once, rotated
-from cnn_pipeline.config import Training, Variant
-from cnn_pipeline.devices import processor_flags
-from cnn_pipeline.launching import trainer_environment
-from cnn_pipeline.plans import plan_layers
+from cnn_pipeline.network.device import processor_flags
+from cnn_pipeline.network.plan import plan_layers
+from cnn_pipeline.settings.trial import Training, Variant
+from cnn_pipeline.trainers.launching import trainer_environment
 
 if TYPE_CHECKING:
-    from cnn_pipeline.devices import Device
+    from cnn_pipeline.network.device import Device
 
 RESULTS = Path(__file__).parent / "results"
 IMAGES, EPOCHS, BATCH = 6400, 4, 128
@@ -111,7 +111,7 @@ def _run(name: str, filters: int, pooling: str) -> float:
 
 
 def _measure(who: str, precision: str, threads: int, filters: int, pooling: str) -> float:
-    from cnn_pipeline.devices import configure
+    from cnn_pipeline.network.device import configure
 
     rng = np.random.default_rng(0)
     images = rng.integers(0, 256, (IMAGES, 28, 28, 1), dtype=np.uint8)
@@ -130,9 +130,9 @@ def _ours(
     pooling: str,
     device: Device,
 ) -> float:
-    from cnn_pipeline.data import Split
-    from cnn_pipeline.models import build_model, build_twin
-    from cnn_pipeline.training import train
+    from cnn_pipeline.data.dataset import Split
+    from cnn_pipeline.network.build import build_model, build_twin
+    from cnn_pipeline.network.train import train
 
     variant = Variant(filters=filters, pooling=pooling)
     model = build_model(variant, (28, 28, 1), 10, seed=0)

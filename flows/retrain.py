@@ -1,7 +1,7 @@
 """Retrain where something changed, and promote what is better: the weekly flow.
 
-Its body is the story; what a step does is `cnn_pipeline.retraining`'s business. Nothing here
-imports TensorFlow: trainers do, and they are only started where there is something to train.
+Its body is the story; what a step does is `cnn_pipeline.champion.retraining`'s business. Nothing
+here imports TensorFlow: trainers do, and they are only started where there is something to train.
 """
 
 from __future__ import annotations
@@ -29,22 +29,25 @@ from prefect.client.schemas.sorting import FlowRunSort
 from prefect.context import FlowRunContext
 from prefect.states import Completed, Failed
 
-from cnn_pipeline import experiment, links
-from cnn_pipeline.config import Sweep
-from cnn_pipeline.errors import InvalidInput
-from cnn_pipeline.experiment import DataCard, Outcome
-from cnn_pipeline.paths import Home, resolve_home
-from cnn_pipeline.preflight import check_fit
-from cnn_pipeline.retraining import guard, report, steps
-from cnn_pipeline.retraining.records import (
+from cnn_pipeline.base import links
+from cnn_pipeline.base.errors import InvalidInput
+from cnn_pipeline.base.home import Home, resolve_home
+from cnn_pipeline.champion.retraining import admission as guard
+from cnn_pipeline.champion.retraining import steps, text
+from cnn_pipeline.champion.retraining.outcome import (
     Assessment,
     Choice,
     Concluded,
     Judgement,
     RetrainOutcome,
 )
-from cnn_pipeline.retraining.settings import RetrainSettings
-from cnn_pipeline.workers import TrainerPool
+from cnn_pipeline.champion.retraining.settings import RetrainSettings
+from cnn_pipeline.experiment import steps as sweep_steps
+from cnn_pipeline.experiment.data_card import DataCard
+from cnn_pipeline.experiment.preflight import check_fit
+from cnn_pipeline.experiment.sweep_run import Outcome
+from cnn_pipeline.settings.sweep import Sweep
+from cnn_pipeline.trainers.pool import TrainerPool
 from flows.notify import notify, notify_failure
 from flows.tasks import Workers, compare_variants, fetch_data, prefect_tags, train_all
 
@@ -78,7 +81,7 @@ def retrain(
         data = proceed(usable_data(settings))
         known = proceed(decide_whether_changed(settings, data, place, force))
         sweep = steps.candidate_sweep(known, settings, place)
-        with experiment.trainer_pool(sweep, place, workers) as pool:
+        with sweep_steps.trainer_pool(sweep, place, workers) as pool:
             trained = train_candidates(sweep, data, place, pool)
             choice = proceed(choose_challenger(known, trained))
             judgement = ask_gate(choice, known, settings, data, pool, place)
@@ -155,8 +158,8 @@ def decide_whether_changed(
 def train_candidates(sweep: Sweep, data: DataCard, home: Home, pool: TrainerPool) -> Outcome:
     """Train and compare, as `train-variants` does."""
     plans = check_fit(sweep, data.shape)
-    with experiment.ending(experiment.begin(sweep, data, home, prefect_tags())) as sweep_run:
-        experiment.announce(sweep_run, plans, pool.count)
+    with sweep_steps.ending(sweep_steps.begin(sweep, data, home, prefect_tags())) as sweep_run:
+        sweep_steps.announce(sweep_run, plans, pool.count)
         train_all(sweep_run, pool)
         return compare_variants(sweep_run)
 
@@ -193,9 +196,9 @@ def promote(
 def publish(outcome: RetrainOutcome, settings: RetrainSettings, home: Home) -> None:
     """Artifacts on the flow run, note and HTML on the parent run, and a message to people."""
     steps.publish(outcome, home)
-    create_markdown_artifact(key="retraining", markdown=report.to_markdown(outcome))
+    create_markdown_artifact(key="retraining", markdown=text.to_markdown(outcome))
     if outcome.gate is not None or outcome.drift is not None:
-        create_table_artifact(key="gate", table=report.rows(outcome), description=outcome.message)
+        create_table_artifact(key="gate", table=text.rows(outcome), description=outcome.message)
     if outcome.challenger_run_id:
         create_link_artifact(
             key="challenger",

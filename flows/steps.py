@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from cnn_pipeline.paths import resolve_home
+from cnn_pipeline.base.home import resolve_home
 
 
 def find_home() -> dict[str, str]:

@@ -1,6 +1,6 @@
 """Tasks that several flows share: fetch the data, train the variants, compare them.
 
-What a step does is `cnn_pipeline.experiment`'s business; here it becomes visible in Prefect.
+What a step does is `cnn_pipeline.experiment.steps`'s business; here it becomes visible in Prefect.
 Nothing here imports TensorFlow: trainers do.
 """
 
@@ -25,14 +25,17 @@ from prefect.runtime import flow_run
 from prefect.task_runners import ThreadPoolTaskRunner
 from pydantic import Field
 
-from cnn_pipeline import experiment, links, reuse
+from cnn_pipeline.base import links
+from cnn_pipeline.base.errors import DataError
+from cnn_pipeline.base.home import cache_dir
 from cnn_pipeline.comparison import render
-from cnn_pipeline.config import DataSettings, Trial
-from cnn_pipeline.errors import DataError
-from cnn_pipeline.experiment import DataCard, Outcome, SweepRun
-from cnn_pipeline.paths import cache_dir
-from cnn_pipeline.results import TrialResult
-from cnn_pipeline.workers import TrainerPool
+from cnn_pipeline.experiment import data_card
+from cnn_pipeline.experiment import steps as sweep_steps
+from cnn_pipeline.experiment.data_card import DataCard
+from cnn_pipeline.experiment.sweep_run import Outcome, SweepRun
+from cnn_pipeline.network.results import TrialResult
+from cnn_pipeline.settings.trial import DataSettings, Trial
+from cnn_pipeline.trainers.pool import TrainerPool
 
 Workers = Annotated[
     int,
@@ -62,7 +65,7 @@ class TrialFailed(Exception):
 )
 def fetch_data(settings: DataSettings) -> DataCard:
     """Fetch and verify the images; says which source served them."""
-    card = experiment.prepare_data(settings, cache_dir(os.environ))
+    card = data_card.prepare_data(settings, cache_dir(os.environ))
     get_run_logger().info(
         "%s: %d training, %d validation, %d test images from %s",
         card.name, card.num_train, card.num_validation, card.num_test, card.source,
@@ -73,7 +76,7 @@ def fetch_data(settings: DataSettings) -> DataCard:
 @task(name="train", task_run_name="train {trial.name}", cache_policy=NO_CACHE)
 def train_variant(sweep_run: SweepRun, trial: Trial, pool: TrainerPool) -> TrialResult:
     """Train, evaluate and log one variant with one seed: one task run is one MLflow run."""
-    result = experiment.run_trial(sweep_run, trial, pool, prefect_tags())
+    result = sweep_steps.run_trial(sweep_run, trial, pool, prefect_tags())
     logger = get_run_logger()
     logger.info("MLflow run %s", links.run_page(sweep_run.experiment_id, result.run_id))
     if not result.finished:
@@ -89,7 +92,7 @@ def train_variant(sweep_run: SweepRun, trial: Trial, pool: TrainerPool) -> Trial
 @task(name="reuse", task_run_name="reuse {trial.name}", cache_policy=NO_CACHE)
 def reuse_variant(sweep_run: SweepRun, trial: Trial, source: TrialResult) -> TrialResult:
     """Repeat the record of a trial of equal content: nothing is trained."""
-    result = reuse.reuse_trial(sweep_run, trial, source, prefect_tags())
+    result = sweep_steps.reuse_trial(sweep_run, trial, source, prefect_tags())
     get_run_logger().info(
         "not trained again: run %s has the same data, settings, code and libraries; "
         "its model and predictions were verified",
@@ -106,7 +109,7 @@ def train_all(
     Those that are `reusable`, by name, are repeated instead of trained.
     """
     reusable = reusable or {}
-    trials = experiment.ordered_trials(sweep_run)
+    trials = sweep_steps.ordered_trials(sweep_run)
     for trial in trials:
         if trial.name in reusable:
             reuse_variant(sweep_run, trial, reusable[trial.name])
@@ -124,7 +127,7 @@ def train_all(
         shown = cast(  # a coroutine only where the caller is one
             UUID, create_progress_artifact(0.0, "progress", _told(0, len(futures)))
         )
-        experiment.prepare_finish()  # trainers still import TensorFlow, and a core is idle
+        sweep_steps.prepare_finish()  # trainers still import TensorFlow, and a core is idle
         for ended, future in enumerate(futures, start=1):
             future.wait()
             update_progress_artifact(
@@ -149,7 +152,7 @@ def _closed_on_error(pool: TrainerPool) -> Iterator[None]:
 @task(name="compare variants", cache_policy=NO_CACHE)
 def compare_variants(sweep_run: SweepRun) -> Outcome:
     """Leaderboard and verdict, on the parent run in MLflow and on this flow run."""
-    outcome = experiment.finish(sweep_run)
+    outcome = sweep_steps.finish(sweep_run)
     page = links.run_page(outcome.experiment_id, outcome.parent_run_id)
     create_table_artifact(
         key="leaderboard",

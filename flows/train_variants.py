@@ -1,7 +1,7 @@
 """Train every variant and seed of a sweep, and say which won: what `cnn-pipeline run` starts.
 
 The flow decides the order of the steps and shows what came out; what a step does is
-`cnn_pipeline.experiment`'s business. Nothing here imports TensorFlow: trainers do.
+`cnn_pipeline.experiment.steps`'s business. Nothing here imports TensorFlow: trainers do.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ from typing import Any
 from prefect import State, flow
 from prefect.states import Completed, Failed
 
-from cnn_pipeline import experiment
-from cnn_pipeline.config import Sweep
-from cnn_pipeline.experiment import Outcome
-from cnn_pipeline.paths import resolve_home
-from cnn_pipeline.preflight import check_fit
-from cnn_pipeline.results import TrialResult
-from cnn_pipeline.reuse import find_reusable, find_unchanged
-from cnn_pipeline.sweeps import filters_and_pooling
+from cnn_pipeline.base.home import resolve_home
+from cnn_pipeline.experiment import steps as sweep_steps
+from cnn_pipeline.experiment.decide import find_reusable, find_unchanged
+from cnn_pipeline.experiment.preflight import check_fit
+from cnn_pipeline.experiment.sweep_run import Outcome
+from cnn_pipeline.network.results import TrialResult
+from cnn_pipeline.settings.named import filters_and_pooling
+from cnn_pipeline.settings.sweep import Sweep
 from flows.tasks import Workers, compare_variants, fetch_data, prefect_tags, train_all
 
 
@@ -42,7 +42,7 @@ def train_variants(
         home: folder that holds all state; by default CNN_PIPELINE_HOME or the project's root.
     """
     place = resolve_home(home, os.environ)
-    with experiment.trainer_pool(sweep, place, workers) as pool:
+    with sweep_steps.trainer_pool(sweep, place, workers) as pool:
         card = fetch_data(sweep.data)
         plans = check_fit(sweep, card.shape)
         reusable: dict[str, TrialResult] = {}
@@ -51,8 +51,8 @@ def train_variants(
             if unchanged is not None:
                 return _end_state(unchanged)
             reusable = find_reusable(sweep, card, place, pool.threads)
-        with experiment.ending(experiment.begin(sweep, card, place, prefect_tags())) as sweep_run:
-            experiment.announce(sweep_run, plans, pool.count, reusable)
+        with sweep_steps.ending(sweep_steps.begin(sweep, card, place, prefect_tags())) as sweep_run:
+            sweep_steps.announce(sweep_run, plans, pool.count, reusable)
             train_all(sweep_run, pool, reusable)
             outcome = compare_variants(sweep_run)
     return _end_state(outcome)

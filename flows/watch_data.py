@@ -16,9 +16,9 @@ from prefect.runtime import flow_run
 from prefect.states import Completed
 from prefect.utilities.asyncutils import run_coro_as_sync
 
-from cnn_pipeline.config import DataSettings
-from cnn_pipeline.paths import cache_dir, resolve_home
-from cnn_pipeline.watching import Announcement, DataNews, compare_data
+from cnn_pipeline.base.home import cache_dir, resolve_home
+from cnn_pipeline.champion.watching import Announcement, DataNews, compare_data
+from cnn_pipeline.settings.trial import DataSettings
 
 CHANGED = "cnn-pipeline.data.changed"
 

@@ -18,9 +18,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cnn_pipeline.data.catalog import FASHION_MNIST, FASHION_MNIST_SAMPLE, CatalogFile
-from cnn_pipeline.data.fetch import fetch
-from cnn_pipeline.data.idx import parse_idx
-from cnn_pipeline.data.payload import read_verified
+from cnn_pipeline.data.fetching.fetch import fetch
+from cnn_pipeline.data.fetching.payload import read_verified
+from cnn_pipeline.data.formats.idx import parse_idx
 from cnn_pipeline.data.splits import stratified
 
 PACKAGE_FOLDER = Path(__file__).parents[1] / "cnn_pipeline" / "data" / "sample"

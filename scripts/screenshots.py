@@ -16,9 +16,10 @@ from pathlib import Path
 from PIL import Image
 from playwright.sync_api import Page, expect
 
-from cnn_pipeline import links
-from cnn_pipeline.paths import Home
-from cnn_pipeline.tracking import Reader, open_store
+from cnn_pipeline.base import links
+from cnn_pipeline.base.home import Home
+from cnn_pipeline.tracking.reader import Reader
+from cnn_pipeline.tracking.store import open_store
 from tests.e2e import browser
 from tests.running import free_port, stop
 

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from cnn_pipeline import experiment
-from cnn_pipeline.experiment import Outcome
-from cnn_pipeline.launching import ONEDNN, trainer_environment
-from cnn_pipeline.paths import Home
-from cnn_pipeline.workers import TrainerPool, trainers
+from cnn_pipeline.base.home import Home
+from cnn_pipeline.experiment import run
+from cnn_pipeline.experiment.sweep_run import Outcome
+from cnn_pipeline.trainers.launching import ONEDNN, trainer_environment
+from cnn_pipeline.trainers.pool import TrainerPool, trainers
 from tests.running import QUICK, TINY
 
 
@@ -33,7 +33,7 @@ def pytest_configure() -> None:
 @pytest.fixture(scope="session")
 def _migrated_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An empty MLflow database, made once: migrations take seconds, a copy takes none."""
-    from cnn_pipeline.tracking import open_store
+    from cnn_pipeline.tracking.store import open_store
 
     home = Home(tmp_path_factory.mktemp("store"))
     open_store(home, {})
@@ -57,7 +57,7 @@ def _new_home(folder: Path, store: Path) -> Home:
 def tiny(tmp_path_factory: pytest.TempPathFactory, _migrated_store: Path) -> tuple[Home, Outcome]:
     """A whole sweep, run once without Prefect, and its home: for reading only."""
     place = _new_home(tmp_path_factory.mktemp("tiny"), _migrated_store)
-    return place, experiment.run_sweep(TINY, place)
+    return place, run.run_sweep(TINY, place)
 
 
 @pytest.fixture(scope="session")

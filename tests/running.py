@@ -11,12 +11,14 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-from cnn_pipeline import experiment
-from cnn_pipeline.config import DataSettings, Entry, Sweep, Training, Trial, Variant
-from cnn_pipeline.experiment import SweepRun
-from cnn_pipeline.paths import Home
-from cnn_pipeline.results import TrialResult
-from cnn_pipeline.workers import TrainerPool
+from cnn_pipeline.base.home import Home
+from cnn_pipeline.experiment import data_card
+from cnn_pipeline.experiment import steps as sweep_steps
+from cnn_pipeline.experiment.sweep_run import SweepRun
+from cnn_pipeline.network.results import TrialResult
+from cnn_pipeline.settings.sweep import Entry, Sweep
+from cnn_pipeline.settings.trial import DataSettings, Training, Trial, Variant
+from cnn_pipeline.trainers.pool import TrainerPool
 
 SAMPLE = DataSettings(source="fashion-mnist-sample", validation_size=500, train_limit=600)
 # Threads and precision are fixed, so that equal trials give equal numbers on every machine's run.
@@ -58,8 +60,8 @@ def one_trial(training: Training = QUICK, data: DataSettings = SAMPLE) -> Sweep:
 
 def begin(sweep: Sweep, home: Home, cache: Path) -> SweepRun:
     """The sweep's parent run, begun as `run_sweep` and the flow do."""
-    card = experiment.prepare_data(sweep.data, cache)
-    return experiment.begin(sweep, card, home, tags={})
+    card = data_card.prepare_data(sweep.data, cache)
+    return sweep_steps.begin(sweep, card, home, tags={})
 
 
 def run_trials(
@@ -67,7 +69,7 @@ def run_trials(
 ) -> list[TrialResult]:
     """Trials of a sweep on trainers that are there already."""
     chosen = sweep_run.sweep.trials() if trials is None else trials
-    return [experiment.run_trial(sweep_run, trial, pool, {}) for trial in chosen]
+    return [sweep_steps.run_trial(sweep_run, trial, pool, {}) for trial in chosen]
 
 
 def wait_until(condition: Callable[[], bool], what: str) -> None:
@@ -81,7 +83,7 @@ def wait_until(condition: Callable[[], bool], what: str) -> None:
 def processes() -> dict[int, tuple[int, str]]:
     """Parent and command line of every process that is no zombie, by id."""
     listed = subprocess.run(
-        ["ps", "-Ao", "pid=,ppid=,stat=,args="], capture_output=True, text=True, check=True
+        ["ps", "-wwAo", "pid=,ppid=,stat=,args="], capture_output=True, text=True, check=True
     ).stdout
     found = {}
     for line in listed.splitlines():
@@ -99,11 +101,13 @@ def descendants(root: int) -> dict[int, str]:
 def trainers_below(root: int) -> set[int]:
     """Ids of the trainer processes below `root`, forked or started on their own."""
     family = _family(root)
-    servers = {pid for pid, (_, words) in family.items() if "cnn_pipeline.fork_server" in words}
+    servers = {
+        pid for pid, (_, words) in family.items() if "cnn_pipeline.trainers.fork_server" in words
+    }
     return {
         pid
         for pid, (parent, command) in family.items()
-        if "cnn_pipeline.trainer" in command or parent in servers
+        if "cnn_pipeline.trainers.trainer" in command or parent in servers
     }
 
 

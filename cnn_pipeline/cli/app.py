@@ -13,9 +13,8 @@ from typing import NoReturn
 import click
 
 from cnn_pipeline import __version__
-from cnn_pipeline.errors import InvalidInput, UserError
-from cnn_pipeline.garbage import collect_rarely
-from cnn_pipeline.hints import did_you_mean
+from cnn_pipeline.base.errors import InvalidInput, UserError, did_you_mean
+from cnn_pipeline.base.startup import collect_rarely
 
 DEBUG_VARIABLE = "CNN_PIPELINE_DEBUG"
 

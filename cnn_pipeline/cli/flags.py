@@ -15,11 +15,13 @@ from typing import Any, Literal, TypeVar, get_args, get_origin
 import click
 from pydantic.fields import FieldInfo
 
-from cnn_pipeline.config import Axes, DataSettings, Sweep, Training, Variant
-from cnn_pipeline.errors import InvalidInput
-from cnn_pipeline.faults import Fault, Location, dotted, find_faults
-from cnn_pipeline.preflight import Preflight, check_sweep
-from cnn_pipeline.sweeps import DEFAULT, NAMED, flag_name, resolve
+from cnn_pipeline.base.errors import InvalidInput
+from cnn_pipeline.experiment.preflight import Preflight, check_sweep
+from cnn_pipeline.settings.command_line import flag_name
+from cnn_pipeline.settings.faults import Fault, Location, dotted, find_faults
+from cnn_pipeline.settings.named import DEFAULT, NAMED, resolve
+from cnn_pipeline.settings.sweep import Axes, Sweep
+from cnn_pipeline.settings.trial import DataSettings, Training, Variant
 
 CommandT = TypeVar("CommandT", bound=Callable[..., Any])
 

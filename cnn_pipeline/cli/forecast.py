@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from cnn_pipeline.events import (
+from cnn_pipeline.base.events import (
     Delay,
     DownloadProgress,
     Event,
@@ -14,7 +14,7 @@ from cnn_pipeline.events import (
     TrialPhase,
     TrialProgress,
 )
-from cnn_pipeline.scheduling import wall_seconds
+from cnn_pipeline.trainers.scheduling import wall_seconds
 
 # Evaluating and logging follow the last step, so a fully trained trial is not quite over.
 TRAINING_SHARE = 0.9

@@ -15,7 +15,7 @@ from typing import Any
 
 import click
 
-from cnn_pipeline.errors import InvalidInput
+from cnn_pipeline.base.errors import InvalidInput
 
 NAME = "cnn-pipeline"
 

@@ -8,13 +8,12 @@ from typing import Any, ParamSpec, TypeVar
 
 import click
 
-from cnn_pipeline.errors import InvalidInput
-from cnn_pipeline.hints import did_you_mean
+from cnn_pipeline.base.errors import InvalidInput, did_you_mean
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
-_META = "cnn_pipeline.faults"
+_META = "cnn_pipeline.settings.faults"
 
 
 @dataclass

@@ -15,8 +15,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from cnn_pipeline.cli.forecast import Running, SweepState
-from cnn_pipeline.events import (
+from cnn_pipeline.base.events import (
     Delay,
     DownloadProgress,
     Event,
@@ -28,6 +27,7 @@ from cnn_pipeline.events import (
     TrialReused,
     listening,
 )
+from cnn_pipeline.cli.forecast import Running, SweepState
 
 Clock = Callable[[], float]
 

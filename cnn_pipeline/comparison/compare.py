@@ -9,13 +9,13 @@ from numpy.typing import NDArray
 
 from cnn_pipeline.comparison.effects import main_effects
 from cnn_pipeline.comparison.expectations import check_expectations
+from cnn_pipeline.comparison.leaderboard import leaderboard_rows
 from cnn_pipeline.comparison.pairs import compare_pair, correct_for_number
-from cnn_pipeline.comparison.records import Comparison, Difference, Expected, Row, SweepInfo
-from cnn_pipeline.comparison.table import leaderboard_rows
-from cnn_pipeline.comparison.trials import VariantTrials, gather
+from cnn_pipeline.comparison.types import Comparison, Difference, Expected, Row, SweepInfo
+from cnn_pipeline.comparison.variants import VariantTrials, gather
 from cnn_pipeline.comparison.verdict import write_verdict
-from cnn_pipeline.config import Sweep
-from cnn_pipeline.results import TrialResult
+from cnn_pipeline.network.results import TrialResult
+from cnn_pipeline.settings.sweep import Sweep
 
 
 def describe_sweep(sweep: Sweep, *, sweep_id: str, dataset: str, num_test: int) -> SweepInfo:

@@ -9,7 +9,6 @@ from itertools import product
 import numpy as np
 
 from cnn_pipeline.comparison.numbers import in_words
-from cnn_pipeline.comparison.records import AxisEffects, Basis, Effect, MatchedPair
 from cnn_pipeline.comparison.statistics import (
     Interval,
     geometric_mean,
@@ -19,7 +18,8 @@ from cnn_pipeline.comparison.statistics import (
     t_interval,
     t_test_p_value,
 )
-from cnn_pipeline.comparison.trials import VariantTrials, mean_of, natural_key
+from cnn_pipeline.comparison.types import AxisEffects, Basis, Effect, MatchedPair
+from cnn_pipeline.comparison.variants import VariantTrials, mean_of, natural_key
 
 _Pair = tuple[VariantTrials, VariantTrials]
 

@@ -7,15 +7,15 @@ from collections.abc import Sequence
 
 from cnn_pipeline.comparison import numbers
 from cnn_pipeline.comparison.pairs import compare_pair, correct_for_number
-from cnn_pipeline.comparison.records import (
+from cnn_pipeline.comparison.statistics import welch
+from cnn_pipeline.comparison.types import (
     Difference,
     ExpectationCheck,
     Expected,
     Outcome,
     SweepInfo,
 )
-from cnn_pipeline.comparison.statistics import welch
-from cnn_pipeline.comparison.trials import VariantTrials
+from cnn_pipeline.comparison.variants import VariantTrials
 
 TIMING_TOLERANCE = 0.10
 """Share by which two single timings on one machine may differ without meaning anything."""

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from cnn_pipeline.comparison.records import Difference
 from cnn_pipeline.comparison.statistics import holm, mcnemar_mid_p, paired_interval, welch
-from cnn_pipeline.comparison.trials import VariantTrials
+from cnn_pipeline.comparison.types import Difference
+from cnn_pipeline.comparison.variants import VariantTrials
 
 
 def compare_pair(variant: VariantTrials, against: VariantTrials) -> Difference:

@@ -8,9 +8,9 @@ import textwrap
 from collections.abc import Sequence
 
 from cnn_pipeline.comparison import numbers
-from cnn_pipeline.comparison.records import Comparison, Difference, Effect, Row
-from cnn_pipeline.comparison.table import leaderboard
-from cnn_pipeline.comparison.wording import axis_title, expectation_text, level_text
+from cnn_pipeline.comparison.leaderboard import leaderboard
+from cnn_pipeline.comparison.setting_names import axis_title, expectation_text, level_text
+from cnn_pipeline.comparison.types import Comparison, Difference, Effect, Row
 
 _EFFICIENT_NOTE = (
     "* Nothing else is at least as accurate on validation with as few parameters and MACs."

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from cnn_pipeline.comparison import numbers
-from cnn_pipeline.comparison.records import (
+from cnn_pipeline.comparison.setting_sentences import cost_ratios, evidence, setting_sentence
+from cnn_pipeline.comparison.types import (
     AxisEffects,
     Basis,
     Difference,
@@ -15,7 +16,6 @@ from cnn_pipeline.comparison.records import (
     SweepInfo,
     Verdict,
 )
-from cnn_pipeline.comparison.settings_text import cost_ratios, evidence, setting_sentence
 
 _FEW_SEEDS = 2
 _MOST_IN_A_SENTENCE = 6

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from cnn_pipeline.config import DataSettings
+from cnn_pipeline.base.errors import DataError, InvalidInput
 from cnn_pipeline.data.arrays import Part, content_digest, pair_faults
 from cnn_pipeline.data.catalog import (
     CATALOGS,
@@ -19,13 +19,13 @@ from cnn_pipeline.data.catalog import (
     FASHION_MNIST_SAMPLE,
     Catalog,
 )
-from cnn_pipeline.data.fetch import FetchedFiles, fetch
-from cnn_pipeline.data.idx import parse_idx
-from cnn_pipeline.data.local import read_local
-from cnn_pipeline.data.payload import PayloadError, read_verified, unpack
-from cnn_pipeline.data.sources import Source
+from cnn_pipeline.data.fetching.fetch import FetchedFiles, fetch
+from cnn_pipeline.data.fetching.payload import PayloadError, read_verified, unpack
+from cnn_pipeline.data.fetching.sources import Source
+from cnn_pipeline.data.formats.idx import parse_idx
+from cnn_pipeline.data.formats.local import read_local
 from cnn_pipeline.data.splits import check_settings, split_train
-from cnn_pipeline.errors import DataError, InvalidInput
+from cnn_pipeline.settings.trial import DataSettings
 
 
 @dataclass(frozen=True, eq=False)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from cnn_pipeline.config import DataSettings
+from cnn_pipeline.settings.trial import DataSettings
 
 Indices = NDArray[np.int64]
 

@@ -14,11 +14,11 @@ from dataclasses import dataclass
 import httpx
 from filelock import FileLock, Timeout
 
-from cnn_pipeline.errors import InvalidInput, UserError
-from cnn_pipeline.paths import HOME_VARIABLE, TRACKING_VARIABLE, Home
-from cnn_pipeline.services.place import HOST, Addresses, Ports, ServiceFolder, project_root
+from cnn_pipeline.base.errors import InvalidInput, UserError
+from cnn_pipeline.base.home import HOME_VARIABLE, TRACKING_VARIABLE, Home
+from cnn_pipeline.services.addresses import HOST, Addresses, Ports, ServiceFolder, project_root
 from cnn_pipeline.services.processes import end_groups, groups_below, is_running
-from cnn_pipeline.services.record import Record
+from cnn_pipeline.services.running import Record
 from cnn_pipeline.services.supervisor import (
     WORKER,
     ServiceError,
@@ -93,7 +93,7 @@ def bring_up(
         foreign = os.environ.get(TRACKING_VARIABLE, "").strip()
         addresses = _addresses(ports, foreign)
         _require_free(ports, own_mlflow=not is_server(foreign))
-        from cnn_pipeline.tracking import open_store  # MLflow takes a second to import
+        from cnn_pipeline.tracking.store import open_store  # MLflow takes a second to import
 
         store = open_store(home, os.environ)
         supervisor = Supervisor(home, addresses, say, signals)

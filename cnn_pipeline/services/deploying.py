@@ -9,17 +9,17 @@ import sys
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from cnn_pipeline.errors import UserError
-from cnn_pipeline.paths import Home
-from cnn_pipeline.services.automations import install_automations
-from cnn_pipeline.services.environment import client_environment, run_environment, with_inherited
-from cnn_pipeline.services.place import (
+from cnn_pipeline.base.errors import UserError
+from cnn_pipeline.base.home import Home
+from cnn_pipeline.services.addresses import (
     POOL,
     TRAINING_QUEUE,
     WATCHING_QUEUE,
     Addresses,
     project_root,
 )
+from cnn_pipeline.services.automations import install_automations
+from cnn_pipeline.services.environment import client_environment, run_environment, with_inherited
 
 if TYPE_CHECKING:
     from prefect.client.orchestration import SyncPrefectClient

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from cnn_pipeline.paths import HOME_VARIABLE, TRACKING_VARIABLE, Home
-from cnn_pipeline.services.place import HOST, Addresses, ServiceFolder
-from cnn_pipeline.ui import SERVER_ENVIRONMENT
+from cnn_pipeline.base.home import HOME_VARIABLE, TRACKING_VARIABLE, Home
+from cnn_pipeline.services.addresses import HOST, Addresses, ServiceFolder
+from cnn_pipeline.services.mlflow_ui import SERVER_ENVIRONMENT
 
 # A run tells every half minute that it lives: the least that Prefect allows.
 HEARTBEAT_SECONDS = 30

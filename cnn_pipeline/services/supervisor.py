@@ -16,12 +16,11 @@ from typing import TYPE_CHECKING, NoReturn
 
 import httpx
 
-from cnn_pipeline import ui
-from cnn_pipeline.errors import UserError
-from cnn_pipeline.paths import Home
-from cnn_pipeline.services import environment
+from cnn_pipeline.base.errors import UserError
+from cnn_pipeline.base.home import Home
+from cnn_pipeline.services import environment, mlflow_ui
+from cnn_pipeline.services.addresses import HOST, POOL, Addresses, Ports, ServiceFolder
 from cnn_pipeline.services.deploying import client_for, deploy, ensure_pool
-from cnn_pipeline.services.place import HOST, POOL, Addresses, Ports, ServiceFolder
 from cnn_pipeline.services.processes import (
     ProcessId,
     end_groups,
@@ -30,10 +29,10 @@ from cnn_pipeline.services.processes import (
     is_running,
     start,
 )
-from cnn_pipeline.services.record import Record
+from cnn_pipeline.services.running import Record
 
 if TYPE_CHECKING:
-    from cnn_pipeline.tracking import Store
+    from cnn_pipeline.tracking.store import Store
 
 PREFECT, MLFLOW, WORKER = "prefect", "mlflow", "worker"
 
@@ -247,7 +246,9 @@ def server_plans(home: Home, addresses: Addresses, ports: Ports, store: Store) -
         return [prefect]
     mlflow = ServicePlan(
         MLFLOW,
-        ui.server_command(store.uri, store.artifacts_uri or home.artifacts_uri, ports.mlflow),
+        mlflow_ui.server_command(
+            store.uri, store.artifacts_uri or home.artifacts_uri, ports.mlflow
+        ),
         environment.with_inherited(environment.mlflow_environment(), os.environ),
         lambda: _healthy(f"{addresses.mlflow}/health"),
     )

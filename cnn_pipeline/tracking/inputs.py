@@ -12,7 +12,7 @@ from mlflow.entities import Dataset as MlflowDataset
 from mlflow.entities import DatasetInput, InputTag
 
 if TYPE_CHECKING:
-    from cnn_pipeline.data import Dataset
+    from cnn_pipeline.data.dataset import Dataset
 
 # MLflow's column for a data set's digest holds 36 characters.
 _DIGEST_CHARACTERS = 32

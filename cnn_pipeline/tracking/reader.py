@@ -16,10 +16,11 @@ from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
-from cnn_pipeline.config import DataSettings, Sweep, Trial
-from cnn_pipeline.errors import InvalidInput, UserError
-from cnn_pipeline.evaluation import read_predictions
-from cnn_pipeline.results import Status, TrialResult
+from cnn_pipeline.base.errors import InvalidInput, UserError
+from cnn_pipeline.network.evaluation import read_predictions
+from cnn_pipeline.network.results import Status, TrialResult
+from cnn_pipeline.settings.sweep import Sweep
+from cnn_pipeline.settings.trial import DataSettings, Trial
 from cnn_pipeline.tracking import names
 from cnn_pipeline.tracking.artifacts import artifact_address, read_artifact
 from cnn_pipeline.tracking.store import Store, StoreError, redacted

@@ -12,9 +12,9 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from cnn_pipeline.database_template import keep_template, place_template
-from cnn_pipeline.errors import UserError
-from cnn_pipeline.paths import TRACKING_VARIABLE, Home, cache_dir
+from cnn_pipeline.base.empty_database import keep_template, place_template
+from cnn_pipeline.base.errors import UserError
+from cnn_pipeline.base.home import TRACKING_VARIABLE, Home, cache_dir
 
 _SETUP_SECONDS = 60
 

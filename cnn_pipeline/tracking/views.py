@@ -15,7 +15,7 @@ import zlib
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from cnn_pipeline.config import Sweep
+from cnn_pipeline.settings.sweep import Sweep
 from cnn_pipeline.tracking import names
 
 TAG_PREFIX = "mlflow.sharedViewState."

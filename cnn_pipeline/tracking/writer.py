@@ -16,9 +16,10 @@ from mlflow.entities import Metric, Param, RunTag
 from mlflow.tracking import MlflowClient
 from mlflow.utils.validation import MAX_TAG_VAL_LENGTH
 
-from cnn_pipeline import provenance
-from cnn_pipeline.config import Sweep, Trial
-from cnn_pipeline.results import Scalar
+from cnn_pipeline.base import versions
+from cnn_pipeline.network.results import Scalar
+from cnn_pipeline.settings.sweep import Sweep
+from cnn_pipeline.settings.trial import Trial
 from cnn_pipeline.tracking import names
 from cnn_pipeline.tracking.artifacts import copy_artifact
 from cnn_pipeline.tracking.inputs import Input, describe_inputs, mlflow_inputs
@@ -28,7 +29,7 @@ from cnn_pipeline.tracking.views import view_tag
 if TYPE_CHECKING:
     import keras
 
-    from cnn_pipeline.data import Dataset
+    from cnn_pipeline.data.dataset import Dataset
 
 # What `copy_trial` leaves behind: it holds of the run that was copied, or is written at the end.
 _OF_ONE_RUN_ONLY = {names.COMPLETE, names.NOTE, names.REUSED_FROM}
@@ -216,7 +217,7 @@ class Tracker:
                 name=names.MODEL_NAME,
                 signature=signature,
                 # Given, because inferring them starts a second TensorFlow: 5 to 14 s.
-                pip_requirements=provenance.serving_requirements(),
+                pip_requirements=versions.serving_requirements(),
                 params={key: _param_text(value) for key, value in params.items()},
                 tags=dict(tags),
                 step=step,
@@ -330,9 +331,9 @@ def _dataset(one: Input | None) -> dict[str, str]:
 
 
 def _code_tags() -> dict[str, str]:
-    git = provenance.git_state()
+    git = versions.git_state()
     return {
-        "code_digest": provenance.code_digest(),
+        "code_digest": versions.code_digest(),
         "git_commit": git.commit,
         "git_dirty": str(git.dirty).lower(),
     }

@@ -7,20 +7,12 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from cnn_pipeline.champion.gate import GateSettings
+from cnn_pipeline.champion.retraining.drift import DriftSettings
+from cnn_pipeline.champion.retraining.settings import RetrainSettings
 from cnn_pipeline.cli.flags import FLAGS
-from cnn_pipeline.config import (
-    Axes,
-    DataSettings,
-    Entry,
-    Expectation,
-    Settings,
-    Sweep,
-    Training,
-    Variant,
-)
-from cnn_pipeline.gate import GateSettings
-from cnn_pipeline.retraining.drift import DriftSettings
-from cnn_pipeline.retraining.settings import RetrainSettings
+from cnn_pipeline.settings.sweep import Axes, Entry, Sweep
+from cnn_pipeline.settings.trial import DataSettings, Expectation, Settings, Training, Variant
 from scripts.reference.markdown import code, table
 
 SECTIONS: tuple[tuple[str, type[Settings]], ...] = (

@@ -11,9 +11,9 @@ import click
 import pytest
 
 from cnn_pipeline import __version__
+from cnn_pipeline.base.errors import DataError, InvalidInput
 from cnn_pipeline.cli.app import COMMANDS, app, status_of
 from cnn_pipeline.cli.commands import sweeps as sweeps_command
-from cnn_pipeline.errors import DataError, InvalidInput
 
 MODULE = [sys.executable, "-m", "cnn_pipeline.cli"]
 

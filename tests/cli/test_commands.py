@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 
+from cnn_pipeline.base.events import SweepStarted, TrialEnded, emit
+from cnn_pipeline.base.home import Home
 from cnn_pipeline.cli.app import status_of
-from cnn_pipeline.comparison import Comparison, compare
-from cnn_pipeline.comparison.records import SweepInfo
-from cnn_pipeline.config import Sweep
-from cnn_pipeline.events import SweepStarted, TrialEnded, emit
-from cnn_pipeline.paths import Home
-from cnn_pipeline.results import TrialResult
+from cnn_pipeline.comparison.compare import compare
+from cnn_pipeline.comparison.types import Comparison, SweepInfo
+from cnn_pipeline.network.results import TrialResult
+from cnn_pipeline.settings.sweep import Sweep
 
 SWEEP_ID = "pooling-20260901-101500-aa"
 
@@ -42,7 +42,7 @@ def comparison(results: Sequence[TrialResult]) -> Comparison:
 
 @dataclass(frozen=True)
 class Ended:
-    """An outcome with the fields of `cnn_pipeline.experiment.Outcome`."""
+    """An outcome with the fields of `cnn_pipeline.experiment.sweep_run.Outcome`."""
 
     sweep_id: str
     experiment_id: str
@@ -83,7 +83,7 @@ def flow(monkeypatch: pytest.MonkeyPatch) -> Flow:
 
 
 def stand_in(monkeypatch: pytest.MonkeyPatch, flow: Flow) -> Flow:
-    module("flows.launch", monkeypatch, run_flow=flow)
+    module("cnn_pipeline.cli.launch", monkeypatch, run_flow=flow)
     return flow
 
 
@@ -116,7 +116,7 @@ def test_run_has_the_comparison_at_hand_for_who_asks_next(
 ) -> None:
     printed: list[str] = []
     module(
-        "cnn_pipeline.comparison_texts",
+        "cnn_pipeline.experiment.comparison_cache",
         monkeypatch,
         keep_latest=lambda home: printed.append(f"{home.root}: {capsys.readouterr().out}"),
     )
@@ -283,7 +283,7 @@ def store(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Store:
     made = Store()
     monkeypatch.setenv("CNN_PIPELINE_HOME", str(tmp_path))
     module(
-        "cnn_pipeline.experiment",
+        "cnn_pipeline.experiment.stored",
         monkeypatch,
         read_comparison=made.read_comparison,
         load_report=made.load_report,
@@ -368,7 +368,7 @@ def test_report_refuses_before_it_reads(
 
 @dataclass(frozen=True)
 class Predicted:
-    """A prediction with the fields of `cnn_pipeline.serving.Prediction`."""
+    """A prediction with the fields of `cnn_pipeline.champion.predict.Prediction`."""
 
     file: str
     model: str
@@ -394,7 +394,7 @@ class Model:
 @pytest.fixture
 def model(monkeypatch: pytest.MonkeyPatch) -> Model:
     made = Model()
-    module("cnn_pipeline.serving", monkeypatch, predict_files=made)
+    module("cnn_pipeline.champion.predict", monkeypatch, predict_files=made)
     return made
 
 
@@ -457,7 +457,8 @@ def test_serve_follows_the_model_asked_for(
         asked.append((home, port, name))
         tell("ready")
 
-    module("cnn_pipeline.server", monkeypatch, serve=serve, DEFAULT_MODEL="fashion-mnist-cnn")
+    module("cnn_pipeline.champion.server.process", monkeypatch, serve=serve)
+    module("cnn_pipeline.champion.find_model", monkeypatch, DEFAULT_MODEL="fashion-mnist-cnn")
     assert status_of(["serve", "--home", str(tmp_path)]) == 0
     words = ["serve", "--home", str(tmp_path), "--port", "0", "--model", "shoes-cnn"]
     assert status_of(words) == 0
@@ -476,7 +477,7 @@ def test_ui_serves_on_the_port_asked_for(monkeypatch: pytest.MonkeyPatch, tmp_pa
     def serve(home: Home, port: int, open_browser: bool) -> None:
         asked.append((home, port, open_browser))
 
-    module("cnn_pipeline.ui", monkeypatch, serve=serve)
+    module("cnn_pipeline.services.mlflow_ui", monkeypatch, serve=serve)
     assert status_of(["ui", "--home", str(tmp_path)]) == 0
     assert status_of(["ui", "--home", str(tmp_path), "--port", "5001", "--no-browser"]) == 0
     assert asked == [(Home(tmp_path), 5000, True), (Home(tmp_path), 5001, False)]

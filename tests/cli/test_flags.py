@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from cnn_pipeline.base.errors import InvalidInput
 from cnn_pipeline.cli.flags import FLAGS, checked_sweep, data_from_flags, sweep_from_flags
-from cnn_pipeline.config import DataSettings, Training, Variant
-from cnn_pipeline.errors import InvalidInput
+from cnn_pipeline.settings.trial import DataSettings, Training, Variant
 
 
 def faults_of(**values: str) -> list[str]:

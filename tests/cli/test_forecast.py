@@ -2,8 +2,7 @@
 
 import pytest
 
-from cnn_pipeline.cli.forecast import TRAINING_SHARE, SweepState
-from cnn_pipeline.events import (
+from cnn_pipeline.base.events import (
     DownloadProgress,
     Stage,
     SweepStarted,
@@ -11,6 +10,7 @@ from cnn_pipeline.events import (
     TrialPhase,
     TrialProgress,
 )
+from cnn_pipeline.cli.forecast import TRAINING_SHARE, SweepState
 
 
 def started(at_once: int = 1, **estimates: float) -> SweepState:

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from cnn_pipeline.base.errors import InvalidInput
 from cnn_pipeline.cli.output import duration, print_json, program, writable_file, write_whole
-from cnn_pipeline.errors import InvalidInput
 
 
 @pytest.mark.parametrize(

@@ -2,8 +2,8 @@
 
 import pytest
 
+from cnn_pipeline.base.errors import InvalidInput
 from cnn_pipeline.cli.parsing import Faults, collect
-from cnn_pipeline.errors import InvalidInput
 
 VALUED = {"--filters", "--epochs", "--home"}
 SWITCHES = {"--json"}

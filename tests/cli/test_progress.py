@@ -6,17 +6,7 @@ from collections.abc import Iterator
 import pytest
 from rich.console import Console
 
-from cnn_pipeline.cli.forecast import SweepState
-from cnn_pipeline.cli.progress import (
-    Clock,
-    LiveProgress,
-    PlainProgress,
-    accuracies,
-    clock_text,
-    picture,
-    progress_on,
-)
-from cnn_pipeline.events import (
+from cnn_pipeline.base.events import (
     Delay,
     DownloadProgress,
     Event,
@@ -27,6 +17,16 @@ from cnn_pipeline.events import (
     TrialProgress,
     TrialReused,
     emit,
+)
+from cnn_pipeline.cli.forecast import SweepState
+from cnn_pipeline.cli.progress import (
+    Clock,
+    LiveProgress,
+    PlainProgress,
+    accuracies,
+    clock_text,
+    picture,
+    progress_on,
 )
 
 

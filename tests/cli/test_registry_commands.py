@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
+from cnn_pipeline.base.home import Home
+from cnn_pipeline.champion.retraining.outcome import RetrainOutcome
+from cnn_pipeline.champion.retraining.settings import RetrainSettings
 from cnn_pipeline.cli.app import status_of
-from cnn_pipeline.paths import Home
-from cnn_pipeline.retraining.records import RetrainOutcome
-from cnn_pipeline.retraining.settings import RetrainSettings
-from cnn_pipeline.tracking import Store
+from cnn_pipeline.tracking.store import Store
+from tests.champion.retraining.stored import DATASET, log_run
 from tests.cli.test_commands import module
-from tests.retraining.stored import DATASET, log_run
 
 NAME = f"{DATASET}-cnn"
 
@@ -124,7 +124,7 @@ class Flow:
 
 def stand_in(monkeypatch: pytest.MonkeyPatch, ending: str, message: str) -> Flow:
     flow = Flow(RetrainOutcome(ending, message))  # type: ignore[arg-type]
-    module("flows.launch", monkeypatch, run_retrain=flow)
+    module("cnn_pipeline.cli.launch", monkeypatch, run_retrain=flow)
     return flow
 
 

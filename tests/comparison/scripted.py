@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cnn_pipeline.comparison import Comparison, SweepInfo, compare
-from cnn_pipeline.results import TrialResult
+from cnn_pipeline.comparison.compare import compare
+from cnn_pipeline.comparison.types import Comparison, SweepInfo
+from cnn_pipeline.network.results import TrialResult
 
 NUM_TEST = 1000
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from scripted import NUM_TEST, clear_grid, comparison, failure, outcome, right
 
 from cnn_pipeline.comparison.statistics import paired_interval, paired_p_value
+from tests.comparison.scripted import NUM_TEST, clear_grid, comparison, failure, outcome, right
 
 
 def axis_of(found, name):

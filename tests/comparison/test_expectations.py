@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import pytest
-from scripted import comparison, failure, outcome, right
 
-from cnn_pipeline.comparison import Expected, describe_sweep
-from cnn_pipeline.config import Entry, Expectation, Sweep, Variant
+from cnn_pipeline.comparison.compare import describe_sweep
+from cnn_pipeline.comparison.types import Expected
+from cnn_pipeline.settings.sweep import Entry, Sweep
+from cnn_pipeline.settings.trial import Expectation, Variant
+from tests.comparison.scripted import comparison, failure, outcome, right
 
 
 def check(metric, direction, *outcomes):

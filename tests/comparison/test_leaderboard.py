@@ -7,11 +7,11 @@ import math
 import numpy as np
 import pandas as pd
 import pytest
-from scripted import NUM_TEST, clear_grid, comparison, failure, outcome, right
 
-from cnn_pipeline.comparison import leaderboard
+from cnn_pipeline.comparison.leaderboard import leaderboard
 from cnn_pipeline.comparison.statistics import Interval, wilson_interval
-from cnn_pipeline.results import TrialResult
+from cnn_pipeline.network.results import TrialResult
+from tests.comparison.scripted import NUM_TEST, clear_grid, comparison, failure, outcome, right
 
 
 def row_of(found, label):

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from scripted import comparison, outcome, right
 
 from cnn_pipeline.comparison.statistics import mcnemar_mid_p, welch
+from tests.comparison.scripted import comparison, outcome, right
 
 
 def only(found):

@@ -11,11 +11,12 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scripted import clear_grid, comparison, failure, outcome, right
 
-from cnn_pipeline.comparison import Comparison, Expected, numbers
+from cnn_pipeline.comparison import numbers
 from cnn_pipeline.comparison.render import to_csv, to_json, to_markdown, to_text
 from cnn_pipeline.comparison.statistics import Interval
+from cnn_pipeline.comparison.types import Comparison, Expected
+from tests.comparison.scripted import clear_grid, comparison, failure, outcome, right
 
 
 @pytest.fixture(scope="module")

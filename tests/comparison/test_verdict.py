@@ -6,9 +6,9 @@ import math
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scripted import clear_grid, comparison, failure, outcome, right
 
-from cnn_pipeline.comparison import Expected
+from cnn_pipeline.comparison.types import Expected
+from tests.comparison.scripted import clear_grid, comparison, failure, outcome, right
 
 
 def text(found):

@@ -13,11 +13,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from cnn_pipeline.base.errors import DataError
 from cnn_pipeline.data.catalog import Catalog, CatalogFile
-from cnn_pipeline.data.download import Limits
-from cnn_pipeline.data.fetch import fetch
-from cnn_pipeline.data.sources import Mirror
-from cnn_pipeline.errors import DataError
+from cnn_pipeline.data.fetching.download import Limits
+from cnn_pipeline.data.fetching.fetch import fetch
+from cnn_pipeline.data.fetching.sources import Mirror
 
 
 def idx(values: np.ndarray) -> bytes:

@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cnn_pipeline.config import DataSettings
-from cnn_pipeline.data import describe, known_sizes, load_dataset, render
-from cnn_pipeline.data.dataset import Dataset, Split
-from cnn_pipeline.data.sources import Folder
-from cnn_pipeline.errors import DataError, InvalidInput
+from cnn_pipeline.base.errors import DataError, InvalidInput
+from cnn_pipeline.data.dataset import Dataset, Split, known_sizes, load_dataset
+from cnn_pipeline.data.describe import describe, render
+from cnn_pipeline.data.fetching.sources import Folder
+from cnn_pipeline.settings.trial import DataSettings
 
 NOWHERE = Path("/nonexistent")
 

@@ -21,18 +21,18 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
+from cnn_pipeline.base.errors import DataError
+from cnn_pipeline.base.events import DownloadProgress, listening
 from cnn_pipeline.data.catalog import FASHION_MNIST, CatalogFile
-from cnn_pipeline.data.download import Limits
-from cnn_pipeline.data.fetch import CACHE_SOURCE, fetch
-from cnn_pipeline.data.sources import (
+from cnn_pipeline.data.fetching.download import Limits
+from cnn_pipeline.data.fetching.fetch import CACHE_SOURCE, fetch
+from cnn_pipeline.data.fetching.sources import (
     AptPackage,
     Folder,
     Mirror,
     SourceError,
     default_sources,
 )
-from cnn_pipeline.errors import DataError
-from cnn_pipeline.events import DownloadProgress, listening
 
 PROJECT = Path(__file__).parents[2]
 
@@ -181,7 +181,7 @@ def assert_only_good_files(folder: Path, tiny) -> None:
 def test_bad_server_is_named_and_the_next_source_serves(
     behave, tiny, serve, tmp_path, caplog
 ) -> None:
-    caplog.set_level(logging.INFO, "cnn_pipeline.data.fetch")
+    caplog.set_level(logging.INFO, "cnn_pipeline.data.fetching.fetch")
     bad, good = serve(behave), serve()
 
     fetched = fetch(
@@ -359,10 +359,10 @@ CHILD = """
 import json, sys
 from pathlib import Path
 from cnn_pipeline.data.catalog import Catalog, CatalogFile
-from cnn_pipeline.data.download import Limits
-from cnn_pipeline.data.fetch import fetch
-from cnn_pipeline.data.sources import Mirror
-from cnn_pipeline.errors import DataError
+from cnn_pipeline.data.fetching.download import Limits
+from cnn_pipeline.data.fetching.fetch import fetch
+from cnn_pipeline.data.fetching.sources import Mirror
+from cnn_pipeline.base.errors import DataError
 
 cache, url, files = json.loads(sys.argv[1])
 catalog = Catalog("tiny", ("a", "b"), 300, 20, *(CatalogFile(*file) for file in files))

@@ -15,9 +15,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cnn_pipeline.data import image_folder
-from cnn_pipeline.data.local import LocalData, read_local
-from cnn_pipeline.errors import InvalidInput
+from cnn_pipeline.base.errors import InvalidInput
+from cnn_pipeline.data.formats import image_folder
+from cnn_pipeline.data.formats.local import LocalData, read_local
 
 RNG = np.random.default_rng(0)
 X_TRAIN = RNG.integers(0, 256, (12, 6, 5), dtype=np.uint8)

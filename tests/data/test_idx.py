@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from cnn_pipeline.data.idx import IdxError, parse_idx, parse_shape
+from cnn_pipeline.data.formats.idx import IdxError, parse_idx, parse_shape
 
 GOOD = bytes([0, 0, 8, 2, 0, 0, 0, 2, 0, 0, 0, 3]) + bytes(range(6))
 

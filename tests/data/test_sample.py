@@ -10,9 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cnn_pipeline.config import DataSettings
-from cnn_pipeline.data import FASHION_MNIST_SAMPLE, dataset, load_dataset
-from cnn_pipeline.errors import DataError
+from cnn_pipeline.base.errors import DataError
+from cnn_pipeline.data import dataset
+from cnn_pipeline.data.catalog import FASHION_MNIST_SAMPLE
+from cnn_pipeline.data.dataset import load_dataset
+from cnn_pipeline.settings.trial import DataSettings
 from scripts import make_sample
 
 NOWHERE = Path("/nonexistent")

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from cnn_pipeline.config import DataSettings
 from cnn_pipeline.data.splits import allocate, check_settings, split_train
+from cnn_pipeline.settings.trial import DataSettings
 
 class_counts = st.lists(st.integers(1, 40), min_size=2, max_size=8)
 

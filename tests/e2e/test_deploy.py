@@ -30,11 +30,9 @@ from prefect.client.schemas.responses import DeploymentResponse
 from prefect.client.schemas.schedules import CronSchedule
 from prefect.states import Running as RunningState
 
-from cnn_pipeline.config import DataSettings, Sweep, Training, Variant
-from cnn_pipeline.experiment import prepare_data
-from cnn_pipeline.paths import Home
-from cnn_pipeline.registry import CHAMPION, registered_name
-from cnn_pipeline.registry.reader import (
+from cnn_pipeline.base.home import Home
+from cnn_pipeline.champion.registry import CHAMPION, registered_name
+from cnn_pipeline.champion.registry.reader import (
     CLASS_NAMES,
     DATA_DIGEST,
     DATASET,
@@ -42,11 +40,21 @@ from cnn_pipeline.registry.reader import (
     MODEL_ID,
     SHA256,
 )
-from cnn_pipeline.services import Addresses, Ports, ServiceFolder, running
+from cnn_pipeline.experiment.data_card import prepare_data
+from cnn_pipeline.services.addresses import (
+    HOST,
+    POOL,
+    TRAINING_QUEUE,
+    Addresses,
+    Ports,
+    ServiceFolder,
+)
 from cnn_pipeline.services.automations import CRASH_SILENT_RUNS, install_automations
-from cnn_pipeline.services.place import HOST, POOL, TRAINING_QUEUE
+from cnn_pipeline.services.control import running
 from cnn_pipeline.services.processes import is_running
-from cnn_pipeline.services.record import Record
+from cnn_pipeline.services.running import Record
+from cnn_pipeline.settings.sweep import Sweep
+from cnn_pipeline.settings.trial import DataSettings, Training, Variant
 from tests.running import DEADLINE
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]

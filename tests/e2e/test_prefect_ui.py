@@ -12,10 +12,10 @@ import httpx
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from cnn_pipeline.paths import Home
+from cnn_pipeline.base.home import Home
 from tests.e2e import browser
+from tests.flows.test_flow import environment, run_flow
 from tests.running import TINY, free_port, stop, wait_until
-from tests.test_flow import environment, run_flow
 
 pytestmark = pytest.mark.slow
 

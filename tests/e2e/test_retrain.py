@@ -29,12 +29,12 @@ from prefect.client.schemas.filters import DeploymentFilter, DeploymentFilterId
 from prefect.client.schemas.schedules import IntervalSchedule
 from prefect.client.schemas.sorting import FlowRunSort
 
-from cnn_pipeline.config import DataSettings
-from cnn_pipeline.data import load_dataset
-from cnn_pipeline.paths import Home
-from cnn_pipeline.registry import CHAMPION, PREVIOUS, ModelVersion, Registry
-from cnn_pipeline.tracking import Store
-from flows.temporary_server import TemporaryServer
+from cnn_pipeline.base.home import Home
+from cnn_pipeline.champion.registry import CHAMPION, PREVIOUS, ModelVersion, Registry
+from cnn_pipeline.data.dataset import load_dataset
+from cnn_pipeline.services.temporary_prefect import TemporaryServer
+from cnn_pipeline.settings.trial import DataSettings
+from cnn_pipeline.tracking.store import Store
 from tests.running import wait_until
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
@@ -334,9 +334,9 @@ def test_a_vanished_class_stops_the_retraining_with_a_report(story: Story) -> No
     # Not through the command line, which would refuse such files before any flow: on a schedule
     # nobody looks before.
     code = (
-        "import sys; from pathlib import Path; from cnn_pipeline.paths import Home;"
-        "from cnn_pipeline.retraining.settings import load_settings;"
-        "from flows.launch import run_retrain;"
+        "import sys; from pathlib import Path; from cnn_pipeline.base.home import Home;"
+        "from cnn_pipeline.champion.retraining.settings import load_settings;"
+        "from cnn_pipeline.cli.launch import run_retrain;"
         "o = run_retrain(load_settings(Path(sys.argv[1])), Home(Path(sys.argv[2])));"
         "print(o.ending, o.message)"
     )

@@ -23,12 +23,12 @@ import numpy as np
 import pytest
 from mlflow.pyfunc.scoring_server.client import ScoringServerClient
 
+from cnn_pipeline.base.home import Home
+from cnn_pipeline.champion.server.app import MAX_BODY_BYTES
 from cnn_pipeline.cli.commands.serve import EPILOG
-from cnn_pipeline.paths import Home
-from cnn_pipeline.server.app import MAX_BODY_BYTES
+from tests.champion.server.champions import CLASSES, NAME, SHAPE, Registered, crown, register
+from tests.champion.server.test_request import BOOT, png
 from tests.running import DEADLINE, wait_until
-from tests.server.champions import CLASSES, NAME, SHAPE, Registered, crown, register
-from tests.server.test_bodies import BOOT, png
 
 pytestmark = pytest.mark.slow  # a start imports TensorFlow
 

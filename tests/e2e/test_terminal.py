@@ -15,8 +15,8 @@ from pathlib import Path
 
 import pytest
 
-from cnn_pipeline.experiment import Outcome
-from cnn_pipeline.paths import Home
+from cnn_pipeline.base.home import Home
+from cnn_pipeline.experiment.sweep_run import Outcome
 from tests.running import wait_until
 
 pytestmark = pytest.mark.slow
@@ -28,7 +28,7 @@ PLAN = ["plan", "--filters", "16,32", "--pooling", "max,none"]
 # Two trials as a sweep tells of them, without a sweep.
 PROGRESS = """
 import sys
-from cnn_pipeline import events
+from cnn_pipeline.base import events
 from cnn_pipeline.cli.progress import progress_on
 
 with progress_on(sys.stderr):

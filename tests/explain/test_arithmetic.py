@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cnn_pipeline.errors import InvalidInput
-from cnn_pipeline.explain.arithmetic import (
+from cnn_pipeline.base.errors import InvalidInput
+from cnn_pipeline.explain.convolution.arithmetic import (
     convolution_at,
     convolve,
     max_pool,
@@ -21,8 +21,14 @@ from cnn_pipeline.explain.arithmetic import (
     strongest,
     telling_window,
 )
-from cnn_pipeline.explain.filters import HAND_MADE
-from cnn_pipeline.explain.worked import WIDTH, convolution_text, grid, number, pooling_text
+from cnn_pipeline.explain.convolution.hand_made import HAND_MADE
+from cnn_pipeline.explain.convolution.text import (
+    WIDTH,
+    convolution_text,
+    grid,
+    number,
+    pooling_text,
+)
 
 IMAGE = np.random.default_rng(0).integers(0, 256, (9, 7)).astype(np.uint8)
 
@@ -137,8 +143,8 @@ def test_numbers_and_grids() -> None:
 
 def test_the_arithmetic_needs_no_keras() -> None:
     code = (
-        "import sys, cnn_pipeline.explain.worked, cnn_pipeline.explain.records, "
-        "cnn_pipeline.tour.arithmetic\n"
+        "import sys, cnn_pipeline.explain.convolution.text, cnn_pipeline.explain.inside.findings, "
+        "cnn_pipeline.explain.convolution.tour\n"
         "assert not {'keras', 'tensorflow', 'mlflow'} & set(sys.modules)\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -6,14 +6,14 @@ import keras
 import numpy as np
 import pytest
 
-from cnn_pipeline.config import Variant
-from cnn_pipeline.errors import InvalidInput
-from cnn_pipeline.explain.ablation import ablate, summarize
-from cnn_pipeline.explain.network import answers_of, convolutions, next_weighted, sight
-from cnn_pipeline.explain.occlusion import log_odds, look
-from cnn_pipeline.explain.patches import exciting_patches
-from cnn_pipeline.models import build_model
-from cnn_pipeline.plans import plan_layers
+from cnn_pipeline.base.errors import InvalidInput
+from cnn_pipeline.explain.inside.ablation import ablate, summarize
+from cnn_pipeline.explain.inside.layers import answers_of, convolutions, next_weighted, sight
+from cnn_pipeline.explain.inside.occlusion import log_odds, look
+from cnn_pipeline.explain.inside.patches import exciting_patches
+from cnn_pipeline.network.build import build_model
+from cnn_pipeline.network.plan import plan_layers
+from cnn_pipeline.settings.trial import Variant
 
 SHAPE = (20, 16, 1)
 RNG = np.random.default_rng(0)

@@ -12,18 +12,19 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from cnn_pipeline.base.errors import InvalidInput, UserError
+from cnn_pipeline.base.home import Home
+from cnn_pipeline.champion.find_model import find_subject
 from cnn_pipeline.cli.app import status_of
-from cnn_pipeline.config import DataSettings, Variant
-from cnn_pipeline.data import load_dataset
-from cnn_pipeline.errors import InvalidInput, UserError
-from cnn_pipeline.experiment import Outcome
-from cnn_pipeline.models import build_model
-from cnn_pipeline.paths import Home
-from cnn_pipeline.tour.arithmetic import arithmetic_tour
-from cnn_pipeline.tour.images import ImageChoice, choose_images, parse_images
-from cnn_pipeline.tour.part import PICTURES
-from cnn_pipeline.tour.run import run_tour
-from cnn_pipeline.tour.subject import Subject, find_subject
+from cnn_pipeline.data.dataset import load_dataset
+from cnn_pipeline.experiment.sweep_run import Outcome
+from cnn_pipeline.explain.convolution.tour import arithmetic_tour
+from cnn_pipeline.explain.images import ImageChoice, choose_images, parse_images
+from cnn_pipeline.explain.part import PICTURES
+from cnn_pipeline.explain.subject import Subject
+from cnn_pipeline.explain.tour import run_tour
+from cnn_pipeline.network.build import build_model
+from cnn_pipeline.settings.trial import DataSettings, Variant
 
 SAMPLE = DataSettings(source="fashion-mnist-sample", validation_size=200, train_limit=100)
 NOWHERE = Path("/nonexistent")

@@ -12,13 +12,14 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
+from cnn_pipeline.base.errors import UserError
+from cnn_pipeline.base.home import Home
 from cnn_pipeline.cli.app import status_of
-from cnn_pipeline.errors import UserError
-from cnn_pipeline.paths import Home
-from cnn_pipeline.services import Addresses, Ports, ServiceFolder, bring_up, running, take_down
 from cnn_pipeline.services import environment as settings
+from cnn_pipeline.services.addresses import Addresses, Ports, ServiceFolder
+from cnn_pipeline.services.control import bring_up, running, take_down
 from cnn_pipeline.services.processes import ProcessId, identify, is_running, start
-from cnn_pipeline.services.record import Record
+from cnn_pipeline.services.running import Record
 from cnn_pipeline.services.supervisor import Stopped, StopSignals
 from tests.running import wait_until
 

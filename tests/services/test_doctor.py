@@ -13,17 +13,18 @@ from pathlib import Path
 
 import pytest
 
+from cnn_pipeline.base.home import Home
 from cnn_pipeline.cli.app import status_of
-from cnn_pipeline.data import FASHION_MNIST
-from cnn_pipeline.paths import Home
-from cnn_pipeline.services import Addresses, Ports, ServiceFolder
+from cnn_pipeline.data.catalog import FASHION_MNIST
+from cnn_pipeline.services.addresses import Addresses, Ports, ServiceFolder
 from cnn_pipeline.services.control import Running
 from cnn_pipeline.services.doctor import FAIL, OK, WARN, Finding, machine
 from cnn_pipeline.services.doctor.machine import check_data, check_disk, check_versions
 from cnn_pipeline.services.doctor.ports import check_ports
 from cnn_pipeline.services.doctor.servers import check_servers
 from cnn_pipeline.services.doctor.store import check_prefect_store, check_store
-from cnn_pipeline.tracking import Tracker, open_store
+from cnn_pipeline.tracking.store import open_store
+from cnn_pipeline.tracking.writer import Tracker
 
 
 def levels(findings: list[Finding]) -> list[str]:

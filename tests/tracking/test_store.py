@@ -12,14 +12,15 @@ from pathlib import Path
 import pytest
 from mlflow.tracking import MlflowClient
 
-from cnn_pipeline.paths import Home
-from cnn_pipeline.tracking import Store, StoreError, Tracker, open_store, redacted
+from cnn_pipeline.base.home import Home
+from cnn_pipeline.tracking.store import Store, StoreError, open_store, redacted
+from cnn_pipeline.tracking.writer import Tracker
 from tests.running import DEADLINE
 
 OPEN = """
 import sys
 from pathlib import Path
-from cnn_pipeline.paths import Home
+from cnn_pipeline.base.home import Home
 from cnn_pipeline.tracking import Tracker, open_store
 
 print("ready", flush=True)

@@ -10,10 +10,11 @@ from typing import Any
 from mlflow.tracking import MlflowClient
 from mlflow.utils.validation import MAX_EXPERIMENT_TAG_VAL_LENGTH
 
-from cnn_pipeline.config import Axes, Entry, Sweep, Variant
-from cnn_pipeline.experiment import Outcome
-from cnn_pipeline.paths import Home
-from cnn_pipeline.sweeps import course_exercises, filters_and_pooling
+from cnn_pipeline.base.home import Home
+from cnn_pipeline.experiment.sweep_run import Outcome
+from cnn_pipeline.settings.named import course_exercises, filters_and_pooling
+from cnn_pipeline.settings.sweep import Axes, Entry, Sweep
+from cnn_pipeline.settings.trial import Variant
 from cnn_pipeline.tracking.views import run_colors, varying_params, view_tag
 
 

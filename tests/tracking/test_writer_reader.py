@@ -18,15 +18,19 @@ from mlflow.tracking import MlflowClient
 from mlflow.utils import environment, requirements_utils
 from PIL import Image
 
-from cnn_pipeline import serving
-from cnn_pipeline.config import Sweep, Variant
-from cnn_pipeline.data import load_dataset
-from cnn_pipeline.errors import UserError
-from cnn_pipeline.experiment import Outcome
-from cnn_pipeline.models import build_model
-from cnn_pipeline.paths import Home
-from cnn_pipeline.provenance import versions
-from cnn_pipeline.tracking import Reader, Tracker, experiment_name, open_store
+from cnn_pipeline.base.errors import UserError
+from cnn_pipeline.base.home import Home
+from cnn_pipeline.base.versions import versions
+from cnn_pipeline.champion import find_model
+from cnn_pipeline.data.dataset import load_dataset
+from cnn_pipeline.experiment.sweep_run import Outcome
+from cnn_pipeline.network.build import build_model
+from cnn_pipeline.settings.sweep import Sweep
+from cnn_pipeline.settings.trial import Variant
+from cnn_pipeline.tracking.names import experiment_name
+from cnn_pipeline.tracking.reader import Reader
+from cnn_pipeline.tracking.store import open_store
+from cnn_pipeline.tracking.writer import Tracker
 from tests.running import DIVERGING, SAMPLE, TINY
 
 PARAMS = {
@@ -390,7 +394,7 @@ def test_a_logged_model_answers_as_it_was_scored(tiny: tuple[Home, Outcome]) -> 
     home, outcome = tiny
     reader = Reader(open_store(home, {}, create=False))
     result = outcome.results[1]
-    model = serving.load_model(reader, reader.model(result.run_id))
+    model = find_model.load_model(reader, reader.model(result.run_id))
     test = load_dataset(SAMPLE, Path("unused")).test
     answers = model.predict_on_batch(test.images).argmax(axis=1)
     assert (answers == test.labels).mean() == result.metrics["test_accuracy"]
@@ -415,14 +419,14 @@ def test_a_flipped_bit_in_a_model_is_refused(copied: tuple[Reader, str, Path]) -
     damaged[len(damaged) // 2] ^= 1
     path.write_bytes(damaged)
     with pytest.raises(UserError, match=r"must have SHA-256 .* damaged or was replaced"):
-        serving.load_model(reader, reader.model(run_id))
+        find_model.load_model(reader, reader.model(run_id))
 
 
 def test_a_missing_model_is_refused(copied: tuple[Reader, str, Path]) -> None:
     reader, run_id, path = copied
     path.unlink()
     with pytest.raises(UserError, match=r"must be in the store.*No such artifact.*backup"):
-        serving.load_model(reader, reader.model(run_id))
+        find_model.load_model(reader, reader.model(run_id))
 
 
 def test_a_run_without_a_model_is_named(tiny: tuple[Home, Outcome]) -> None:

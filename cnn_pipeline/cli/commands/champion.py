@@ -12,7 +12,7 @@ from cnn_pipeline.cli.output import clean_stdout, print_json
 from cnn_pipeline.cli.parsing import CollectingCommand, faults_of
 
 if TYPE_CHECKING:
-    from cnn_pipeline.registry import ModelVersion
+    from cnn_pipeline.champion.registry import ModelVersion
 
 EPILOG = """\b
 Examples:
@@ -62,7 +62,7 @@ def command(ctx: click.Context, /, model: str | None, home: str | None, as_json:
     faults.stop()
     assert place is not None
 
-    from cnn_pipeline.retraining.steps import champion_of
+    from cnn_pipeline.champion.register import champion_of
 
     with clean_stdout():
         champion = champion_of(model, place)

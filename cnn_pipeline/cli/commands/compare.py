@@ -6,13 +6,12 @@ from pathlib import Path
 
 import click
 
-from cnn_pipeline.cli.options import home_from, home_option
+from cnn_pipeline.base.home import Home
+from cnn_pipeline.base.startup import never_collected
+from cnn_pipeline.cli.options import choice, home_from, home_option
 from cnn_pipeline.cli.output import clean_stdout, writable_file, write_whole
 from cnn_pipeline.cli.parsing import CollectingCommand, faults_of
-from cnn_pipeline.cli.values import choice
-from cnn_pipeline.comparison_texts import FORMS, comparison_text
-from cnn_pipeline.garbage import never_collected
-from cnn_pipeline.paths import Home
+from cnn_pipeline.experiment.comparison_cache import FORMS, comparison_text
 
 FORMATS = (*FORMS, "html")
 
@@ -75,7 +74,7 @@ def _kind_of(target: Path | None) -> str:
 
 def _rendered(kind: str, sweep_id: str | None, home: Home) -> str:
     if kind == "html":  # the page shows more than the comparison knows
-        from cnn_pipeline.experiment import load_report
+        from cnn_pipeline.experiment.stored import load_report
 
         return load_report(sweep_id, home)
     return comparison_text(kind, sweep_id, home)

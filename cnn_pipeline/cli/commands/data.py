@@ -8,11 +8,11 @@ from typing import Any
 
 import click
 
+from cnn_pipeline.base.errors import InvalidInput
 from cnn_pipeline.cli.flags import data_from_flags, data_options, flagged
 from cnn_pipeline.cli.options import cache_from_environment, json_option
 from cnn_pipeline.cli.output import clean_stdout, print_json
 from cnn_pipeline.cli.parsing import CollectingCommand, faults_of, given
-from cnn_pipeline.errors import InvalidInput
 
 EPILOG = """\b
 Examples:
@@ -40,7 +40,8 @@ def command(ctx: click.Context, /, as_json: bool, **values: Any) -> int:
     assert settings is not None and cache is not None
 
     from cnn_pipeline.cli.progress import progress_on
-    from cnn_pipeline.data import describe, load_dataset, render
+    from cnn_pipeline.data.dataset import load_dataset
+    from cnn_pipeline.data.describe import describe, render
 
     with clean_stdout(), progress_on(sys.stderr):
         try:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import click
 
+from cnn_pipeline.base.errors import UserError
 from cnn_pipeline.cli.options import home_from, home_option
 from cnn_pipeline.cli.parsing import CollectingCommand, faults_of
-from cnn_pipeline.errors import UserError
 
 EPILOG = """\b
 Examples:
@@ -30,7 +30,8 @@ def command(ctx: click.Context, /, home: str | None) -> int:
     faults.stop()
     assert place is not None
 
-    from cnn_pipeline.services import deploy, running
+    from cnn_pipeline.services.control import running
+    from cnn_pipeline.services.deploying import deploy
 
     now = running(place)
     if now is None:

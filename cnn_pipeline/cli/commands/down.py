@@ -28,7 +28,7 @@ def command(ctx: click.Context, /, home: str | None) -> int:
     faults.stop()
     assert place is not None
 
-    from cnn_pipeline.services import take_down
+    from cnn_pipeline.services.control import take_down
 
     click.echo("stopped" if take_down(place) else f"nothing runs under {place.root}")
     return 0

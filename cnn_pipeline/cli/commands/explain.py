@@ -8,13 +8,12 @@ from pathlib import Path
 
 import click
 
-from cnn_pipeline.cli.options import cache_from_environment, home_from, home_option
+from cnn_pipeline.base.errors import InvalidInput
+from cnn_pipeline.base.startup import lean_imports
+from cnn_pipeline.cli.options import cache_from_environment, choice, home_from, home_option
 from cnn_pipeline.cli.output import clean_stdout, write_whole
 from cnn_pipeline.cli.parsing import CollectingCommand, Faults, faults_of
-from cnn_pipeline.cli.values import choice
-from cnn_pipeline.errors import InvalidInput
-from cnn_pipeline.lean_imports import lean_imports
-from cnn_pipeline.tour.part import PICTURES, Part
+from cnn_pipeline.explain.part import PICTURES, Part
 
 FOLDER = "explained"
 
@@ -75,7 +74,7 @@ def command(
     home: str | None,
 ) -> int:
     """Draw, write, and say what is seen."""
-    from cnn_pipeline.tour.images import parse_images
+    from cnn_pipeline.explain.images import parse_images
 
     faults = faults_of(ctx)
     faults.items += [f"unexpected argument {word!r}: one run at a time" for word in runs[1:]]
@@ -92,7 +91,7 @@ def command(
 
     with clean_stdout():
         if convolution or pooling:
-            from cnn_pipeline.tour.arithmetic import arithmetic_tour
+            from cnn_pipeline.explain.convolution.tour import arithmetic_tour
 
             title = "arithmetic"
             parts: Iterable[Part] = arithmetic_tour(
@@ -101,8 +100,8 @@ def command(
             notes: tuple[str, ...] = ()
         else:
             with lean_imports():
-                from cnn_pipeline.tour.run import run_tour
-            from cnn_pipeline.tour.subject import find_subject
+                from cnn_pipeline.explain.tour import run_tour
+            from cnn_pipeline.champion.find_model import find_subject
 
             subject = find_subject(runs[0] if runs else None, place, cache)
             title, notes = subject.name, subject.notes

@@ -13,7 +13,7 @@ from cnn_pipeline.cli.output import clean_stdout, print_json
 from cnn_pipeline.cli.parsing import CollectingCommand, faults_of
 
 if TYPE_CHECKING:
-    from cnn_pipeline.registry import Decision
+    from cnn_pipeline.champion.registry import Decision
 
 EPILOG = """\b
 Examples:
@@ -41,7 +41,7 @@ def command(ctx: click.Context, /, model: str | None, home: str | None, as_json:
     faults.stop()
     assert place is not None
 
-    from cnn_pipeline.retraining.steps import model_name, open_registry
+    from cnn_pipeline.champion.register import model_name, open_registry
 
     with clean_stdout():
         name = model_name(model, place)

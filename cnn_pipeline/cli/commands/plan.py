@@ -12,9 +12,9 @@ from cnn_pipeline.cli.flags import checked_sweep, sweep_options
 from cnn_pipeline.cli.options import cache_from_environment, json_option
 from cnn_pipeline.cli.output import duration, print_json
 from cnn_pipeline.cli.parsing import CollectingCommand, faults_of, given
-from cnn_pipeline.config import Sweep
-from cnn_pipeline.plans import LayerPlan, Plan, estimate_seconds
-from cnn_pipeline.scheduling import longest_first, wall_seconds, workers_for
+from cnn_pipeline.network.plan import LayerPlan, Plan, estimate_seconds
+from cnn_pipeline.settings.sweep import Sweep
+from cnn_pipeline.trainers.scheduling import longest_first, wall_seconds, workers_for
 
 EPILOG = """\b
 Examples:

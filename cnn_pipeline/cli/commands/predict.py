@@ -19,7 +19,7 @@ from cnn_pipeline.cli.output import clean_stdout, print_json
 from cnn_pipeline.cli.parsing import CollectingCommand, faults_of
 
 if TYPE_CHECKING:
-    from cnn_pipeline.serving import Prediction
+    from cnn_pipeline.champion.predict import Prediction
 
 EPILOG = """\b
 Examples:
@@ -67,7 +67,7 @@ def command(
     faults.stop()
     assert place is not None
 
-    from cnn_pipeline.serving import predict_files
+    from cnn_pipeline.champion.predict import predict_files
 
     with clean_stdout():
         predictions = predict_files(

@@ -6,10 +6,9 @@ from dataclasses import asdict
 
 import click
 
-from cnn_pipeline.cli.options import home_option, json_option, writable_home_from
+from cnn_pipeline.cli.options import home_option, json_option, reason, writable_home_from
 from cnn_pipeline.cli.output import clean_stdout, print_json
 from cnn_pipeline.cli.parsing import CollectingCommand, faults_of
-from cnn_pipeline.cli.values import reason
 
 EPILOG = """\b
 Examples:
@@ -47,7 +46,7 @@ def command(
     faults.stop()
     assert text is not None and place is not None
 
-    from cnn_pipeline.retraining.steps import promote_run
+    from cnn_pipeline.champion.register import promote_run
 
     with clean_stdout():
         version, decision = promote_run(runs[0], text, place)

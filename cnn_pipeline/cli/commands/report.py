@@ -7,10 +7,10 @@ from pathlib import Path
 
 import click
 
+from cnn_pipeline.base.errors import InvalidInput
 from cnn_pipeline.cli.options import home_from, home_option
 from cnn_pipeline.cli.output import clean_stdout, writable_file, write_whole
 from cnn_pipeline.cli.parsing import CollectingCommand, faults_of
-from cnn_pipeline.errors import InvalidInput
 
 EPILOG = """\b
 Examples:
@@ -57,7 +57,7 @@ def command(
     faults.stop()
     assert target is not None and place is not None
 
-    from cnn_pipeline.experiment import load_report
+    from cnn_pipeline.experiment.stored import load_report
 
     with clean_stdout():
         page = load_report(sweeps[0] if sweeps else None, place, labels)

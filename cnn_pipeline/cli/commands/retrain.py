@@ -10,14 +10,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cnn_pipeline.cli.flags import sweep_from_flags, sweep_options
-from cnn_pipeline.cli.options import home_option, json_option, writable_home_from
+from cnn_pipeline.cli.options import home_option, json_option, whole, writable_home_from
 from cnn_pipeline.cli.output import clean_stdout, print_json
 from cnn_pipeline.cli.parsing import CollectingCommand, faults_of, given
-from cnn_pipeline.cli.values import whole
 
 if TYPE_CHECKING:
-    from cnn_pipeline.retraining.records import RetrainOutcome
-    from cnn_pipeline.retraining.settings import RetrainSettings
+    from cnn_pipeline.champion.retraining.outcome import RetrainOutcome
+    from cnn_pipeline.champion.retraining.settings import RetrainSettings
 
 EPILOG = """\b
 A settings file is TOML with the fields of the flow's parameter 'settings':
@@ -77,8 +76,8 @@ def command(
     if sweep is not None:
         chosen = type(chosen).model_validate({**_fields(chosen), "sweep": sweep})
 
+    from cnn_pipeline.cli.launch import run_retrain
     from cnn_pipeline.cli.progress import progress_on
-    from flows.launch import run_retrain
 
     with clean_stdout(), progress_on(sys.stderr):
         outcome = run_retrain(chosen, place, force=force, workers=count)
@@ -95,7 +94,7 @@ def settings_from(path: str | None) -> RetrainSettings:
     Raises:
         InvalidInput: with every fault of the file.
     """
-    from cnn_pipeline.retraining.settings import RetrainSettings, load_settings
+    from cnn_pipeline.champion.retraining.settings import RetrainSettings, load_settings
 
     return RetrainSettings() if path is None else load_settings(Path(path))
 
@@ -107,11 +106,11 @@ def outcome_json(outcome: RetrainOutcome) -> dict[str, Any]:
 
 def outcome_text(outcome: RetrainOutcome) -> str:
     """The decision, what changed, and each rule with what was required and measured."""
-    from cnn_pipeline.retraining import report
+    from cnn_pipeline.champion.retraining import text
 
     lines = [outcome.message, ""]
-    lines += [f"{name}: {value}" for name, value in report.facts(outcome).items()]
-    for row in report.rows(outcome):
+    lines += [f"{name}: {value}" for name, value in text.facts(outcome).items()]
+    for row in text.rows(outcome):
         lines += [
             "",
             f"{'passed' if row['passed'] == 'yes' else 'FAILED'}  {row['rule']}",

@@ -7,10 +7,9 @@ from dataclasses import asdict
 import click
 
 from cnn_pipeline.cli.commands.champion import model_option
-from cnn_pipeline.cli.options import home_option, json_option, writable_home_from
+from cnn_pipeline.cli.options import home_option, json_option, reason, writable_home_from
 from cnn_pipeline.cli.output import clean_stdout, print_json
 from cnn_pipeline.cli.parsing import CollectingCommand, faults_of
-from cnn_pipeline.cli.values import reason
 
 EPILOG = """\b
 Examples:
@@ -45,7 +44,7 @@ def command(
     faults.stop()
     assert text is not None and place is not None
 
-    from cnn_pipeline.retraining.steps import champion_of, open_registry
+    from cnn_pipeline.champion.register import champion_of, open_registry
 
     with clean_stdout():
         name = champion_of(model, place).name

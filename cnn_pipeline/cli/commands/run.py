@@ -15,14 +15,14 @@ from cnn_pipeline.cli.options import (
     cache_from_environment,
     home_option,
     json_option,
+    whole,
     writable_home_from,
 )
 from cnn_pipeline.cli.output import clean_stdout, print_json, program
 from cnn_pipeline.cli.parsing import CollectingCommand, faults_of, given
-from cnn_pipeline.cli.values import whole
 
 if TYPE_CHECKING:
-    from cnn_pipeline.experiment import Outcome
+    from cnn_pipeline.experiment.sweep_run import Outcome
 
 EPILOG = """\b
 Lists are separated by commas; one number per layer is written 32-64.
@@ -77,9 +77,9 @@ def command(
     faults.stop()
     assert checked is not None and count is not None and place is not None
 
+    from cnn_pipeline.cli.launch import run_flow
     from cnn_pipeline.cli.progress import progress_on
-    from cnn_pipeline.comparison_texts import keep_latest
-    from flows.launch import run_flow
+    from cnn_pipeline.experiment.comparison_cache import keep_latest
 
     with clean_stdout(), progress_on(sys.stderr):
         outcome = run_flow(checked[0], place, workers=count, force=force)

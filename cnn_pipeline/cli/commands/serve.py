@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import click
 
-from cnn_pipeline.cli.options import home_from, home_option, model_from, model_option
+from cnn_pipeline.cli.options import home_from, home_option, model_from, model_option, whole
 from cnn_pipeline.cli.parsing import CollectingCommand, faults_of
-from cnn_pipeline.cli.values import whole
 
 EPILOG = """\b
 Examples:
@@ -43,7 +42,8 @@ def command(ctx: click.Context, /, port: str | None, model: str | None, home: st
     faults.stop()
     assert number is not None and place is not None
 
-    from cnn_pipeline.server import DEFAULT_MODEL, serve
+    from cnn_pipeline.champion.find_model import DEFAULT_MODEL
+    from cnn_pipeline.champion.server.process import serve
 
     serve(place, number, name or DEFAULT_MODEL, click.echo)
     return 0

@@ -7,7 +7,7 @@ import click
 from cnn_pipeline.cli.options import json_option
 from cnn_pipeline.cli.output import print_json
 from cnn_pipeline.cli.parsing import CollectingCommand, faults_of
-from cnn_pipeline.sweeps import DEFAULT, NAMED
+from cnn_pipeline.settings.named import DEFAULT, NAMED
 
 EPILOG = """\b
 Examples:

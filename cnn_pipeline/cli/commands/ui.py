@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import click
 
-from cnn_pipeline.cli.options import home_option, writable_home_from
+from cnn_pipeline.cli.options import home_option, whole, writable_home_from
 from cnn_pipeline.cli.parsing import CollectingCommand, faults_of
-from cnn_pipeline.cli.values import whole
 
 EPILOG = """\b
 Examples:
@@ -33,7 +32,7 @@ def command(ctx: click.Context, /, port: str | None, no_browser: bool, home: str
     faults.stop()
     assert number is not None and place is not None
 
-    from cnn_pipeline import ui
+    from cnn_pipeline.services import mlflow_ui
 
-    ui.serve(place, number, open_browser=not no_browser)
+    mlflow_ui.serve(place, number, open_browser=not no_browser)
     return 0

@@ -7,13 +7,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cnn_pipeline.cli.options import home_option, writable_home_from
+from cnn_pipeline.cli.options import home_option, whole, writable_home_from
 from cnn_pipeline.cli.output import program
 from cnn_pipeline.cli.parsing import CollectingCommand, faults_of
-from cnn_pipeline.cli.values import whole
 
 if TYPE_CHECKING:
-    from cnn_pipeline.services import Running
+    from cnn_pipeline.services.control import Running
 
 PREFECT_PORT, MLFLOW_PORT = 4200, 5000
 
@@ -53,7 +52,8 @@ def command(
     faults.stop()
     assert prefect is not None and mlflow is not None and place is not None
 
-    from cnn_pipeline.services import Ports, ServiceFolder, bring_up, detach, running
+    from cnn_pipeline.services.addresses import Ports, ServiceFolder
+    from cnn_pipeline.services.control import bring_up, detach, running
 
     where = "" if home is None else f" --home {shlex.quote(home)}"
     logs = str(ServiceFolder.of(place).logs)

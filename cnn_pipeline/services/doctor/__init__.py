@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from cnn_pipeline.paths import Home
+from cnn_pipeline.base.home import Home
 from cnn_pipeline.services.control import running
 from cnn_pipeline.services.doctor.finding import FAIL, OK, WARN, Finding
 from cnn_pipeline.services.doctor.machine import check_data, check_disk, check_versions

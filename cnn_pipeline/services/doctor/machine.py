@@ -8,10 +8,10 @@ from pathlib import Path
 
 from packaging.requirements import Requirement
 
-from cnn_pipeline import provenance
-from cnn_pipeline.data import FASHION_MNIST
-from cnn_pipeline.data.payload import is_verified
-from cnn_pipeline.paths import Home
+from cnn_pipeline.base import versions as provenance
+from cnn_pipeline.base.home import Home
+from cnn_pipeline.data.catalog import FASHION_MNIST
+from cnn_pipeline.data.fetching.payload import is_verified
 from cnn_pipeline.services.doctor.finding import Finding, fail, ok, warn
 
 _GIB = 1024**3

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from cnn_pipeline.paths import Home
+from cnn_pipeline.base.home import Home
+from cnn_pipeline.services.addresses import POOL, Addresses, project_root
 from cnn_pipeline.services.automations import CRASH_SILENT_RUNS, SILENCE
 from cnn_pipeline.services.deploying import client_for
 from cnn_pipeline.services.doctor.finding import Finding, fail, ok, warn
-from cnn_pipeline.services.place import POOL, Addresses, project_root
 
 if TYPE_CHECKING:
     from prefect.client.orchestration import SyncPrefectClient

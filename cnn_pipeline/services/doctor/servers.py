@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import httpx
 
-from cnn_pipeline import provenance
+from cnn_pipeline.base import versions
 from cnn_pipeline.services.control import Running
 from cnn_pipeline.services.doctor.finding import Finding, fail, ok, warn
 
@@ -43,7 +43,7 @@ def _answer(package: str, address: str, page: str) -> Finding:
             f"{address} must answer, received: {error or type(error).__name__}",
             "restart everything: cnn-pipeline down, cnn-pipeline up; nothing is lost",
         )
-    installed, served = provenance.versions()[package], answer.text.strip().strip('"')
+    installed, served = versions.versions()[package], answer.text.strip().strip('"')
     if served != installed:
         return fail(
             package,

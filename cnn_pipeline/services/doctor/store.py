@@ -8,9 +8,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from cnn_pipeline.paths import TRACKING_VARIABLE, Home
+from cnn_pipeline.base.home import TRACKING_VARIABLE, Home
+from cnn_pipeline.services.addresses import ServiceFolder
 from cnn_pipeline.services.doctor.finding import Finding, fail, ok, warn
-from cnn_pipeline.services.place import ServiceFolder
 
 _BUSY_SECONDS = 10
 _RESTORE = "restore it from a backup: docs/operations.md, 'Backup and restore'"

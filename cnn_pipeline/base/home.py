@@ -1,0 +1,119 @@
+"""Where things lie: the home folder that holds all state, and the user's cache of verified data.
+
+Nothing here creates a folder; whoever writes first does.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import platformdirs
+
+from cnn_pipeline.base.errors import InvalidInput
+
+HOME_VARIABLE = "CNN_PIPELINE_HOME"
+CACHE_VARIABLE = "CNN_PIPELINE_CACHE"
+TRACKING_VARIABLE = "MLFLOW_TRACKING_URI"
+
+
+@dataclass(frozen=True)
+class Home:
+    """One folder with everything that sweeps leave behind."""
+
+    root: Path
+    """Absolute."""
+
+    @property
+    def mlruns(self) -> Path:
+        """MLflow's folder."""
+        return self.root / "mlruns"
+
+    @property
+    def database(self) -> Path:
+        """SQLite file with MLflow's runs."""
+        return self.mlruns / "mlflow.db"
+
+    @property
+    def artifacts(self) -> Path:
+        """Root of MLflow's artifacts."""
+        return self.mlruns / "artifacts"
+
+    @property
+    def state(self) -> Path:
+        """Locks, logs, services, and what was kept to spare time."""
+        return self.mlruns / "state"
+
+    @property
+    def database_uri(self) -> str:
+        """Address of the database; `resolve_home` refuses the characters that would break it."""
+        return f"sqlite:///{self.database}"
+
+    @property
+    def artifacts_uri(self) -> str:
+        """'file:///home/me/cnn/mlruns/artifacts', percent-encoded."""
+        return self.artifacts.as_uri()
+
+    def write_fault(self) -> str | None:
+        """Why nothing can be written here, or None."""
+        nearest = next(folder for folder in (self.mlruns, *self.mlruns.parents) if folder.exists())
+        if not nearest.is_dir():
+            return f"--home: must be a folder, but {nearest} is a file"
+        if not os.access(nearest, os.W_OK | os.X_OK):
+            return (
+                f"--home: must be writable, but {nearest} is not. "
+                f"Give another folder with --home or {HOME_VARIABLE}."
+            )
+        return None
+
+
+def resolve_home(flag: str | None, environ: Mapping[str, str]) -> Home:
+    """The home folder: the flag, else CNN_PIPELINE_HOME, else the project's root.
+
+    The project's root is the checkout that holds this package; where the package is installed
+    without one, it is the current folder.
+
+    Raises:
+        InvalidInput: the path is empty, a file, or has a character that MLflow misreads.
+    """
+    if flag is not None:
+        origin, text = "--home", flag
+    elif environ.get(HOME_VARIABLE):
+        origin, text = HOME_VARIABLE, environ[HOME_VARIABLE]
+    else:
+        origin, text = "the default home", str(_project_root())
+    root = _absolute(origin, text)
+    if root.exists() and not root.is_dir():
+        raise InvalidInput([f"{origin}: must be a folder, but {root} is a file"])
+    # MLflow reads the database's path out of an address, in which these two mean something else.
+    if bad := sorted(set("%?") & set(str(root))):
+        characters = " and ".join(map(repr, bad))
+        raise InvalidInput([f"{origin}: must not contain {characters}, received {str(root)!r}"])
+    return Home(root)
+
+
+def cache_dir(environ: Mapping[str, str]) -> Path:
+    """The cache of verified data, shared by all homes: CNN_PIPELINE_CACHE, else the user's cache.
+
+    Raises:
+        InvalidInput: the variable holds no path.
+    """
+    if text := environ.get(CACHE_VARIABLE):
+        return _absolute(CACHE_VARIABLE, text)
+    return platformdirs.user_cache_path("cnn-pipeline")
+
+
+def _absolute(origin: str, text: str) -> Path:
+    if not text.strip() or "\0" in text:
+        raise InvalidInput([f"{origin}: must be the path of a folder, received {text!r}"])
+    try:
+        return Path(os.path.abspath(Path(text).expanduser()))
+    except RuntimeError as error:  # no such user behind '~'
+        raise InvalidInput([f"{origin}: {error}, received {text!r}"]) from None
+
+
+def _project_root() -> Path:
+    checkout = Path(__file__).resolve().parent.parent.parent
+    return checkout if (checkout / "pyproject.toml").is_file() else Path.cwd()

@@ -1,0 +1,71 @@
+"""Threads and arithmetic of one trainer: the one place that knows the backend's own calls."""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Callable
+from importlib.util import find_spec
+from pathlib import Path
+
+BACKENDS = ("tensorflow", "jax")
+
+
+def available_cores() -> int:
+    """Processor cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def available_memory() -> int:
+    """Bytes of memory that are free, or could be at once; all of it where that is not told."""
+    for line in _lines(Path("/proc/meminfo")):
+        if line.startswith("MemAvailable:"):
+            return int(line.split()[1]) * 1024
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+
+
+def has_gpu(drivers: Path = Path("/proc/driver/nvidia/gpus")) -> bool:
+    """Whether an NVIDIA driver has a GPU that is not hidden, asked without importing TensorFlow."""
+    if os.environ.get("CUDA_VISIBLE_DEVICES", "0").strip() in ("", "-1"):
+        return False
+    return drivers.is_dir() and any(drivers.iterdir())
+
+
+def backend_name() -> str:
+    """Keras' backend as the environment chooses it: 'tensorflow' by default."""
+    return os.environ.get("KERAS_BACKEND") or "tensorflow"
+
+
+def backend_faults(installed: Callable[[str], object | None] = find_spec) -> list[str]:
+    """What is wrong with the backend that the environment chooses, in words."""
+    backend = backend_name()
+    if backend not in BACKENDS:
+        return [f"KERAS_BACKEND must be one of {', '.join(BACKENDS)}, received {backend!r}"]
+    if installed(backend) is None:
+        return [
+            f"KERAS_BACKEND is {backend!r}, which is not installed: "
+            f'pip install --editable ".[{backend}]", or unset KERAS_BACKEND'
+        ]
+    return []
+
+
+def processor_name(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
+    """The processor's name, for the record beside a timing."""
+    return _cpuinfo_field("model name", cpuinfo) or platform.processor() or platform.machine()
+
+
+def _cpuinfo_field(field: str, cpuinfo: Path) -> str:
+    for line in _lines(cpuinfo):
+        key, _, value = line.partition(":")
+        if key.strip() == field:
+            return value.strip()
+    return ""
+
+
+def _lines(path: Path) -> list[str]:
+    try:
+        return path.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return []

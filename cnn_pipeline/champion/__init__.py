@@ -1,0 +1,1 @@
+"""A model after the sweep: registered, gated, promoted, served, retrained."""

@@ -1,0 +1,195 @@
+"""Which logged model answers: a run, the best of a sweep, or the champion."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mlflow.exceptions import MlflowException
+
+from cnn_pipeline.base.errors import UserError
+from cnn_pipeline.base.home import Home
+from cnn_pipeline.champion.registry import CHAMPION, Registry, registered_name
+from cnn_pipeline.experiment.stored import load_comparison
+from cnn_pipeline.network.load import load_verified
+from cnn_pipeline.tracking.reader import Reader, StoredModel
+from cnn_pipeline.tracking.store import Store, open_store
+
+if TYPE_CHECKING:
+    import keras
+from cnn_pipeline.base.errors import did_you_mean
+from cnn_pipeline.data.dataset import load_dataset
+from cnn_pipeline.explain.subject import Subject
+
+DEFAULT_MODEL = registered_name("fashion-mnist")
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The model that is to answer."""
+
+    shown: str
+    why: str
+    dataset: str
+    class_names: tuple[str, ...]
+    image_shape: tuple[int, int, int]
+    load: Callable[[], keras.Model]
+
+
+def choose(
+    store: Store, home: Home, *, run_id: str | None, sweep_id: str | None, model: str | None
+) -> Choice:
+    """The model of a run, the best of a sweep, or the champion of a registered model.
+
+    With none of them named, the champion of `DEFAULT_MODEL`; without one, the best of the last
+    sweep.
+
+    Raises:
+        UserError: there is no such run, sweep or champion.
+    """
+    if run_id is not None:
+        return _of_run(store, run_id, "the run asked for")
+    if sweep_id is not None:
+        return _of_run(store, best_run(sweep_id, home), f"the best of sweep {sweep_id}")
+    champion = _champion(store, model or DEFAULT_MODEL)
+    if champion is not None:
+        return champion
+    if model is not None:
+        raise UserError(
+            f"there is no champion of {model} in {store.shown_uri}. Name one with `cnn-pipeline "
+            "promote RUN --why TEXT`, or take a run's model with --run ID."
+        )
+    why = f"the best of the last sweep, as there is no champion of {DEFAULT_MODEL} yet"
+    return _of_run(store, best_run(None, home), why)
+
+
+def _champion(store: Store, name: str) -> Choice | None:
+    registry = Registry(store)
+    version = registry.by_alias(name, CHAMPION)
+    if version is None:
+        return None
+
+    def load() -> keras.Model:
+        with tempfile.TemporaryDirectory() as folder:
+            path = registry.model_file(version, Path(folder))
+            return load_verified(path, version.sha256, f"the model {version.shown}")
+
+    return Choice(
+        shown=f"{version.shown} (run {version.run_id})",
+        why="the champion",
+        dataset=version.dataset,
+        class_names=version.class_names,
+        image_shape=version.image_shape,
+        load=load,
+    )
+
+
+def _of_run(store: Store, run_id: str, why: str) -> Choice:
+    reader = Reader(store)
+    stored = reader.model(run_id)
+    return Choice(
+        shown=f"{stored.run_name} ({stored.run_id})",
+        why=why,
+        dataset=stored.dataset,
+        class_names=stored.class_names,
+        image_shape=stored.image_shape,
+        load=lambda: load_model(reader, stored),
+    )
+
+
+def best_run(sweep_id: str | None, home: Home) -> str:
+    """Run id of a sweep's chosen variant, the seed with the best validation accuracy.
+
+    Raises:
+        UserError: there is no such sweep, or nothing in it finished.
+    """
+    reader = Reader(open_store(home, os.environ, create=False))
+    record = reader.sweep(sweep_id)
+    chosen = load_comparison(record.sweep_id, home).verdict.chosen
+    candidates = [result for result in reader.trials(record) if result.label == chosen]
+    scored = [
+        (accuracy, result.run_id)
+        for result in candidates
+        if result.finished and (accuracy := result.metric("val_accuracy_final")) is not None
+    ]
+    if not scored:
+        raise UserError(
+            f"sweep {record.sweep_id} has no finished trial to predict with. Run it again, or "
+            "name a run with --run ID."
+        )
+    return max(scored, key=lambda item: item[0])[1]
+
+
+def load_model(reader: Reader, stored: StoredModel) -> keras.Model:
+    """The Keras model of a run, after its file has been compared with the recorded SHA-256.
+
+    Raises:
+        UserError: the file is missing or its bytes are not those that were logged.
+    """
+    name = f"the model of run {stored.run_name} ({stored.run_id})"
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            path = reader.model_file(stored, Path(folder))
+        except (OSError, MlflowException) as error:
+            received = " ".join(str(error).split())
+            raise UserError(
+                f"{name} must be in the store, received: {received}. Train the variant again, or "
+                "restore the artifacts from a backup."
+            ) from None
+        return load_verified(path, stored.sha256, name)
+
+
+_RUN_ID = 32  # hexadecimal digits
+
+
+def find_subject(word: str | None, home: Home, cache: Path) -> Subject:
+    """The run of that id, or of that run's or variant's name in the last sweep.
+
+    Without a word it is the best run of the last sweep; a variant's name means its seed with the
+    best validation accuracy.
+
+    Raises:
+        UserError: there is no such run, it has no model, or its data cannot be had.
+    """
+    reader = Reader(open_store(home, os.environ, create=False))
+    run_id = best_run(None, home) if word is None else _find(reader, word)
+    stored = reader.model(run_id)
+    dataset = load_dataset(reader.data_settings(run_id), cache)
+    notes = []
+    if dataset.digest != stored.data_digest:
+        notes.append(
+            f"The data are not those that {stored.run_name} was trained on: their digest was "
+            f"{stored.data_digest[:12]} and is {dataset.digest[:12]}."
+        )
+    return Subject(
+        name=stored.run_name,
+        run_id=run_id,
+        variant=reader.trial(run_id).variant,
+        model=load_model(reader, stored),
+        dataset=dataset,
+        notes=tuple(notes),
+    )
+
+
+def _find(reader: Reader, word: str) -> str:
+    if len(word) == _RUN_ID and set(word) <= set("0123456789abcdef"):
+        return word
+    record = reader.sweep(None)
+    results = reader.trials(record)
+    for result in results:
+        if result.name == word:
+            return result.run_id
+    finished = [result for result in results if result.label == word and result.finished]
+    if finished:
+        best = max(finished, key=lambda result: result.metric("val_accuracy_final") or 0.0)
+        return best.run_id
+    names = list(dict.fromkeys([result.label for result in results]))
+    hint = did_you_mean(word, [*names, *(result.name for result in results)])
+    raise UserError(
+        f"RUN: must be a run's id, or the name of a finished run or variant of the last sweep "
+        f"({record.sweep_id}: {', '.join(names)}), received {word!r}{hint}"
+    )

@@ -1,0 +1,82 @@
+"""Using a logged model: load it after its bytes are verified, classify image files."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from cnn_pipeline.base.errors import InvalidInput
+from cnn_pipeline.base.home import Home
+from cnn_pipeline.champion.find_model import choose
+from cnn_pipeline.data.picture import PreparedImage, convention_for, prepare_image
+from cnn_pipeline.tracking.store import open_store
+
+if TYPE_CHECKING:
+    pass
+
+TOP = 3
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What a model says of one file."""
+
+    file: str
+    model: str
+    """Which model answered: 'fashion-mnist-cnn version 3 (run ...)', or name and id of a run."""
+    why: str
+    """Why that one: 'the champion', 'the run asked for', ..."""
+    notes: tuple[str, ...]
+    """What was done to the picture to make it the model's input."""
+    top: tuple[tuple[str, float], ...]
+    """The most probable classes with their probabilities, most probable first."""
+
+
+def predict_files(
+    files: Sequence[Path],
+    home: Home,
+    *,
+    run_id: str | None = None,
+    sweep_id: str | None = None,
+    model: str | None = None,
+) -> list[Prediction]:
+    """Classify PNG or JPEG files with the model that `choose` names.
+
+    Raises:
+        InvalidInput: a file is no readable picture; all are named, before a model is loaded.
+        UserError: there is no such model, or its file is not what was logged.
+    """
+    store = open_store(home, os.environ, create=False)
+    choice = choose(store, home, run_id=run_id, sweep_id=sweep_id, model=model)
+    convention = convention_for(choice.dataset)
+    prepared: list[PreparedImage] = []
+    faults: list[str] = []
+    for file in files:
+        try:
+            prepared.append(prepare_image(file, choice.image_shape, convention=convention))
+        except InvalidInput as error:
+            faults += error.faults
+    if faults:
+        raise InvalidInput(faults)
+    network = choice.load()
+    probabilities = network.predict_on_batch(np.stack([image.pixels for image in prepared]))
+    return [
+        Prediction(
+            file=str(file),
+            model=choice.shown,
+            why=choice.why,
+            notes=image.steps,
+            top=_top(row, choice.class_names),
+        )
+        for file, image, row in zip(files, prepared, probabilities, strict=True)
+    ]
+
+
+def _top(probabilities: np.ndarray, names: Sequence[str]) -> tuple[tuple[str, float], ...]:
+    order = np.argsort(-probabilities, kind="stable")[:TOP]
+    return tuple((names[i], float(probabilities[i])) for i in order)

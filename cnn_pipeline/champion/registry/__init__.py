@@ -1,0 +1,23 @@
+"""Registered models: which version is champion, how it got there, and who may change that."""
+
+from cnn_pipeline.champion.registry.promoter import Promoter
+from cnn_pipeline.champion.registry.reader import Registry
+from cnn_pipeline.champion.registry.version import (
+    CHALLENGER,
+    CHAMPION,
+    PREVIOUS,
+    Decision,
+    ModelVersion,
+    registered_name,
+)
+
+__all__ = [
+    "CHALLENGER",
+    "CHAMPION",
+    "PREVIOUS",
+    "Decision",
+    "ModelVersion",
+    "Promoter",
+    "Registry",
+    "registered_name",
+]

@@ -1,0 +1,180 @@
+"""Reading the registry: versions by alias, the history, and verified model files."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+from mlflow.entities.model_registry import ModelVersion as StoredVersion
+from mlflow.exceptions import MlflowException
+from mlflow.tracking import MlflowClient
+
+from cnn_pipeline.base.errors import UserError
+from cnn_pipeline.champion.registry.version import Decision, ModelVersion
+from cnn_pipeline.tracking import names
+from cnn_pipeline.tracking.artifacts import copy_artifact
+from cnn_pipeline.tracking.store import Store, StoreError, redacted
+
+# What MLflow answers where a registered model, or an alias of it, is not there.
+_ABSENT = {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"}
+_PAGE = 1000
+
+# Tags of a version: written when it is made, all at once.
+RUN_NAME = "run_name"
+MODEL_ID = "model_id"  # MLflow's own field is left out of its search results
+SHA256 = names.MODEL_SHA256
+DATASET = "dataset"
+DATA_DIGEST = "data_digest"
+CLASS_NAMES = "class_names"
+IMAGE_SHAPE = "image_shape"
+
+# Tags of the registered model.
+DECISION_PREFIX = "decision."
+PENDING = "pending_decision"
+
+
+class Registry:
+    """Reads the registered models of one MLflow store."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        self._client = MlflowClient(store.uri, registry_uri=store.uri)
+
+    def by_alias(self, name: str, alias: str) -> ModelVersion | None:
+        """The version that an alias names; None where there is no such model or alias.
+
+        Raises:
+            StoreError: the store does not answer.
+        """
+        try:
+            found = self._client.get_model_version_by_alias(name, alias)
+            # The answer lacks the version's own aliases; the version itself has them.
+            found = self._client.get_model_version(name, found.version)
+        except MlflowException as error:
+            if error.error_code in _ABSENT:
+                return None
+            raise self._unreachable(error) from None
+        return _version(found)
+
+    def version(self, name: str, number: int) -> ModelVersion:
+        """One version.
+
+        Raises:
+            UserError: there is none of that number.
+        """
+        for version in self.versions(name):
+            if version.version == number:
+                return version
+        raise UserError(f"no version {number} of {name} in {self.store.shown_uri}")
+
+    def names(self) -> tuple[str, ...]:
+        """Every registered model, sorted."""
+        try:
+            found = self._client.search_registered_models(max_results=_PAGE)
+        except MlflowException as error:
+            raise self._unreachable(error) from None
+        return tuple(sorted(model.name for model in found))
+
+    def versions(self, name: str) -> tuple[ModelVersion, ...]:
+        """Every version of a registered model, oldest first; none where there is no such model."""
+        found: list[StoredVersion] = []
+        token = None
+        try:
+            while True:
+                page = self._client.search_model_versions(
+                    f"name = '{name.replace(chr(39), '')}'", max_results=_PAGE, page_token=token
+                )
+                found += page
+                token = page.token
+                if not token:
+                    break
+        except MlflowException as error:
+            raise self._unreachable(error) from None
+        # A search lists each version's tags, but its aliases only the version itself.
+        aliases = self._aliases(name) if found else {}
+        versions = [_version(item, aliases.get(int(item.version), ())) for item in found]
+        return tuple(sorted(versions, key=lambda item: item.version))
+
+    def history(self, name: str) -> tuple[Decision, ...]:
+        """The decisions about a registered model, oldest first."""
+        decisions = [
+            Decision.from_json(value)
+            for key, value in self.model_tags(name).items()
+            if key.startswith(DECISION_PREFIX)
+        ]
+        return tuple(sorted(decisions, key=lambda item: item.number))
+
+    def model_file(self, version: ModelVersion, folder: Path) -> Path:
+        """Copy of a version's `.keras` file in `folder`, compared with its recorded SHA-256.
+
+        Raises:
+            UserError: the file is missing, or its bytes are not those that were registered.
+        """
+        try:
+            root = self._client.get_model_version_download_uri(version.name, str(version.version))
+            path = copy_artifact(root, names.MODEL_FILE, folder, self.store.uri)
+            received = hashlib.sha256(path.read_bytes()).hexdigest()
+        except (MlflowException, OSError) as error:
+            reason = str(error).strip().splitlines()[0]
+            raise UserError(
+                f"the model file of {version.shown} must be readable, received: {reason}. "
+                "Restore the artifacts from a backup, or roll back."
+            ) from None
+        if received != version.sha256:
+            raise UserError(
+                f"the model file of {version.shown} must have SHA-256 {version.sha256}, received "
+                f"{received}: it is damaged or was replaced. Restore the artifacts from a backup, "
+                "or roll back."
+            )
+        return path
+
+    def model_tags(self, name: str) -> dict[str, str]:
+        """Tags of the registered model itself; none where there is no such model."""
+        try:
+            return dict(self._client.get_registered_model(name).tags)
+        except MlflowException as error:
+            if error.error_code in _ABSENT:
+                return {}
+            raise self._unreachable(error) from None
+
+    def _aliases(self, name: str) -> dict[int, tuple[str, ...]]:
+        by_version: dict[int, tuple[str, ...]] = {}
+        for alias, number in sorted(self._client.get_registered_model(name).aliases.items()):
+            by_version[int(number)] = (*by_version.get(int(number), ()), alias)
+        return by_version
+
+    def _unreachable(self, error: MlflowException) -> StoreError:
+        return StoreError(
+            f"the MLflow store at {self.store.shown_uri} must answer, received: "
+            f"{redacted(str(error))}. Check MLFLOW_TRACKING_URI, or start the server."
+        )
+
+
+def _version(found: StoredVersion, aliases: tuple[str, ...] | None = None) -> ModelVersion:
+    tags = dict(found.tags)
+    missing = [
+        key
+        for key in (MODEL_ID, SHA256, DATASET, DATA_DIGEST, CLASS_NAMES, IMAGE_SHAPE)
+        if key not in tags
+    ]
+    if missing:
+        raise UserError(
+            f"{found.name} version {found.version} must have the tags that cnn-pipeline writes, "
+            f"but {', '.join(missing)} is missing: something else registered it. "
+            "Delete the version, or move the alias with `cnn-pipeline promote RUN --why TEXT`."
+        )
+    height, width, channels = map(int, tags[IMAGE_SHAPE].split("x"))
+    return ModelVersion(
+        name=found.name,
+        version=int(found.version),
+        run_id=str(found.run_id),
+        model_id=tags[MODEL_ID],
+        sha256=tags[SHA256],
+        aliases=tuple(sorted(found.aliases)) if aliases is None else aliases,
+        tags=tags,
+        dataset=tags[DATASET],
+        data_digest=tags[DATA_DIGEST],
+        class_names=tuple(json.loads(tags[CLASS_NAMES])),
+        image_shape=(height, width, channels),
+    )

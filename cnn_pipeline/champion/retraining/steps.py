@@ -1,0 +1,303 @@
+"""The steps of a retraining, each from records to a record; needs no Prefect server.
+
+`cnn_pipeline.experiment.steps` has the steps of a sweep, which train the candidates.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from cnn_pipeline.base import events
+from cnn_pipeline.base.errors import InvalidInput, UserError
+from cnn_pipeline.base.home import Home, cache_dir
+from cnn_pipeline.champion.gate import Candidate, Score, judge
+from cnn_pipeline.champion.register import open_registry, register_run
+from cnn_pipeline.champion.registry import (
+    CHALLENGER,
+    CHAMPION,
+    ModelVersion,
+    registered_name,
+)
+from cnn_pipeline.champion.retraining import candidates
+from cnn_pipeline.champion.retraining import text as report
+from cnn_pipeline.champion.retraining.changes import CONTENT, content_of, find_change
+from cnn_pipeline.champion.retraining.drift import DataSummary, compare_data
+from cnn_pipeline.champion.retraining.outcome import (
+    Assessment,
+    Choice,
+    Concluded,
+    Judgement,
+    RetrainOutcome,
+)
+from cnn_pipeline.champion.retraining.settings import RetrainSettings
+from cnn_pipeline.experiment.data_card import DataCard
+from cnn_pipeline.experiment.sweep_run import Outcome
+from cnn_pipeline.settings.sweep import Sweep
+from cnn_pipeline.settings.trial import DataSettings
+from cnn_pipeline.tracking import names
+from cnn_pipeline.tracking.reader import Reader
+from cnn_pipeline.tracking.store import open_store
+from cnn_pipeline.tracking.writer import Tracker
+from cnn_pipeline.trainers.messages import ScoreJob
+from cnn_pipeline.trainers.pool import TrainerPool
+
+
+def refuse_data(data: DataSettings, error: InvalidInput) -> RetrainOutcome:
+    """The outcome where new files cannot be trained on at all: reported, and nothing promoted."""
+    return RetrainOutcome(
+        "stopped",
+        f"the data of {data.source} were refused: {'; '.join(error.faults)}. Nothing was trained "
+        "and the champion stays. Correct the files; the next run reads them again.",
+    )
+
+
+def assess(settings: RetrainSettings, card: DataCard, home: Home, *, force: bool) -> Assessment:
+    """Hold data, settings, code and libraries against the last decision and the champion's data.
+
+    Raises:
+        Concluded: nothing changed, or the data are of another kind than the champion's.
+    """
+    model = registered_name(card.name)
+    registry = open_registry(home, create=True)
+    # A promotion that was killed half-way is finished before anything is compared with it.
+    registry.settle(model)
+    champion = registry.by_alias(model, CHAMPION)
+    content = content_of(card.digest, settings)
+    change = find_change(content, registry.versions(model), force=force)
+    number = champion.version if champion else None
+    here = RetrainOutcome(
+        "unchanged",
+        change.sentence,
+        model=model,
+        champion_before=number,
+        champion_after=number,
+        change=change,
+    )
+    if not change.calls_for_training:
+        raise Concluded(here)
+    known = data_summary(champion) if champion else None
+    drift = compare_data(known, _summary_of(card), settings.drift) if known else None
+    if drift is not None and drift.stops:
+        raise Concluded(
+            dataclasses.replace(
+                here,
+                ending="stopped",
+                message=f"the new data are of another kind than the champion's: {drift.reason}. "
+                "Correct the data; or where they are meant, run a sweep on them and "
+                "`cnn-pipeline promote RUN --why TEXT`.",
+                drift=drift,
+            )
+        )
+    return Assessment(model, champion, change, drift)
+
+
+def candidate_sweep(assessment: Assessment, settings: RetrainSettings, home: Home) -> Sweep:
+    """The networks to train: the configured ones, and the champion's own."""
+    champion = assessment.champion if settings.champion_variant else None
+    if champion is None:
+        return settings.sweep
+    reader = Reader(open_store(home, os.environ, create=False))
+    return candidates.candidate_sweep(settings.sweep, reader.trial(champion.run_id))
+
+
+def choose(assessment: Assessment, outcome: Outcome) -> Choice:
+    """The candidate that was best on validation.
+
+    Raises:
+        Concluded: no candidate finished.
+    """
+    result = candidates.choose(outcome.results)
+    if result is None:
+        number = assessment.champion.version if assessment.champion else None
+        reasons = "; ".join(f"{item.name}: {item.reason}" for item in outcome.failed)
+        raise Concluded(
+            RetrainOutcome(
+                "failed",
+                f"no candidate finished, the champion stays: {reasons}",
+                model=assessment.model,
+                champion_before=number,
+                champion_after=number,
+                change=assessment.change,
+                drift=assessment.drift,
+                sweep_id=outcome.sweep_id,
+                experiment_id=outcome.experiment_id,
+                parent_run_id=outcome.parent_run_id,
+            )
+        )
+    return Choice(result, outcome.sweep_id, outcome.experiment_id, outcome.parent_run_id)
+
+
+def register_challenger(choice: Choice, home: Home) -> ModelVersion:
+    """Register the chosen run's model, under the alias 'challenger'."""
+    return register_run(choice.result.run_id, home)
+
+
+def examine(
+    challenger: ModelVersion,
+    assessment: Assessment,
+    settings: RetrainSettings,
+    card: DataCard,
+    pool: TrainerPool,
+    home: Home,
+) -> Judgement:
+    """Load both models back from the registry, score them now, and let the gate judge."""
+    ours = _score(challenger, CHALLENGER, settings.data, card, pool, home)
+    theirs = (
+        _score(assessment.champion, CHAMPION, settings.data, card, pool, home)
+        if assessment.champion
+        else None
+    )
+    return Judgement(challenger, judge(ours, theirs, card.class_names, settings.gate))
+
+
+def decide(
+    judgement: Judgement,
+    choice: Choice,
+    assessment: Assessment,
+    settings: RetrainSettings,
+    home: Home,
+    tags: Mapping[str, str],
+) -> RetrainOutcome:
+    """Move the aliases as the gate says, or keep them, and write the decision down."""
+    registry = open_registry(home)
+    before = assessment.champion.version if assessment.champion else None
+    challenger, gate = judgement.challenger, judgement.gate
+    kept = {
+        CONTENT: assessment.change.content.to_json(),
+        "content_key": assessment.change.content.key,
+        "config_hash": settings.content_hash(),
+        "parent_run_id": choice.parent_run_id,
+        "decision.flow_run_id": tags.get("prefect.flow_run_id", ""),
+        "decision.flow_run_url": tags.get("prefect.flow_run_url", ""),
+    }
+    kept = {key: value for key, value in kept.items() if value}
+    if gate.passed:
+        registry.promote(challenger, gate.reason, expected=before, tags=kept)
+    else:
+        registry.refuse(challenger, gate.reason, tags=kept)
+    after = registry.by_alias(assessment.model, CHAMPION)
+    return RetrainOutcome(
+        "promoted" if gate.passed else "refused",
+        gate.reason,
+        model=assessment.model,
+        champion_before=before,
+        champion_after=after.version if after else None,
+        challenger=challenger.version,
+        change=assessment.change,
+        drift=assessment.drift,
+        gate=gate,
+        sweep_id=choice.sweep_id,
+        experiment_id=choice.experiment_id,
+        parent_run_id=choice.parent_run_id,
+        challenger_run_id=choice.result.run_id,
+    )
+
+
+def publish(outcome: RetrainOutcome, home: Home) -> None:
+    """Note, Markdown and HTML on the parent run, where there is one."""
+    if not outcome.parent_run_id:
+        return
+    tracker = Tracker(open_store(home, os.environ, create=False))
+    note = Reader(tracker.store).note(outcome.parent_run_id)
+    text = report.to_markdown(outcome)
+    tracker.log_files(
+        outcome.parent_run_id,
+        {
+            "retraining.md": text,
+            "retraining.html": report.to_html(outcome),
+            "retraining.json": report.to_json(outcome),
+            "tables/gate.json": report.gate_json(outcome),
+        },
+    )
+    tracker.tag(
+        outcome.parent_run_id,
+        {names.NOTE: f"{text}\n\n{note}", "retraining": outcome.message},
+    )
+
+
+def data_summary(version: ModelVersion) -> DataSummary | None:
+    """The data that a version was trained on; None where its sweep kept no counts."""
+    text = version.tags.get("class_counts")
+    if text is None:
+        return None
+    counts = json.loads(text)
+    return DataSummary(
+        digest=version.data_digest,
+        image_shape=version.image_shape,
+        class_names=version.class_names,
+        fitted_counts=tuple(counts["fitted"]),
+        test_counts=tuple(counts["test"]),
+    )
+
+
+def _summary_of(card: DataCard) -> DataSummary:
+    return DataSummary(
+        digest=card.digest,
+        image_shape=card.image_shape,
+        class_names=card.class_names,
+        fitted_counts=card.fitted_counts,
+        test_counts=card.test_counts,
+    )
+
+
+def _score(
+    version: ModelVersion,
+    alias: str,
+    data: DataSettings,
+    card: DataCard,
+    pool: TrainerPool,
+    home: Home,
+) -> Candidate:
+    """Score a version as whoever asks the registry for its alias gets it."""
+    registry = open_registry(home)
+    name = f"{version.tags.get('run_name', version.run_id)} (version {version.version})"
+    metrics = Reader(registry.store).metrics(version.run_id)
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            found = registry.by_alias(version.name, alias)
+            if found is None or found.version != version.version:
+                received = f"version {found.version}" if found else "nothing"
+                raise UserError(
+                    f"alias {alias!r} must name version {version.version}, received {received}"
+                )
+            path = registry.model_file(found, Path(folder))
+        except UserError as error:
+            return Candidate(name, fault=str(error), metrics=metrics)
+        events.emit(events.Stage(f"scoring the {alias}"))
+        answers = Path(folder, "answers.npz")
+        reply = pool.run(
+            ScoreJob(
+                name=name,
+                model=str(path),
+                sha256=found.sha256,
+                data=data,
+                data_digest=card.digest,
+                cache=str(cache_dir(os.environ)),
+                answers=str(answers),
+            )
+        )
+        if reply.status != "FINISHED":
+            return Candidate(name, fault=reply.reason, metrics=metrics)
+        with np.load(answers, allow_pickle=False) as arrays:
+            labels, probabilities = arrays["labels"], arrays["probabilities"]
+    return Candidate(name, score=_scored(labels, probabilities, reply.metrics), metrics=metrics)
+
+
+def _scored(labels: np.ndarray, probabilities: np.ndarray, facts: Mapping[str, float]) -> Score:
+    finite = np.isfinite(probabilities).all(axis=1)
+    return Score(
+        labels=labels,
+        predictions=np.where(finite, probabilities.argmax(axis=1), -1),
+        latency_ms=facts["latency_ms"],
+        model_bytes=int(facts["model_bytes"]),
+        finite=bool(finite.all()),
+        png_class=int(facts["png_class"]),
+        array_class=int(facts["array_class"]),
+    )

@@ -1,0 +1,1 @@
+"""The champion over HTTP, in MLflow's scoring protocol."""

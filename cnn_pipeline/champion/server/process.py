@@ -1,0 +1,108 @@
+"""The process that serves: its port, its signals, its start and its end."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+from collections.abc import Callable, Iterator
+from types import FrameType
+from typing import NoReturn
+
+import uvicorn
+
+from cnn_pipeline.base.errors import UserError
+from cnn_pipeline.base.home import Home
+from cnn_pipeline.champion.registry import Registry
+from cnn_pipeline.champion.server.app import make_app
+from cnn_pipeline.champion.server.follower import Follower
+from cnn_pipeline.tracking.store import open_store
+
+HOST = "127.0.0.1"
+# What requests under way get to end in, before they are cut off.
+_GRACE_SECONDS = 10
+
+
+def serve(home: Home, port: int, name: str, tell: Callable[[str], None]) -> None:
+    """Serve the champion of a registered model on loopback until SIGTERM.
+
+    port: 0 takes a free one.
+    tell: gets the address once requests are answered, and a line whenever the champion changes.
+
+    Raises:
+        UserError: the port is taken, or there is no champion that can be loaded.
+        KeyboardInterrupt: Ctrl-C, after the requests under way were answered.
+    """
+    with contextlib.suppress(_Terminated), _sigterm_raises(), _bound(port) as listener:
+        registry = Registry(open_store(home, os.environ, create=False))
+        follower = Follower(registry, name, tell)
+        _Server(follower, listener, tell).run(sockets=[listener])
+
+
+class _Server(uvicorn.Server):
+    """uvicorn's server, which says when it listens."""
+
+    def __init__(
+        self, follower: Follower, listener: socket.socket, tell: Callable[[str], None]
+    ) -> None:
+        super().__init__(
+            uvicorn.Config(
+                make_app(follower),
+                loop="asyncio",
+                ws="none",
+                log_level="warning",
+                access_log=False,
+                proxy_headers=False,
+                server_header=False,
+                timeout_graceful_shutdown=_GRACE_SECONDS,
+            )
+        )
+        self._follower = follower
+        self._listener = listener
+        self._tell = tell
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        port = self._listener.getsockname()[1]
+        self._tell(
+            f"{self._follower.current.version.shown} answers at http://{HOST}:{port}/invocations"
+        )
+
+
+class _Terminated(BaseException):
+    """SIGTERM: a wish, no failure."""
+
+
+def _terminate(signum: int, frame: FrameType | None) -> NoReturn:
+    raise _Terminated
+
+
+@contextlib.contextmanager
+def _sigterm_raises() -> Iterator[None]:
+    """SIGTERM ends like Ctrl-C, also while the model loads; uvicorn raises it again at its end."""
+    before = signal.signal(signal.SIGTERM, _terminate)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+@contextlib.contextmanager
+def _bound(port: int) -> Iterator[socket.socket]:
+    """A loopback socket that does not listen yet: who asks before the model is there is refused.
+
+    Bound first, since a port in use is known at once and a model takes seconds to load.
+    """
+    # With the protocol spelled out asyncio sends small answers at once; else each waits 40 ms for
+    # the client's delayed acknowledgement.
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP) as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind((HOST, port))
+        except OSError as error:
+            raise UserError(
+                f"port {port} on {HOST} must be free, but: {error.strerror}. Choose another with "
+                "--port N."
+            ) from None
+        yield listener

@@ -1,0 +1,151 @@
+"""The leaderboard: one row per variant, ranked by validation accuracy."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from cnn_pipeline.comparison.numbers import in_words
+from cnn_pipeline.comparison.statistics import Interval, t_interval, wilson_interval
+from cnn_pipeline.comparison.types import Comparison, Row
+from cnn_pipeline.comparison.variants import VariantTrials, natural_key
+
+
+def leaderboard_rows(variants: Sequence[VariantTrials], num_test: int) -> tuple[Row, ...]:
+    """Rows of all variants: ranked ones first, best validation accuracy first.
+
+    Equal validation accuracies are ordered by MACs, then parameters, then label: the cheaper
+    variant is the better choice.
+    """
+    rows = [_row(variant, num_test) for variant in variants]
+    ranked = sorted((row for row in rows if row.validation_accuracy is not None), key=_order)
+    others = [row for row in rows if row.validation_accuracy is None]
+    return (
+        *(
+            dataclasses.replace(row, rank=rank, efficient=_efficient(row, ranked))
+            for rank, row in enumerate(ranked, start=1)
+        ),
+        *others,
+    )
+
+
+def leaderboard(comparison: Comparison) -> pd.DataFrame:
+    """The leaderboard as a table of plain numbers; accuracies are shares from 0 to 1.
+
+    Columns are the fields of `Row`, with the interval as `test_low` and `test_high`, lists as
+    text, and each setting as a column of its own after the label.
+    """
+    settings = list(dict.fromkeys(name for row in comparison.rows for name in row.params))
+    records = []
+    for row in comparison.rows:
+        record = {
+            field.name: getattr(row, field.name)
+            for field in dataclasses.fields(row)
+            if field.name not in ("label", "params", "test_interval", "run_ids")
+        }
+        record["seeds"] = " ".join(map(str, row.seeds))
+        record["failed_seeds"] = " ".join(map(str, row.failed_seeds))
+        record["test_low"] = row.test_interval.low if row.test_interval else None
+        record["test_high"] = row.test_interval.high if row.test_interval else None
+        record["run_ids"] = " ".join(row.run_ids)
+        records.append(
+            {"label": row.label, **{name: row.params.get(name) for name in settings}, **record}
+        )
+    frame = pd.DataFrame.from_records(records)
+    for name in ("rank", "num_params", "macs", "model_bytes"):
+        if name in frame:
+            frame[name] = pd.to_numeric(frame[name]).round().astype("Int64")
+    if "efficient" in frame:
+        frame["efficient"] = frame["efficient"].astype("boolean")
+    return frame
+
+
+def _row(variant: VariantTrials, num_test: int) -> Row:
+    tests = [trial.test for trial in variant.trials if trial.test is not None]
+    return Row(
+        label=variant.label,
+        rank=None,
+        status=_status(variant),
+        reason=_reason(variant),
+        params=variant.fields,
+        run_ids=variant.run_ids,
+        seeds=variant.seeds,
+        failed_seeds=tuple(fault.seed for fault in variant.faults),
+        validation_accuracy=variant.validation,
+        validation_spread=_spread([trial.validation for trial in variant.trials]),
+        test_accuracy=float(np.mean(tests)) if tests else None,
+        test_spread=_spread(tests),
+        test_interval=_test_interval(tests, num_test),
+        num_params=variant.mean("num_params"),
+        macs=variant.mean("macs"),
+        train_seconds=variant.mean("train_seconds"),
+        images_per_second=variant.mean("images_per_second"),
+        latency_ms=variant.mean("latency_ms"),
+        latency_ms_batch_256=variant.mean("latency_ms_batch_256"),
+        model_bytes=variant.mean("model_bytes"),
+    )
+
+
+def _status(variant: VariantTrials) -> str:
+    if not variant.faults:
+        return "FINISHED"
+    if variant.trials:
+        return "PARTIAL"
+    return "KILLED" if all(f.status == "KILLED" for f in variant.faults) else "FAILED"
+
+
+def _reason(variant: VariantTrials) -> str:
+    if not variant.faults:
+        return ""
+    total = len(variant.trials) + len(variant.faults)
+    if total == 1:
+        return variant.faults[0].reason
+    reasons: dict[str, list[str]] = {}
+    for fault in variant.faults:
+        reasons.setdefault(fault.reason, []).append(str(fault.seed))
+    listed = "; ".join(f"seed {in_words(seeds)}: {reason}" for reason, seeds in reasons.items())
+    return f"{len(variant.faults)} of {total} seeds failed ({listed})"
+
+
+def _spread(values: Sequence[float]) -> float | None:
+    return float(np.std(values, ddof=1)) if len(values) > 1 else None
+
+
+def _test_interval(tests: Sequence[float], num_test: int) -> Interval | None:
+    if len(tests) == 1:
+        return wilson_interval(round(tests[0] * num_test), num_test)
+    interval = t_interval(tests)
+    return interval and Interval(max(0.0, interval.low), min(1.0, interval.high))
+
+
+def _order(row: Row) -> tuple[object, ...]:
+    unknown = float("inf")
+    return (
+        -(row.validation_accuracy or 0.0),
+        unknown if row.macs is None else row.macs,
+        unknown if row.num_params is None else row.num_params,
+        natural_key(row.label),
+    )
+
+
+def _efficient(row: Row, rows: Sequence[Row]) -> bool | None:
+    """Whether no other variant with known costs beats it; None where its own are unknown."""
+    ours = _cost_and_error(row)
+    if ours is None:
+        return None
+    for other in rows:
+        theirs = _cost_and_error(other)
+        if theirs is None or theirs == ours:
+            continue
+        if all(their <= our for their, our in zip(theirs, ours, strict=True)):
+            return False
+    return True
+
+
+def _cost_and_error(row: Row) -> tuple[float, float, float] | None:
+    if row.validation_accuracy is None or row.num_params is None or row.macs is None:
+        return None
+    return (-row.validation_accuracy, row.num_params, row.macs)

@@ -1,0 +1,186 @@
+"""Learning curves of all trials, overlaid: one chart for each of accuracy and loss by split."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from cnn_pipeline.comparison.report.charts import FOCUS, Chart, draw
+from cnn_pipeline.comparison.report.data import TrialData
+from cnn_pipeline.comparison.report.marks import Mark
+
+WIDTH, HEIGHT = 470, 240
+"""Pixels of the plot without its axes."""
+
+_MARKED = 30
+"""Longer curves have no symbols, which would run into each other."""
+_MOST_POINTS = 1200
+"""Of one chart, and rows of the table: longer curves keep every second epoch, or third, ..."""
+_PANELS = (
+    ("val_accuracy", "validation accuracy"),
+    ("accuracy", "training accuracy"),
+    ("val_loss", "validation loss"),
+    ("loss", "training loss"),
+)
+
+
+def curve_charts(trials: Sequence[TrialData], looks: Mapping[str, Mark]) -> tuple[Chart, ...]:
+    """A chart for each metric that any trial has; a number that is not finite leaves a gap."""
+    drawn = [trial for trial in trials if trial.label in looks]
+    charts = (_panel(drawn, metric, title, looks) for metric, title in _PANELS)
+    return tuple(chart for chart in charts if chart is not None)
+
+
+HEADER = (
+    "trial",
+    "epoch",
+    "training accuracy",
+    "validation accuracy",
+    "training loss",
+    "validation loss",
+)
+
+
+def curve_rows(trials: Sequence[TrialData]) -> list[tuple[str, ...]]:
+    """The curves as numbers, under `HEADER`."""
+    metrics = ("accuracy", "val_accuracy", "loss", "val_loss")
+    whole = [trial for trial in trials if all(trial.curves.get(metric) for metric in metrics)]
+    lengths = [min(len(trial.curves[metric]) for metric in metrics) for trial in whole]
+    return [
+        (
+            trial.name,
+            str(epoch),
+            *(_shown(trial.curves[metric][epoch], "accuracy" in metric) for metric in metrics),
+        )
+        for trial, length in zip(whole, lengths, strict=True)
+        for epoch in _kept(length, max(lengths), len(whole))
+    ]
+
+
+def _kept(epochs: int, longest: int, trials: int) -> list[int]:
+    """The epochs of one curve that are shown: evenly spaced, and the last."""
+    step = math.ceil(longest * trials / _MOST_POINTS)
+    return sorted({*range(0, epochs, step), epochs - 1})
+
+
+def _panel(
+    trials: Iterable[TrialData], metric: str, title: str, looks: Mapping[str, Mark]
+) -> Chart | None:
+    curves = {trial.name: (trial, trial.curves.get(metric, ())) for trial in trials}
+    curves = {name: (t, line) for name, (t, line) in curves.items() if _finite(line)}
+    if not curves:
+        return None
+    percent = metric.endswith("accuracy")
+    longest = max(len(line) for _, line in curves.values())
+    values = [
+        _datum(trial, epoch, line[epoch], percent, title, looks[trial.label])
+        for trial, line in curves.values()
+        for epoch in _kept(len(line), longest, len(curves))
+        if math.isfinite(line[epoch])
+    ]
+    last = "; ".join(
+        f"{name} {_shown(_finite(line)[0], percent)} to {_shown(_finite(line)[-1], percent)}"
+        for name, (_, line) in curves.items()
+    )
+    spec = _spec(values, title, percent, longest)
+    # The symbols of a long curve are there for the pointer only.
+    still = {**spec, "layer": spec["layer"][:1]} if longest > _MARKED else None
+    return draw(
+        f"chart-{metric.replace('_', '-')}",
+        f"{title.capitalize()} by epoch",
+        f"{title.capitalize()} from the first to the last epoch. {last}.",
+        spec,
+        still,
+    )
+
+
+def _finite(line: Iterable[float]) -> list[float]:
+    return [value for value in line if math.isfinite(value)]
+
+
+def _shown(value: float, percent: bool) -> str:
+    return f"{100 * value:.2f} %" if percent else f"{value:.4f}"
+
+
+def _datum(
+    trial: TrialData, epoch: int, value: float, percent: bool, title: str, look: Mark
+) -> dict[str, Any]:
+    return {
+        "label": trial.label,
+        "trial": trial.name,
+        "epoch": epoch,
+        "value": value,
+        "colour": look.paint,
+        "shape": look.shape,
+        "dash": list(look.dash) or [1, 0],
+        "text": f"{trial.name}\nepoch {epoch}\n{title} {_shown(value, percent)}",
+    }
+
+
+def _spec(values: list[dict[str, Any]], title: str, percent: bool, epochs: int) -> dict[str, Any]:
+    plain = {"type": "nominal", "scale": None}
+    colour = {"field": "colour", **plain}
+    faded = {"condition": {"test": FOCUS, "value": 1}, "value": 0.12}
+    step = max(1, math.ceil(epochs / 10))
+    layers: list[dict[str, Any]] = [
+        {
+            "mark": {"type": "line", "strokeWidth": 2, "clip": True},
+            "encoding": {
+                "color": colour,
+                "strokeDash": {"field": "dash", **plain},
+                "detail": {"field": "trial"},
+            },
+        },
+        {
+            # Invisible where curves are long: it still tells its values.
+            "mark": {"type": "point", "size": 45, "strokeWidth": 2, "clip": True},
+            "encoding": {
+                "stroke": colour,
+                "fill": {"value": "var(--paper)"},
+                "shape": {"field": "shape", **plain},
+                "opacity": faded if epochs <= _MARKED else {"value": 0},
+                "tooltip": {"field": "text", "type": "nominal"},
+            },
+        },
+    ]
+    return {
+        "width": WIDTH,
+        "height": HEIGHT,
+        "data": {"values": values},
+        "encoding": {
+            "x": {
+                "field": "epoch",
+                "type": "quantitative",
+                "scale": {"domain": [-0.1, max(epochs - 1, 1) + 0.1], "nice": False},
+                "axis": {
+                    "title": "epoch",
+                    "values": list(range(0, max(epochs, 2), step)),
+                    "format": "d",
+                    "grid": False,
+                },
+            },
+            "y": {
+                "field": "value",
+                "type": "quantitative",
+                "scale": {"domain": _domain(values, percent), "nice": False},
+                "axis": {
+                    "title": title,
+                    "tickCount": 5,
+                    **({"format": ".1~%"} if percent else {}),
+                },
+            },
+            "opacity": faded,
+        },
+        "layer": layers,
+    }
+
+
+def _domain(values: Sequence[Mapping[str, Any]], percent: bool) -> tuple[float, float]:
+    """A little more than the values; a diverging loss does not flatten the others."""
+    ordered = sorted(value["value"] for value in values)
+    low, high = ordered[0], ordered[-1]
+    if not percent:
+        high = min(high, 10 * ordered[len(ordered) // 2])
+    room = 0.05 * (high - low) or 0.01
+    return low - room, high + room

@@ -1,0 +1,292 @@
+"""The page: its sections in their order, each of a template and what it shows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache as once
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from cnn_pipeline.base.errors import InvalidInput
+from cnn_pipeline.comparison import numbers, render
+from cnn_pipeline.comparison.report import charts, confusions, setup
+from cnn_pipeline.comparison.report.charts import Chart
+from cnn_pipeline.comparison.report.curves import HEADER, curve_charts, curve_rows
+from cnn_pipeline.comparison.report.data import ReportData
+from cnn_pipeline.comparison.report.effects import effects_chart
+from cnn_pipeline.comparison.report.galleries import MOST, Panel
+from cnn_pipeline.comparison.report.journeys import journeys
+from cnn_pipeline.comparison.report.legend import legend
+from cnn_pipeline.comparison.report.marks import marks
+from cnn_pipeline.comparison.report.trade_offs import COSTS, trade_off
+
+Pair = tuple[str, str]
+
+
+@dataclass(frozen=True)
+class Section:
+    """A part of the page with a heading of its own."""
+
+    key: str
+    """Its anchor, and the name of its template."""
+    title: str
+    content: Mapping[str, Any]
+    """What its template sees as `content`."""
+
+
+def render_html(
+    data: ReportData,
+    *,
+    links: Mapping[str, str] | None = None,
+    pair: Pair | None = None,
+    cache: Path | None = None,
+) -> str:
+    """The report as one HTML document without any outside resource.
+
+    Args:
+        data: what to show; sections without anything to show are left out or say why.
+        links: text to address, shown under the headline; http and https only.
+        pair: labels of the two variants whose answers are set against each other; by default
+            the choice and the baseline, else the choice and the next.
+        cache: where Vega's JavaScript is kept for the next report.
+
+    Raises:
+        ValueError: a link with another scheme.
+        InvalidInput: a label of `pair` that has no answers in this sweep.
+    """
+    for text, address in (links or {}).items():
+        if not address.startswith(("http://", "https://")):
+            raise ValueError(
+                f"link {text!r} must start with http:// or https://, received {address!r}"
+            )
+    sections, drawn = _sections(data, pair)
+    looks = marks(data.comparison.ranked, data.comparison.axes)
+    return (
+        _environment()
+        .get_template("page.html")
+        .render(
+            comparison=data.comparison,
+            sections=sections,
+            legend=legend(data.comparison.ranked, looks) if drawn else (),
+            links=dict(links or {}),
+            numbers=numbers,
+            render=render,
+            runtime=charts.runtime(cache) if drawn else "",
+            specs={chart.key: chart.vega for chart in drawn},
+        )
+    )
+
+
+def prepare() -> None:
+    """Do what the first report of a process waits for: compile templates, start Vega. 0.6 s."""
+    charts.start()
+    environment = _environment()
+    for name in environment.list_templates(["html"]):
+        environment.get_template(name)
+
+
+@once
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("cnn_pipeline", "comparison/report/templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {
+        "first_cells": lambda cells, count: cells[:count],
+        "leaderboard_cells": render.leaderboard_cells,
+        "pairwise_cells": render.pairwise_cells,
+        "remarks": render.remarks,
+        "unbroken": _unbroken,
+    }
+    return environment
+
+
+def _unbroken(text: str) -> str:
+    """Keeps 'p < 0.001' and '90.9 %' on one line."""
+    for part in ("p < ", "p = ", " %", " points"):
+        text = text.replace(part, part.replace(" ", "\N{NO-BREAK SPACE}"))
+    return text
+
+
+def _sections(data: ReportData, pair: Pair | None) -> tuple[list[Section], list[Chart]]:
+    """What there is to show, and all charts in it."""
+    comparison = data.comparison
+    looks = marks(comparison.ranked, comparison.axes)
+    costs = [c for cost in COSTS if (c := trade_off(comparison.ranked, cost, looks))]
+    effects = effects_chart(comparison)
+    curves = curve_charts(data.trials, looks)
+    found = confusions.confusions(data.trials, [row.label for row in comparison.rows])
+    labels = [confusion.label for confusion in found]
+    chosen = _checked(pair, labels) if pair else _default_pair(data, labels)
+    panel = _panel(data, labels)
+    drawn = [*costs, *([effects] if effects else []), *curves]
+    sections = [
+        Section("leaderboard", "Leaderboard", {}),
+        Section("trade-offs", "Accuracy and cost", {"charts": costs}) if costs else None,
+        Section("effects", "Main effects", {"chart": effects}) if comparison.axes else None,
+        Section("differences", "Paired differences", {}) if comparison.pairwise else None,
+        Section("expectations", "Expectations", {}) if comparison.expectations else None,
+        Section("curves", "Learning curves", _curves_content(data, curves)) if curves else None,
+        Section("confusions", "Confusions", _confusion_content(data, found, chosen))
+        if found
+        else None,
+        Section("classes", "Classes", _class_content(data, found)) if found else None,
+        *(_image_sections(data, panel, chosen) if found else ()),
+        _journey_section(data),
+        _dataset_section(data, panel),
+        _set_up_section(data),
+        Section("notes", "Notes", {}) if comparison.notes else None,
+    ]
+    return [section for section in sections if section is not None], drawn
+
+
+def _checked(pair: Pair, labels: list[str]) -> Pair:
+    faults = [
+        f"two variants with answers are needed to compare, received {label!r}; there are "
+        f"{numbers.in_words(labels) or 'none'}"
+        for label in dict.fromkeys(pair)
+        if label not in labels
+    ]
+    if pair[0] == pair[1]:
+        faults.append(f"two different variants are needed to compare, received {pair[0]!r} twice")
+    if faults:
+        raise InvalidInput(faults)
+    return pair
+
+
+def _default_pair(data: ReportData, labels: list[str]) -> Pair | None:
+    first = data.comparison.verdict.chosen
+    if first not in labels:
+        first = labels[0] if labels else None
+    others = [label for label in labels if label != first]
+    if first is None or not others:
+        return None
+    baseline = data.comparison.sweep.baseline
+    return first, baseline if baseline in others else others[0]
+
+
+def _panel(data: ReportData, labels: list[str]) -> Panel | None:
+    """One network a variant, where its images are at hand: the first seed that finished."""
+    if data.images is None or not labels:
+        return None
+    answers = {
+        label: next(trial.answers for trial in data.trials_of(label) if trial.answers)
+        for label in labels
+    }
+    return Panel(answers, data.images)
+
+
+def _curves_content(data: ReportData, curves: tuple[Chart, ...]) -> dict[str, Any]:
+    return {"charts": curves, "header": HEADER, "rows": curve_rows(data.trials)}
+
+
+def _class_names(data: ReportData) -> tuple[str, ...]:
+    return next(trial.answers.class_names for trial in data.trials if trial.answers)
+
+
+def _confusion_content(
+    data: ReportData, found: tuple[confusions.Confusion, ...], pair: Pair | None
+) -> dict[str, Any]:
+    names = _class_names(data)
+    if len(names) > confusions.MOST_CLASSES:
+        listed = confusions.listed(found, names)
+        return {"listed": listed, "labels": [confusion.label for confusion in found]}
+    by_label = {confusion.label: confusion for confusion in found}
+    in_order = sorted(found, key=lambda confusion: confusion.label not in (pair or ()))
+    return {
+        "listed": None,
+        "class_names": names,
+        "matrices": [(confusion, confusions.cells(confusion)) for confusion in in_order],
+        "pair": pair,
+        "difference": pair and confusions.difference_cells(by_label[pair[0]], by_label[pair[1]]),
+        "json": confusions.as_json(found),
+    }
+
+
+def _class_content(data: ReportData, found: tuple[confusions.Confusion, ...]) -> dict[str, Any]:
+    names = _class_names(data)
+    shown = confusions.hardest(found, confusions.SCORES // (3 * len(found)))
+    return {
+        "labels": [confusion.label for confusion in found],
+        "tables": [
+            ("F1", confusions.class_rows(found, names, "f1", shown)),
+            ("Recall", confusions.class_rows(found, names, "recall", shown)),
+            ("Precision", confusions.class_rows(found, names, "precision", shown)),
+        ],
+        "left_out": len(names) - len(shown),
+    }
+
+
+def _image_sections(
+    data: ReportData, panel: Panel | None, pair: Pair | None
+) -> list[Section | None]:
+    if panel is None:
+        why = {"why": data.no_images}
+        return [
+            Section("disagreements", "Where variants disagree", why),
+            Section("mistakes", "Mistakes", why),
+        ]
+    several = len(panel.answers) > 1
+    sides = (
+        [(pair, panel.only_right(*pair)), (pair[::-1], panel.only_right(*pair[::-1]))]
+        if pair
+        else []
+    )
+    return [
+        Section(
+            "disagreements",
+            "Where variants disagree",
+            {"why": "", "all": panel.disagreements(), "sides": sides},
+        )
+        if several
+        else None,
+        Section(
+            "mistakes",
+            "Mistakes",
+            {
+                "why": "",
+                "everyone": panel.wrong_in_all() if several else None,
+                "galleries": [
+                    (label, panel.mistakes(label)) for label in list(panel.answers)[:MOST]
+                ],
+                "cut": len(panel.answers) > MOST,
+            },
+        ),
+    ]
+
+
+def _journey_section(data: ReportData) -> Section | None:
+    labels = [row.label for row in data.comparison.rows]
+    shown, left_out = journeys(data.trials, labels)
+    if not shown:
+        return None
+    content = {"journeys": shown, "left_out": left_out}
+    return Section("journeys", "Journey of the image", content)
+
+
+def _dataset_section(data: ReportData, panel: Panel | None) -> Section:
+    content = {
+        "card": data.dataset,
+        "why": data.no_images,
+        "examples": panel.examples() if panel else (),
+    }
+    return Section("dataset", "Data set", content)
+
+
+def _set_up_section(data: ReportData) -> Section | None:
+    found = setup.set_up(data)
+    if found is None and not data.commands and not data.facts:
+        return None
+    content = {
+        "setup": found,
+        "header": setup.LAYER_HEADER,
+        "facts": data.facts,
+        "commands": data.commands,
+    }
+    return Section("setup", "Configuration and how to run it again", content)

@@ -1,0 +1,234 @@
+"""Accuracy against what it costs: which variants nothing beats."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from cnn_pipeline.comparison import numbers
+from cnn_pipeline.comparison.report.charts import FOCUS, Chart, draw
+from cnn_pipeline.comparison.report.labels import Box, place_labels
+from cnn_pipeline.comparison.report.marks import Mark
+from cnn_pipeline.comparison.types import Row
+
+WIDTH, HEIGHT = 400, 300
+"""Pixels of the plot without its axes."""
+_RADIUS = 7
+"""Pixels of a symbol."""
+
+
+@dataclass(frozen=True)
+class Cost:
+    """A quantity that one wants little of."""
+
+    field: str
+    """Of `Row`."""
+    title: str
+    axis: str
+
+    def text(self, value: float) -> str:
+        """The value as people read it."""
+        if self.field == "train_seconds":
+            return f"{numbers.seconds(value)} of training"
+        return f"{numbers.scaled(value)} {self.title}"
+
+
+COSTS = (
+    Cost("num_params", "parameters", "parameters (logarithmic)"),
+    Cost("macs", "MACs", "MACs per image (logarithmic)"),
+    Cost("train_seconds", "training time", "training time, seconds (logarithmic)"),
+)
+
+
+def unbeaten(rows: Sequence[Row], field: str) -> frozenset[str]:
+    """Labels of the rows that no other beats on validation accuracy and the cost `field`.
+
+    One beats another that is at least as accurate and at most as costly, and better in one of
+    both. Rows without either number neither beat nor are listed.
+    """
+    known = [
+        (row.label, row.validation_accuracy, cost)
+        for row in rows
+        if row.validation_accuracy is not None and (cost := getattr(row, field)) is not None
+    ]
+    return frozenset(
+        label
+        for label, accuracy, cost in known
+        if not any(
+            theirs >= accuracy and price <= cost and (theirs, price) != (accuracy, cost)
+            for _, theirs, price in known
+        )
+    )
+
+
+def trade_off(rows: Sequence[Row], cost: Cost, looks: Mapping[str, Mark]) -> Chart | None:
+    """Test accuracy against one cost; None where fewer than two variants can be drawn."""
+    best = unbeaten(rows, cost.field)
+    values = [
+        _datum(row, cost, row.label in best, looks[row.label])
+        for row in rows
+        if row.test_accuracy is not None and (getattr(row, cost.field) or 0) > 0
+    ]
+    if len(values) < 2:
+        return None
+    x_domain = _log_domain([value["x"] for value in values])
+    y_domain = _padded([end for value in values for end in (value["low"], value["high"])])
+    _add_labels(values, x_domain, y_domain)
+    said = "; ".join(value["text"].replace("\n", ", ") for value in values)
+    return draw(
+        f"chart-{cost.field.replace('_', '-')}",
+        f"Test accuracy against {cost.title}",
+        f"Test accuracy against {cost.title}. {said}.",
+        _spec(values, cost, x_domain, y_domain),
+    )
+
+
+def _datum(row: Row, cost: Cost, best: bool, look: Mark) -> dict[str, Any]:
+    test, spread = row.test_accuracy or 0.0, row.test_interval
+    value = float(getattr(row, cost.field))
+    lines = [
+        row.label,
+        f"test {numbers.percent_with_interval(test, spread)}",
+        f"validation {numbers.percent(row.validation_accuracy, 2)}",
+        cost.text(value),
+        *(["nothing beats it here"] if best else []),
+    ]
+    return {
+        "label": row.label,
+        "x": value,
+        "test": test,
+        "low": spread.low if spread else test,
+        "high": spread.high if spread else test,
+        "best": best,
+        "name": f"{row.label} ★" if best else row.label,
+        "colour": look.paint,
+        "fill": look.paint if best else "var(--paper)",
+        "shape": look.shape,
+        "text": "\n".join(lines),
+    }
+
+
+def _add_labels(
+    values: list[dict[str, Any]], x_domain: tuple[float, float], y_domain: tuple[float, float]
+) -> None:
+    """Give each datum the place of its name, which depends on where all others are drawn."""
+    left, right = (math.log10(end) for end in x_domain)
+
+    def across(value: float) -> float:
+        return (math.log10(value) - left) / (right - left) * WIDTH
+
+    def down(share: float) -> float:
+        return (y_domain[1] - share) / (y_domain[1] - y_domain[0]) * HEIGHT
+
+    places = [(across(value["x"]), down(value["test"])) for value in values]
+    drawn = [
+        box
+        for (x, y), value in zip(places, values, strict=True)
+        for box in (
+            Box(x - 2, down(value["high"]), x + 2, down(value["low"])),
+            Box(x - _RADIUS, y - _RADIUS, x + _RADIUS, y + _RADIUS),
+        )
+    ]
+    labels = place_labels(places, [value["name"] for value in values], drawn, WIDTH, HEIGHT)
+    for value, label in zip(values, labels, strict=True):
+        value |= {"dx": label.dx, "dy": label.dy, "align": label.align}
+
+
+def _spec(
+    values: list[dict[str, Any]],
+    cost: Cost,
+    x_domain: tuple[float, float],
+    y_domain: tuple[float, float],
+) -> dict[str, Any]:
+    x = {
+        "field": "x",
+        "type": "quantitative",
+        "scale": {"type": "log", "domain": x_domain, "nice": False},
+        "axis": {
+            "title": cost.axis,
+            "format": "~s",
+            "grid": False,
+            "values": _log_ticks(*x_domain),
+        },
+    }
+    y = {
+        "field": "test",
+        "type": "quantitative",
+        "scale": {"domain": y_domain, "zero": False, "nice": False},
+        "axis": {"title": "test accuracy", "format": ".1~%", "tickCount": 5},
+    }
+    plain = {"type": "nominal", "scale": None}
+    faded = {"condition": {"test": FOCUS, "value": 1}, "value": 0.15}
+    colour = {"field": "colour", **plain}
+    return {
+        "width": WIDTH,
+        "height": HEIGHT,
+        "data": {"values": values},
+        "encoding": {"x": x, "opacity": faded, "tooltip": {"field": "text", "type": "nominal"}},
+        "layer": [
+            {
+                "transform": [{"filter": "datum.best"}],
+                "mark": {"type": "line", "strokeDash": [3, 4], "strokeWidth": 1.5},
+                "encoding": {
+                    "y": y,
+                    "color": {"value": "var(--soft)"},
+                    "opacity": {"value": 1},
+                    "tooltip": None,
+                },
+            },
+            {
+                "mark": {"type": "rule", "strokeWidth": 1.5},
+                "encoding": {"y": {**y, "field": "low"}, "y2": {"field": "high"}, "color": colour},
+            },
+            {
+                "mark": {"type": "point", "size": 110, "strokeWidth": 2, "opacity": 1},
+                "encoding": {
+                    "y": y,
+                    "stroke": colour,
+                    "fill": {"field": "fill", **plain},
+                    "shape": {"field": "shape", **plain},
+                },
+            },
+            # A rim of the page's colour keeps names readable where a line passes below.
+            _names(y, {"stroke": "var(--paper)", "strokeWidth": 4, "strokeJoin": "round"}),
+            _names(y, {}),
+        ],
+    }
+
+
+def _names(y: dict[str, Any], style: dict[str, Any]) -> dict[str, Any]:
+    mark = {
+        "type": "text",
+        "baseline": "middle",
+        "dx": {"expr": "datum.dx"},
+        "dy": {"expr": "datum.dy"},
+        "align": {"expr": "datum.align"},
+        **style,
+    }
+    return {"mark": mark, "encoding": {"y": y, "text": {"field": "name", "type": "nominal"}}}
+
+
+def _log_domain(values: Sequence[float]) -> tuple[float, float]:
+    """A little more than the values span, at least a factor of two."""
+    low, high = math.log10(min(values)), math.log10(max(values))
+    room = max(0.06 * (high - low), (math.log10(2) - (high - low)) / 2, 0.03)
+    return 10 ** (low - room), 10 ** (high + room)
+
+
+def _log_ticks(low: float, high: float) -> list[float]:
+    """Round numbers from `low` to `high`, at most eight, fewer steps a decade in a wide range."""
+    powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    for steps in ((1, 2, 3, 5), (1, 2, 5), (1, 3), (1,)):
+        ticks = [step * 10.0**power for power in powers for step in steps]
+        ticks = [tick for tick in ticks if low <= tick <= high]
+        if len(ticks) <= 8:
+            return ticks
+    return ticks
+
+
+def _padded(values: Sequence[float]) -> tuple[float, float]:
+    low, high = min(values), max(values)
+    room = max(0.06 * (high - low), 0.001)
+    return low - room, high + room

@@ -1,0 +1,1 @@
+"""Fetch the bytes of a catalog and verify them."""

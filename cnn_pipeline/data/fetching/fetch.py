@@ -1,0 +1,192 @@
+"""The files of a catalog in a cache folder: whole and verified, or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from cnn_pipeline.base.errors import DataError
+from cnn_pipeline.base.events import Stage, emit
+from cnn_pipeline.data.catalog import FASHION_MNIST, Catalog, CatalogFile
+from cnn_pipeline.data.fetching.payload import PayloadError, is_verified, unpack
+from cnn_pipeline.data.fetching.sources import (
+    Source,
+    SourceError,
+    default_sources,
+    scratch_lock,
+)
+
+CACHE_SOURCE = "verified cache"
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class FetchedFile:
+    """A verified payload at `path`, and the source that served it to this call."""
+
+    file: CatalogFile
+    path: Path
+    source: str
+
+
+@dataclass(frozen=True)
+class FetchedFiles:
+    """The files of a catalog, in its order."""
+
+    folder: Path
+    files: tuple[FetchedFile, ...]
+
+    @property
+    def source(self) -> str:
+        """The sources that served, in order, each once."""
+        return ", ".join(dict.fromkeys(fetched.source for fetched in self.files))
+
+
+def fetch(
+    cache: Path,
+    catalog: Catalog = FASHION_MNIST,
+    sources: Sequence[Source] | None = None,
+    lock_seconds: float = 900.0,
+) -> FetchedFiles:
+    """Put the files of `catalog` under `cache/<name>/`, decompressed, and verify them.
+
+    A second call only hashes what is there. Each missing or damaged file is asked of `sources`
+    (default: `default_sources`) in order until one delivers the right payload. A file is written
+    under another name in the same folder, verified, synced and renamed, so at its own name it is
+    whole at any moment. Processes that fetch at once wait for each other, `lock_seconds` at most.
+
+    Raises:
+        DataError: no source has a file, or the cache folder cannot be written.
+    """
+    folder = cache / catalog.name
+    scratch = folder / ".scratch"
+    served = {
+        file.name: CACHE_SOURCE for file in catalog.files if is_verified(folder / file.name, file)
+    }
+    missing = [file for file in catalog.files if file.name not in served]
+    try:
+        if missing:
+            emit(Stage(f"fetching {catalog.name}"))
+            folder.mkdir(parents=True, exist_ok=True)
+            _check_space(folder, missing)
+            asked = tuple(default_sources(catalog, folder) if sources is None else sources)
+            unusable: dict[Source, str] = {}
+            for file in missing:
+                with FileLock(folder / f".{file.name}.lock", timeout=lock_seconds):
+                    served[file.name] = _fetch_one(file, catalog, folder, scratch, asked, unusable)
+        # Also what a killed process has left there.
+        if scratch.exists():
+            _remove_scratch(scratch)
+    except Timeout as error:
+        raise DataError(
+            f"Waited {lock_seconds:g} s for another process that is fetching into {folder}. "
+            "End that process, or wait until it is done."
+        ) from error
+    except OSError as error:
+        raise DataError(
+            f"The cache folder {folder} must be writable, received: {error.strerror or error}. "
+            "Set CNN_PIPELINE_CACHE to a folder that is."
+        ) from error
+    files = tuple(FetchedFile(f, folder / f.name, served[f.name]) for f in catalog.files)
+    for fetched in files:
+        logger.info("%s: %s", fetched.file.name, fetched.source)
+    return FetchedFiles(folder, files)
+
+
+def _check_space(folder: Path, missing: Sequence[CatalogFile]) -> None:
+    # The packed file, the payload, and once more both for a source that unpacks a package.
+    needed = 4 * sum(file.payload_bytes for file in missing)
+    free = shutil.disk_usage(folder).free
+    if free < needed:
+        raise DataError(
+            f"Fetching needs {needed:,} bytes of free space in {folder}, there are {free:,}. "
+            "Free some, or set CNN_PIPELINE_CACHE to a folder on another disk."
+        )
+
+
+def _fetch_one(
+    file: CatalogFile,
+    catalog: Catalog,
+    folder: Path,
+    scratch: Path,
+    sources: Sequence[Source],
+    unusable: dict[Source, str],
+) -> str:
+    """Name of the source that served `file`. The caller holds the file's lock."""
+    final = folder / file.name
+    if is_verified(final, file):
+        return CACHE_SOURCE
+    if final.exists():
+        logger.warning("%s is damaged and is fetched again", final)
+    packed = folder / f".{file.name}.packed"
+    part = folder / f".{file.name}.part"
+    reasons = []
+    try:
+        for source in sources:
+            if source in unusable:
+                reasons.append(f"{source.name}: {unusable[source]}")
+                continue
+            try:
+                # A new file each time: a download that was given up may still hold the old one.
+                packed.unlink(missing_ok=True)
+                with packed.open("w+b") as delivered, part.open("wb") as payload:
+                    source.deliver(file, delivered, scratch)
+                    delivered.seek(0)
+                    unpack(delivered, payload, file)
+                    payload.flush()
+                    os.fsync(payload.fileno())
+            except (SourceError, PayloadError) as error:
+                logger.info("%s: %s did not serve it: %s", file.name, source.name, error)
+                reasons.append(f"{source.name}: {error}")
+                if isinstance(error, SourceError) and error.unusable:
+                    unusable[source] = str(error)
+                continue
+            packed.unlink()  # first, so that a kill after the rename leaves nothing behind
+            part.replace(final)
+            _sync_folder(folder)
+            return source.name
+    finally:
+        packed.unlink(missing_ok=True)
+        part.unlink(missing_ok=True)
+    raise DataError(_no_source(file, catalog, folder, reasons))
+
+
+def _no_source(file: CatalogFile, catalog: Catalog, folder: Path, reasons: Sequence[str]) -> str:
+    tried = "".join(f"\n  - {reason}" for reason in reasons)
+    package = (
+        f"  - on Debian or Ubuntu: sudo apt-get install {catalog.debian_package}\n"
+        if catalog.debian_package
+        else ""
+    )
+    return (
+        f"No source has served {file.name} of {catalog.name}:{tried}\n"
+        "Do one of these, then run the command again:\n"
+        "  - check the network;\n"
+        f"{package}"
+        f"  - put {', '.join(f'{f.name}.gz' for f in catalog.files)} into {folder}\n"
+        "  - use your own data: --data PATH\n"
+        "  - for a try without a network: --data fashion-mnist-sample"
+    )
+
+
+def _remove_scratch(scratch: Path) -> None:
+    """Tidy up, unless another process is at work there or the cache is read-only."""
+    with contextlib.suppress(OSError), scratch_lock(scratch).acquire(timeout=0):
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make a rename in `folder` survive a loss of power."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

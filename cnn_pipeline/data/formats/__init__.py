@@ -1,0 +1,1 @@
+"""Read the formats of own data: IDX, npz, folders of pictures."""

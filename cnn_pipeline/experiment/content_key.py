@@ -1,0 +1,54 @@
+"""What the numbers of a trial follow from, as one key: equal keys, equal results.
+
+The key says what may be reused; whether a stored run is still what it was is checked before it
+is believed (`tracking.Reader.intact`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+
+from cnn_pipeline.base import versions as provenance
+from cnn_pipeline.base.machine import backend_name, has_gpu, processor_name
+from cnn_pipeline.settings.trial import DataSettings, Trial
+
+# Folders and files of the package that can move a number of a trial; the command line, figures,
+# reports and tracking cannot. A needless training costs minutes, a missed change hides a wrong
+# number: when in doubt, it is in.
+TRIAL_CODE = (
+    "base/machine.py",
+    "base/startup.py",
+    "data",
+    "network",
+    "settings/trial.py",
+    "trainers",
+)
+
+
+def libraries() -> str:
+    """'keras 3.15.1, numpy 2.4.0, tensorflow 2.21.0'."""
+    versions = provenance.versions()
+    return ", ".join(
+        f"{name} {versions.get(name, 'not installed')}"
+        for name in sorted(provenance.numeric_packages())
+    )
+
+
+def content_key(trial: Trial, data: DataSettings, data_digest: str, threads: int) -> str:
+    """SHA-256 (hex) of everything that the numbers of `trial` follow from.
+
+    Names, hypotheses and where the data lie are not part of it. The processor is: its kernels
+    round differently, 'auto' precision follows from it, and so do the times that are compared.
+    """
+    content = {
+        "data": data_digest,
+        "split": data.model_dump(mode="json", exclude={"source"}),
+        "variant": trial.variant.model_dump(mode="json"),
+        "training": trial.training.model_dump(mode="json") | {"threads": threads},
+        "seed": trial.seed,
+        "code": provenance.code_digest(TRIAL_CODE),
+        "libraries": libraries(),
+        "machine": {"backend": backend_name(), "processor": processor_name(), "gpu": has_gpu()},
+    }
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()

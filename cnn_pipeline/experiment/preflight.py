@@ -1,0 +1,110 @@
+"""Whether a sweep fits its data: found out before a server, a device or a download is touched."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from cnn_pipeline.base.errors import InvalidInput
+from cnn_pipeline.base.machine import backend_faults
+from cnn_pipeline.network.plan import Plan, plan_layers
+from cnn_pipeline.settings.sweep import Sweep
+from cnn_pipeline.settings.trial import DataSettings
+
+
+@dataclass(frozen=True)
+class DataShape:
+    """What decides whether a sweep fits."""
+
+    image_shape: tuple[int, int, int]
+    """Height, width, channels."""
+    num_classes: int
+    num_train: int
+    """Images to train on, after validation images and `train_limit`."""
+    num_test: int
+    """Images to score; only the expected time asks for it."""
+
+
+@dataclass(frozen=True)
+class Preflight:
+    """A sweep that fits its data."""
+
+    shape: DataShape
+    plans: dict[str, Plan]
+    """By label of the variant."""
+
+
+def check_sweep(sweep: Sweep, cache: Path) -> Preflight:
+    """Hold a sweep against its data. A named data set is not fetched; own data is read.
+
+    Raises:
+        InvalidInput: with every fault of the settings, the stacks, the user's own files, and
+            Keras' backend.
+    """
+    shape, faults = _known_shape(sweep.data)
+    faults = [*backend_faults(), *faults]
+    if shape is None:
+        shape = _read_shape(sweep.data, cache)
+    try:
+        plans = check_fit(sweep, shape)
+    except InvalidInput as error:
+        raise InvalidInput([*faults, *error.faults]) from None
+    if faults:
+        raise InvalidInput(faults)
+    return Preflight(shape, plans)
+
+
+def check_fit(sweep: Sweep, shape: DataShape) -> dict[str, Plan]:
+    """The plan of every variant, by label.
+
+    Raises:
+        InvalidInput: with every batch larger than the training images, and every stack in which
+            the image shrinks away.
+    """
+    plans: dict[str, Plan] = {}
+    faults: list[str] = []
+    for trial in sweep.trials():
+        # Where no image is left at all, the split is at fault, and that is said already.
+        if trial.training.batch_size > shape.num_train > 0:
+            faults.append(
+                f"batch_size must be at most {shape.num_train:,}, the number of training images, "
+                f"received {trial.training.batch_size:,}"
+            )
+        if trial.label not in plans:
+            try:
+                plans[trial.label] = plan_layers(
+                    trial.variant, shape.image_shape, shape.num_classes
+                )
+            except InvalidInput as error:
+                faults += error.faults
+    if faults:
+        raise InvalidInput(list(dict.fromkeys(faults)))
+    return plans
+
+
+def _known_shape(settings: DataSettings) -> tuple[DataShape | None, list[str]]:
+    """The shape of a named data set and what is wrong with the split of it; None for a path."""
+    from cnn_pipeline.data.catalog import CATALOGS
+    from cnn_pipeline.data.splits import check_settings
+
+    catalog = CATALOGS.get(settings.source)
+    if catalog is None:
+        return None, []
+    classes = len(catalog.class_names)
+    left = catalog.train_size - settings.num_validation(catalog.train_size, classes)
+    shape = DataShape(
+        image_shape=(28, 28, 1),  # every catalog is in MNIST's form
+        num_classes=classes,
+        num_train=min(left, settings.train_limit or left),
+        num_test=catalog.test_size,
+    )
+    return shape, check_settings(settings, catalog.train_size, classes)
+
+
+def _read_shape(settings: DataSettings, cache: Path) -> DataShape:
+    from cnn_pipeline.data.dataset import load_dataset
+
+    dataset = load_dataset(settings, cache)
+    return DataShape(
+        dataset.image_shape, dataset.num_classes, len(dataset.train), len(dataset.test)
+    )

@@ -1,0 +1,308 @@
+"""A sweep from the settings to the verdict, in steps that need no Prefect server.
+
+`run_sweep` composes them; the Prefect flow composes the same steps as tasks.
+"""
+
+from __future__ import annotations
+
+import datetime
+import json
+import os
+import secrets
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from typing import TYPE_CHECKING
+
+from cnn_pipeline.base import events
+from cnn_pipeline.base.home import Home, cache_dir
+from cnn_pipeline.comparison import render
+from cnn_pipeline.comparison.leaderboard import leaderboard
+from cnn_pipeline.comparison.types import Comparison
+from cnn_pipeline.experiment import steps as sweep_steps
+from cnn_pipeline.experiment.content_key import content_key
+from cnn_pipeline.experiment.data_card import DataCard
+from cnn_pipeline.experiment.preflight import DataShape, check_fit
+from cnn_pipeline.experiment.stored import _compare, _report
+from cnn_pipeline.experiment.sweep_run import Outcome, SweepRun
+from cnn_pipeline.network.plan import Plan, estimate_seconds
+from cnn_pipeline.network.results import TrialResult
+from cnn_pipeline.settings.sweep import Sweep
+from cnn_pipeline.settings.trial import Trial
+from cnn_pipeline.trainers.messages import Job
+from cnn_pipeline.trainers.pool import TrainerPool, trainers
+from cnn_pipeline.trainers.scheduling import longest_first, threads_for, workers_for
+
+if TYPE_CHECKING:
+    from cnn_pipeline.tracking.reader import Reader
+
+if TYPE_CHECKING:
+    from cnn_pipeline.tracking.reader import Reader
+    from cnn_pipeline.tracking.writer import Tracker
+
+
+def new_sweep_id(name: str) -> str:
+    """'filters-and-pooling-20261122-093000-4f1c': sorts by time, unique enough for one store."""
+    now = datetime.datetime.now(datetime.UTC)
+    return f"{name}-{now:%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
+
+
+def begin(sweep: Sweep, card: DataCard, home: Home, tags: Mapping[str, str]) -> SweepRun:
+    """Open the store and the parent run; from here on something is written."""
+    from cnn_pipeline.tracking.names import experiment_name
+    from cnn_pipeline.tracking.store import open_store
+    from cnn_pipeline.tracking.writer import Tracker
+
+    store = open_store(home, os.environ)
+    tracker = Tracker(store)
+    sweep_id = new_sweep_id(sweep.name)
+    experiment_id = tracker.experiment(experiment_name(card.name))
+    facts = {
+        "dataset": card.name,
+        "data_digest": card.digest,
+        "data_source": card.source,
+        "num_validation": str(card.num_validation),
+        "num_test": str(card.num_test),
+        "class_counts": json.dumps({"fitted": card.fitted_counts, "test": card.test_counts}),
+    }
+    run_id = tracker.start_sweep(experiment_id, sweep_id, sweep, {**facts, **tags})
+    tracker.log_inputs(run_id, card.inputs)
+    return SweepRun(
+        sweep=sweep,
+        sweep_id=sweep_id,
+        experiment_id=experiment_id,
+        run_id=run_id,
+        card=card,
+        home=home,
+        store_uri=store.uri,
+        artifacts_uri=store.artifacts_uri,
+        cache=cache_dir(os.environ),
+        tags=dict(tags),
+    )
+
+
+def run_trial(
+    sweep_run: SweepRun, trial: Trial, pool: TrainerPool, tags: Mapping[str, str]
+) -> TrialResult:
+    """Run one trial on a trainer, in an MLflow run that ends whatever happens."""
+    tracker = _tracker(sweep_run)
+    started = time.perf_counter()
+    key = content_key(trial, sweep_run.sweep.data, sweep_run.card.digest, pool.threads)
+    run_id = start_trial(tracker, sweep_run, trial, key, tags)
+    try:
+        reply = pool.run(job_of(sweep_run, trial, run_id))
+    except BaseException as error:
+        tracker.end(run_id, "KILLED", f"the sweep was stopped: {type(error).__name__}")
+        raise
+    tracker.end(run_id, reply.status, reply.reason)
+    seconds = time.perf_counter() - started
+    events.emit(events.TrialEnded(trial.name, reply.status, seconds, reply.reason, reply.metrics))
+    return TrialResult(
+        name=trial.name,
+        label=trial.label,
+        seed=trial.seed,
+        run_id=run_id,
+        status=reply.status,
+        reason=reply.reason,
+        content_key=key,
+        metrics=reply.metrics,
+    )
+
+
+def start_trial(
+    tracker: Tracker, sweep_run: SweepRun, trial: Trial, key: str, tags: Mapping[str, str]
+) -> str:
+    """Begin the MLflow run of a trial with the content `key`; returns its run id."""
+    from cnn_pipeline.tracking import names
+    from cnn_pipeline.tracking.views import run_colors
+
+    return tracker.start_trial(
+        sweep_run.experiment_id,
+        sweep_run.run_id,
+        sweep_run.sweep_id,
+        trial,
+        {
+            **sweep_run.tags,
+            **tags,
+            names.COLOR: run_colors(sweep_run.sweep)[trial.label],
+            names.CONTENT_KEY: key,
+        },
+    )
+
+
+def job_of(sweep_run: SweepRun, trial: Trial, run_id: str) -> Job:
+    """What a trainer is told of a trial whose MLflow run has begun."""
+    return Job(
+        trial=trial,
+        data=sweep_run.sweep.data,
+        data_digest=sweep_run.card.digest,
+        cache=str(sweep_run.cache),
+        store_uri=sweep_run.store_uri,
+        artifacts_uri=sweep_run.artifacts_uri,
+        run_id=run_id,
+        parent_run_id=sweep_run.run_id,
+    )
+
+
+def prepare_finish() -> None:
+    """Import and start what `finish` needs: most of a second, which need not come last."""
+    import cnn_pipeline.experiment.report_data  # noqa: F401
+    from cnn_pipeline.comparison import report
+
+    report.prepare()
+
+
+def finish(sweep_run: SweepRun) -> Outcome:
+    """Compare what the store holds, write table, verdict and report, end the parent run.
+
+    The results are read back from MLflow: the verdict rests on what was stored, and
+    `cnn-pipeline compare` says the same tomorrow.
+    """
+    from cnn_pipeline.tracking import names
+
+    events.emit(events.Stage("comparing"))
+    tracker, reader = _tracker(sweep_run), _reader(sweep_run)
+    record = reader.sweep(sweep_run.sweep_id)
+    results, comparison = _compare(reader, record)
+    tracker.log_files(sweep_run.run_id, comparison_files(comparison))
+    page = _report(tracker.store, record, results, comparison, sweep_run.cache)
+    tracker.log_files(sweep_run.run_id, {"report.html": page})
+    tracker.tag(sweep_run.run_id, comparison_tags(comparison))
+    for result in results:
+        note = _note_against_baseline(reader.note(result.run_id), result, comparison)
+        if note:
+            tracker.tag(result.run_id, {names.NOTE: note})
+    outcome = Outcome(
+        sweep_id=sweep_run.sweep_id,
+        experiment_id=sweep_run.experiment_id,
+        parent_run_id=sweep_run.run_id,
+        results=results,
+        comparison=comparison,
+    )
+    reason = "; ".join(f"{result.name}: {result.reason}" for result in outcome.failed)
+    tracker.end(sweep_run.run_id, "FINISHED" if outcome.ok else "FAILED", reason)
+    return outcome
+
+
+def comparison_files(comparison: Comparison) -> dict[str, str | bytes]:
+    """The comparison as artifacts of the parent run."""
+    return {
+        "comparison.json": render.to_json(comparison),
+        "comparison.md": render.to_markdown(comparison),
+        "comparison.txt": render.to_text(comparison),
+        "leaderboard.csv": render.to_csv(comparison),
+        "tables/leaderboard.json": leaderboard(comparison).to_json(orient="split", index=False),
+    }
+
+
+def comparison_tags(comparison: Comparison) -> dict[str, str]:
+    """The verdict where a list of runs shows it."""
+    from cnn_pipeline.tracking import names
+
+    return {
+        names.NOTE: render.to_markdown(comparison),
+        "verdict": comparison.verdict.headline,
+        "chosen_variant": comparison.verdict.chosen or "",
+    }
+
+
+@contextmanager
+def ending(sweep_run: SweepRun) -> Iterator[SweepRun]:
+    """End the parent run as KILLED or FAILED when the block is left by an exception."""
+    from cnn_pipeline.tracking.store import redacted
+
+    try:
+        yield sweep_run
+    except BaseException as error:
+        status = "FAILED" if isinstance(error, Exception) else "KILLED"
+        reason = redacted(f"{type(error).__name__}: {error}").removesuffix(": ")
+        _tracker(sweep_run).end(sweep_run.run_id, status, reason)
+        raise
+
+
+def estimates(sweep: Sweep, plans: Mapping[str, Plan], shape: DataShape) -> dict[str, float]:
+    """Expected seconds of each trial by name, before anything has run."""
+    return {
+        trial.name: estimate_seconds(
+            plans[trial.label], trial.training, shape.num_train, shape.num_test
+        )
+        for trial in sweep.trials()
+    }
+
+
+def trainer_pool(sweep: Sweep, home: Home, workers: int) -> AbstractContextManager[TrainerPool]:
+    """Trainers for a sweep, as `workers_for` counts them; those that are warm where they fit."""
+    count = workers_for(workers, len(sweep.trials()))
+    return trainers(count, threads_for(sweep, count), home.state / "logs")
+
+
+def ordered_trials(sweep_run: SweepRun) -> list[Trial]:
+    """The trials in the order in which they run."""
+    sweep, card = sweep_run.sweep, sweep_run.card
+    expected = estimates(sweep, check_fit(sweep, card.shape), card.shape)
+    return longest_first(sweep, expected)
+
+
+def announce(
+    sweep_run: SweepRun, plans: Mapping[str, Plan], workers: int, reused: Iterable[str] = ()
+) -> None:
+    """Tell whoever watches what `workers` trainers will run: all trials that are not `reused`."""
+    expected = estimates(sweep_run.sweep, plans, sweep_run.card.shape)
+    for name in reused:
+        del expected[name]
+    events.emit(events.SweepStarted(sweep_run.sweep_id, expected, workers))
+
+
+def _note_against_baseline(note: str, result: TrialResult, comparison: Comparison) -> str:
+    from cnn_pipeline.tracking import names
+
+    baseline = comparison.sweep.baseline
+    accuracies = {row.label: row.test_accuracy for row in comparison.rows}
+    base, own = accuracies.get(baseline or ""), result.metric("test_accuracy")
+    if not note or base is None or own is None or result.label == baseline:
+        return ""
+    points = (own - base) * 100
+    return f"{note}\n{names.AGAINST_BASELINE} {baseline}: {points:+.2f} points of test accuracy.\n"
+
+
+def _tracker(sweep_run: SweepRun) -> Tracker:
+    from cnn_pipeline.tracking.store import Store
+    from cnn_pipeline.tracking.writer import Tracker
+
+    return Tracker(Store(sweep_run.store_uri, sweep_run.artifacts_uri))
+
+
+def _reader(sweep_run: SweepRun) -> Reader:
+    from cnn_pipeline.tracking.reader import Reader
+    from cnn_pipeline.tracking.store import Store
+
+    return Reader(Store(sweep_run.store_uri, sweep_run.artifacts_uri))
+
+
+def reuse_trial(
+    sweep_run: SweepRun, trial: Trial, source: TrialResult, tags: Mapping[str, str]
+) -> TrialResult:
+    """Repeat the record of `source` as a run of this sweep, with the same logged model."""
+    from cnn_pipeline.tracking.store import Store
+    from cnn_pipeline.tracking.writer import Tracker
+
+    tracker = Tracker(Store(sweep_run.store_uri, sweep_run.artifacts_uri))
+    run_id = sweep_steps.start_trial(tracker, sweep_run, trial, source.content_key, tags)
+    try:
+        tracker.copy_trial(source.run_id, run_id)
+    except BaseException as error:
+        tracker.end(run_id, "KILLED", f"the sweep was stopped: {type(error).__name__}")
+        raise
+    tracker.end(run_id, "FINISHED")
+    first = source.reused_from or source.run_id
+    events.emit(events.TrialReused(trial.name, first))
+    return TrialResult(
+        name=trial.name,
+        label=trial.label,
+        seed=trial.seed,
+        run_id=run_id,
+        status="FINISHED",
+        reused_from=first,
+        content_key=source.content_key,
+        metrics=source.metrics,
+    )

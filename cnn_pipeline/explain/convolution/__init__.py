@@ -1,0 +1,1 @@
+"""Convolution and pooling as arithmetic, on real pixels."""

@@ -1,0 +1,1 @@
+"""What a trained network's parts respond to, and what their loss costs."""

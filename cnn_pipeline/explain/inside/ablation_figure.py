@@ -1,0 +1,164 @@
+"""What each filter does for the result: accuracy without it, sorted."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from cnn_pipeline.explain.drawing.numbers import signs
+from cnn_pipeline.explain.drawing.page import (
+    BODY,
+    FAINT,
+    INK,
+    MARGIN,
+    MUTED,
+    RULE,
+    SMALL,
+    VERMILION,
+    new_page,
+    place,
+    write,
+)
+from cnn_pipeline.explain.inside.findings import LayerAblation
+
+_WIDTH = 960  # pixels of the bars
+_SCALE = 48  # pixels left of them, for the scale
+_PLOT = 190  # pixels of a panel's bars
+_HEAD, _FEET = 62, 34  # pixels above and below them
+_ROW, _KERNEL = 24, 20  # pixels of a line of the tables, and of a kernel in it
+_LISTED = 5  # filters in a table
+_MOST = 128  # bars
+_TOP = 84
+_TABLE = 490  # pixels from one table to the next
+_COLUMNS = (0, 92, 166, 296)  # pixels from the left of a table's columns
+
+
+def ablation(
+    layers: Sequence[LayerAblation],
+    class_names: Sequence[str],
+    title: str,
+    kernels: Mapping[str, np.ndarray] | None = None,
+) -> Figure:
+    """A panel of bars per layer, most missed filter first, and tables of the first and last.
+
+    The whiskers hold 95% for all filters of a layer together; what is missed beyond chance is
+    coloured and its number bold. kernels: weights `[h, w, 1, filters]` by layer, drawn in the
+    tables.
+    """
+    heights = [_HEAD + _PLOT + _FEET + (_listed(layer) + 2) * _ROW + 22 for layer in layers]
+    figure, page = new_page(
+        2 * MARGIN + _SCALE + _WIDTH,
+        _TOP + sum(heights),
+        title,
+        "change in validation accuracy when one filter's map is made all zero, the rest as "
+        "trained; whiskers: 95% for all filters of a layer together",
+    )
+    y = float(_TOP)
+    for layer, height in zip(layers, heights, strict=True):
+        _panel(page, y, layer)
+        shown = (kernels or {}).get(layer.layer)
+        _tables(page, y + _HEAD + _PLOT + _FEET, layer, class_names, shown)
+        y += height
+    return figure
+
+
+def _panel(page: Axes, y: float, layer: LayerAblation) -> None:
+    order = layer.order[:_MOST]
+    needed = set(layer.needed.tolist())
+    filters = len(layer.changes)
+    write(page, MARGIN, y + 10, f"{layer.layer}: {filters} filters", weight="bold")
+    told = f"{layer.accuracy:.2%} of {layer.images:,} images right with all filters; "
+    told += f"{len(needed) or 'none'} missed beyond chance"
+    if len(order) < filters:
+        told += f"; the {len(order)} most missed are shown"
+    write(page, MARGIN, y + 30, told, color=MUTED)
+    points = 100 * layer.changes
+    margins = 100 * layer.margins
+    low = min(float((points - margins)[order].min()), 0.0)
+    high = max(float((points + margins)[order].max()), 0.0)
+    left, top = MARGIN + _SCALE, y + _HEAD
+    per_point = _PLOT / ((high - low) or 1.0)
+
+    def down(value: float) -> float:
+        return top + (high - value) * per_point
+
+    for tick in _ticks(low, high):
+        page.hlines(
+            [down(tick)], left, left + _WIDTH, MUTED if tick == 0 else RULE, linewidth=1, zorder=1
+        )
+        text = f"{tick:+g}".replace("-", "−") if tick else "0"
+        write(page, left - 8, down(tick), text, size=SMALL, color=MUTED, ha="right")
+    write(page, left, top - 12, "points of accuracy", size=SMALL, color=MUTED)
+    step = min(_WIDTH / len(order), 60.0)
+    bar = step * 0.72
+    for place_number, k in enumerate(order):
+        x = left + (place_number + 0.5) * step
+        strong = int(k) in needed
+        color = VERMILION if strong else FAINT
+        page.bar([x], [down(points[k]) - down(0)], bar, down(0), color=color, zorder=2)
+        ends = (down(points[k] - margins[k]), down(points[k] + margins[k]))
+        page.plot([x, x], ends, color=INK if strong else MUTED, linewidth=0.8, zorder=3)
+        if step >= 12:
+            weight = "bold" if strong else "normal"
+            size = min(SMALL, 0.44 * step)
+            write(page, x, top + _PLOT + 12, str(k), ha="center", size=size, weight=weight)
+
+
+def _tables(
+    page: Axes,
+    y: float,
+    layer: LayerAblation,
+    class_names: Sequence[str],
+    kernels: np.ndarray | None,
+) -> None:
+    """The filters missed most on the left, those missed least on the right."""
+    count = _listed(layer)
+    groups = [("missed most", layer.order[:count])]
+    if len(layer.order) > 1:
+        groups.append(("missed least", layer.order[: -count - 1 : -1]))
+    for number, (heading, filters) in enumerate(groups):
+        left = MARGIN + _SCALE + number * _TABLE
+        words = (heading, "accuracy", "change and margin", "class that loses most recall")
+        for offset, word in zip(_COLUMNS, words, strict=True):
+            write(page, left + offset, y + 8, word, size=SMALL, color=MUTED)
+        for place_number, k in enumerate(filters):
+            row = y + 12 + (place_number + 1) * _ROW
+            hurt = int(layer.hurt[k])
+            loss = "none" if hurt < 0 else f"{class_names[hurt]} {_points(-layer.hurt_by[k])}"
+            cells = (
+                str(k),
+                f"{layer.accuracies[k]:.2%}",
+                f"{_points(layer.changes[k])} ± {100 * layer.margins[k]:.2f}",
+                loss,
+            )
+            for offset, cell in zip(_COLUMNS, cells, strict=True):
+                write(page, left + offset, row, cell, _TABLE - offset - 8, size=BODY)
+            if kernels is not None and kernels.shape[2] == 1:
+                pixels = signs(kernels[:, :, 0, k])
+                place(page, left + 30, row - _KERNEL / 2, pixels, (_KERNEL, _KERNEL))
+
+
+def _listed(layer: LayerAblation) -> int:
+    """Lines of a table: no filter is in both."""
+    return min(_LISTED, len(layer.order) // 2 or 1)
+
+
+def _points(share: float) -> str:
+    """'−0.86'."""
+    return f"{100 * share:+.2f}".replace("-", "−")
+
+
+def _ticks(low: float, high: float) -> list[float]:
+    """Round numbers from `low` to `high`, 0 among them, about five."""
+    span = (high - low) or 1.0
+    step = next(
+        factor * 10.0**power
+        for power in range(-3, 3)
+        for factor in (1, 2, 5)
+        if factor * 10.0**power >= span / 5
+    )
+    first, last = int(np.ceil(low / step - 1e-9)), int(np.floor(high / step + 1e-9))
+    return [round(number * step, 6) for number in range(first, last + 1)]

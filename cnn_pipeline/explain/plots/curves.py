@@ -1,0 +1,126 @@
+"""Training curves."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, MaxNLocator
+
+from cnn_pipeline.explain.drawing.page import (
+    BLUE,
+    BODY,
+    FAINT,
+    MARGIN,
+    MUTED,
+    RULE,
+    SMALL,
+    VERMILION,
+    new_page,
+    write,
+)
+
+_WIDTH, _HEIGHT = 1000, 400
+_TOP, _BOTTOM, _LABELS, _SCALE = 104, 52, 122, 40  # pixels around a panel
+
+
+def curves(history: Mapping[str, Sequence[float]], title: str) -> Figure:
+    """Accuracy and loss per epoch, on the training and the validation images.
+
+    history: Keras' names (`loss`, `accuracy`, `val_loss`, `val_accuracy`), one number an epoch;
+    a missing series is left out, a number that is not finite leaves a gap.
+    """
+    figure, page = new_page(_WIDTH, _HEIGHT, title, _subtitle(history))
+    for column, (metric, percent) in enumerate([("accuracy", True), ("loss", False)]):
+        left = column * _WIDTH / 2 + MARGIN
+        write(page, left, _TOP - 20, metric, weight="bold")
+        width = _WIDTH / 2 - _SCALE - _LABELS - MARGIN
+        axes = figure.add_axes(
+            (
+                (left + _SCALE) / _WIDTH,
+                _BOTTOM / _HEIGHT,
+                width / _WIDTH,
+                (_HEIGHT - _TOP - _BOTTOM) / _HEIGHT,
+            )
+        )
+        _panel(axes, history, metric, percent)
+    return figure
+
+
+def _subtitle(history: Mapping[str, Sequence[float]]) -> str:
+    validation = np.asarray(history.get("val_accuracy", ()), dtype=np.float64)
+    text = "epochs are counted from 0, as in MLflow"
+    if np.isfinite(validation).any():
+        best = int(np.nanargmax(validation))
+        text = f"best validation accuracy {validation[best]:.2%} in epoch {best}; {text}"
+    return text
+
+
+def _panel(axes: Axes, history: Mapping[str, Sequence[float]], metric: str, percent: bool) -> None:
+    ends, longest = [], 0
+    for key, name, color in [
+        (metric, "training", VERMILION),
+        (f"val_{metric}", "validation", BLUE),
+    ]:
+        values = np.asarray(history.get(key, ()), dtype=np.float64)
+        finite = np.flatnonzero(np.isfinite(values))
+        if not finite.size:
+            continue
+        values = np.where(np.isfinite(values), values, np.nan)
+        marker = "o" if len(values) <= 30 else ""
+        longest = max(longest, len(values))
+        axes.plot(values, color=color, linewidth=2, marker=marker, markersize=4)
+        last = int(finite[-1])
+        shown = f"{values[last]:.1%}" if percent else f"{values[last]:.3f}"
+        ends.append((last, float(values[last]), f"{name} {shown}", color))
+    if longest > 1:  # the same width in both panels, also where a series has gaps
+        axes.set_xlim(-0.04 * (longest - 1), 1.04 * (longest - 1))
+    _style(axes, percent)
+    _label_ends(axes, ends)
+
+
+def _style(axes: Axes, percent: bool) -> None:
+    axes.spines[["top", "right", "left"]].set_visible(False)
+    axes.spines["bottom"].set_color(FAINT)
+    axes.grid(axis="y", color=RULE, linewidth=1)
+    axes.set_axisbelow(True)
+    axes.tick_params(length=0, labelsize=SMALL, labelcolor=MUTED, pad=6)
+    axes.xaxis.set_major_locator(MaxNLocator(6, integer=True, min_n_ticks=1))
+    axes.yaxis.set_major_locator(MaxNLocator(5))
+    if percent:
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:g}%"))
+    axes.set_xlabel("epoch", color=MUTED, size=SMALL)
+    if not axes.lines:
+        axes.set_yticks([])
+        axes.text(
+            0.5,
+            0.5,
+            "no finite values",
+            color=MUTED,
+            ha="center",
+            transform=axes.transAxes,
+        )
+
+
+def _label_ends(axes: Axes, ends: list[tuple[int, float, str, str]]) -> None:
+    """Name the lines at their ends, moved apart where the two would overlap."""
+    low, high = axes.get_ylim()
+    line = 16 / (axes.get_position().height * _HEIGHT) * (high - low)  # 16 pixels in data units
+    heights = [end[1] for end in ends]
+    if len(ends) == 2 and abs(heights[0] - heights[1]) < line:
+        middle, up = sum(heights) / 2, heights[0] >= heights[1]
+        heights = [middle + line / 2 * sign for sign in ((1, -1) if up else (-1, 1))]
+    right = max((end[0] for end in ends), default=0)
+    for (_, _, text, color), height in zip(ends, heights, strict=True):
+        axes.annotate(
+            text,
+            (right, height),
+            xytext=(10, 0),
+            textcoords="offset points",
+            color=color,
+            size=BODY,
+            va="center",
+            annotation_clip=False,
+        )

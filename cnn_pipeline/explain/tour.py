@@ -1,0 +1,37 @@
+"""All pictures of one run, in the order in which one would show them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from cnn_pipeline.explain.images import ImageChoice
+from cnn_pipeline.explain.part import PICTURES, Part
+
+if TYPE_CHECKING:
+    from cnn_pipeline.explain.subject import Subject
+
+
+def run_tour(
+    subject: Subject, pictures: Sequence[str] = PICTURES, choice: ImageChoice | None = None
+) -> Iterator[Part]:
+    """Each of `pictures` in turn, as soon as it is drawn.
+
+    Raises:
+        InvalidInput: the chosen file is no picture, or there is no such test image.
+    """
+    # Not on import: Keras takes seconds, and a wrong name must be told before.
+    from cnn_pipeline.explain.images import choose_images
+    from cnn_pipeline.explain.inside import tour as draw
+
+    dataset = subject.dataset
+    images = choose_images(choice, dataset)
+    makers: dict[str, Callable[[], Part]] = {
+        "journey": lambda: draw.journey(subject, images),
+        "kernels": lambda: draw.kernels(subject),
+        "patches": lambda: draw.patches(subject),
+        "ablation": lambda: draw.ablation(subject),
+        "looks": lambda: draw.looks(subject, images if choice else None),
+    }
+    for name in pictures:
+        yield makers[name]()

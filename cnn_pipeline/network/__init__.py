@@ -1,0 +1,1 @@
+"""One network: planned, built, trained, scored, timed."""

@@ -1,0 +1,136 @@
+"""From a variant to a Keras model, and to the equal network that trains faster.
+
+Keras 3 only: no call to a backend. The model that the user asked for (float32, the summary's
+layers, softmax at the end) is what is evaluated and logged. What is trained is its twin.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import numpy as np
+
+from cnn_pipeline.network.convolution import Conv2D
+from cnn_pipeline.network.plan import plan_layers
+from cnn_pipeline.settings.trial import Variant
+
+_POOLING = {"max": keras.layers.MaxPooling2D, "average": keras.layers.AveragePooling2D}
+_KINDS = {
+    keras.layers.Conv2D: "convolution {k}x{k}, ReLU",
+    keras.layers.BatchNormalization: "batch normalisation",
+    keras.layers.ReLU: "ReLU",
+    keras.layers.MaxPooling2D: "max-pooling {p}x{p}",
+    keras.layers.AveragePooling2D: "average-pooling {p}x{p}",
+    keras.layers.Flatten: "flatten",
+    keras.layers.Dense: "dense",
+}
+
+
+def build_model(
+    variant: Variant, image_shape: tuple[int, int, int], classes: int, *, seed: int
+) -> keras.Sequential:
+    """The network of `variant`, with freshly drawn float32 weights.
+
+    Input: uint8 `[n, height, width, channels]`, 0..255; the model scales them itself, so what
+    trains and what serves cannot differ. Output: float32 `[n, classes]`, probabilities.
+    The same variant and seed give the same weights in any process and any order.
+
+    Raises:
+        InvalidInput: the image shrinks away in the stack.
+    """
+    plan_layers(variant, image_shape, classes)
+    keras.utils.set_random_seed(seed)
+    layers = _layers(variant, image_shape, classes, dtype="float32", twin=False)
+    return keras.Sequential(layers, name=variant.name.replace("-", "_"))
+
+
+def build_twin(
+    model: keras.Sequential, variant: Variant, *, precision: str, seed: int
+) -> keras.Sequential:
+    """The same function as `model`, with its weights, arranged to train fast.
+
+    Four changes that leave the function as it is: the convolutions compute in `precision`
+    ('float32', or 'bfloat16' with float32 weights), and by faster arithmetic where there is one
+    (`convolution`); max-pooling comes before ReLU (max and ReLU commute, and ReLU then sees a
+    quarter of the numbers); the output is logits, so that softmax and cross-entropy are one
+    stable operation.
+    Output: float32 `[n, classes]`, logits. Give the weights back with `model.set_weights`.
+    """
+    keras.utils.set_random_seed(seed)
+    dtype = "mixed_bfloat16" if precision == "bfloat16" else "float32"
+    image_shape, classes = model.input_shape[1:], model.output_shape[-1]
+    twin = keras.Sequential(_layers(variant, image_shape, classes, dtype=dtype, twin=True))
+    twin.set_weights(model.get_weights())
+    return twin
+
+
+def layer_outputs(
+    model: keras.Sequential, variant: Variant, images: np.ndarray
+) -> list[tuple[str, str, np.ndarray]]:
+    """The way of uint8 `images` `[n, h, w, c]`: name, kind and output `[n, ...]` of each step.
+
+    The first step is the images themselves; scaling and dropout, which change nothing that one
+    could see, are left out. A kind says what the step does: 'convolution 3x3, ReLU'.
+    """
+    shown = [layer for layer in model.layers if layer.name not in ("rescale", "dropout")]
+    taps = keras.Model(model.inputs[0], [layer.output for layer in shown])
+    outputs = taps(images, training=False)
+    steps = [("image", "input", images)]
+    for layer, values in zip(shown, outputs, strict=True):
+        kind = _KINDS[type(layer)].format(k=variant.kernel_size, p=variant.pool_size)
+        if isinstance(layer, keras.layers.Conv2D) and variant.batch_norm:
+            kind = kind.removesuffix(", ReLU")
+        steps.append((layer.name, kind, keras.ops.convert_to_numpy(values)))
+    return steps
+
+
+def _layers(
+    variant: Variant, image_shape: tuple[int, int, int], classes: int, *, dtype: str, twin: bool
+) -> list[keras.layers.Layer]:
+    layers: list[keras.layers.Layer] = [
+        keras.layers.Input(image_shape, dtype="uint8", name="image"),
+        keras.layers.Rescaling(1 / 255, dtype=dtype, name="rescale"),
+    ]
+    for number, filters in enumerate(variant.filters_per_layer, start=1):
+        layers += _convolution(variant, number, filters, dtype=dtype, twin=twin)
+    layers.append(keras.layers.Flatten(dtype=dtype, name="flatten"))
+    layers.append(
+        keras.layers.Dense(variant.dense_units, activation="relu", dtype=dtype, name="dense")
+    )
+    if variant.dropout:
+        layers.append(keras.layers.Dropout(variant.dropout, dtype=dtype, name="dropout"))
+    # The last layer stays in float32: rounded logits would round the loss.
+    last = "logits" if twin else "probabilities"
+    activation = None if twin else "softmax"
+    layers.append(keras.layers.Dense(classes, activation=activation, dtype="float32", name=last))
+    return layers
+
+
+def _convolution(
+    variant: Variant, number: int, filters: int, *, dtype: str, twin: bool
+) -> list[keras.layers.Layer]:
+    settings: dict[str, Any] = {
+        "filters": filters,
+        "kernel_size": variant.kernel_size,
+        "strides": variant.pool_size if variant.pooling == "strided" else 1,
+        "padding": variant.padding,
+        "activation": None if variant.batch_norm else "relu",
+        "use_bias": not variant.batch_norm,
+        "dtype": dtype,
+        "name": f"conv{number}",
+    }
+    pooling = _POOLING.get(variant.pooling)
+    pool = [pooling(variant.pool_size, dtype=dtype, name=f"pool{number}")] if pooling else []
+    pool_first = twin and variant.pooling == "max"
+    if twin:
+        if pool_first and not variant.batch_norm:
+            settings["max_pooling"], pool = variant.pool_size, []
+        convolution = Conv2D(**settings, inputs_are_data=number == 1)
+    else:
+        convolution = keras.layers.Conv2D(**settings)
+    if not variant.batch_norm:
+        return [convolution, *pool]
+    norm = keras.layers.BatchNormalization(dtype=dtype, name=f"norm{number}")
+    relu = keras.layers.ReLU(dtype=dtype, name=f"relu{number}")
+    return [convolution, norm, *pool, relu] if pool_first else [convolution, norm, relu, *pool]

@@ -1,0 +1,44 @@
+"""Loading a logged model: its bytes are compared with what was logged before Keras reads them."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cnn_pipeline.base.errors import UserError
+from cnn_pipeline.base.startup import lean_imports
+
+if TYPE_CHECKING:
+    import keras
+
+
+def load_verified(path: Path, sha256: str, name: str) -> keras.Model:
+    """The Keras model in a `.keras` file that must have this SHA-256 (hex).
+
+    `name` is what errors call it: 'the model of run f64-max-s0'. Safe mode refuses a file with
+    code in it.
+
+    Raises:
+        UserError: the bytes are not those that were logged, or Keras cannot read them.
+    """
+    received = hashlib.sha256(path.read_bytes()).hexdigest()
+    if received != sha256:
+        raise UserError(
+            f"{name} must have SHA-256 {sha256}, received {received}: the file is damaged or was "
+            "replaced. Train the variant again, or restore the artifacts from a backup."
+        )
+    # TensorFlow's notes on start-up say nothing to who wants to classify a picture.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    with lean_imports():
+        import keras
+
+    try:
+        return keras.saving.load_model(path, compile=False, safe_mode=True)
+    except (ValueError, TypeError, OSError, KeyError) as error:
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise UserError(
+            f"{name} must be one that Keras {keras.__version__} reads without running code, "
+            f"received: {reason}. Train the variant again."
+        ) from None

@@ -1,0 +1,91 @@
+"""All that one trial found out, before it is written down."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from cnn_pipeline.network.evaluation import Evaluation
+from cnn_pipeline.network.history import History
+from cnn_pipeline.network.latency import Latency
+from cnn_pipeline.network.plan import Plan
+
+MEASURED_ON = {
+    "best_val_accuracy": "validation",
+    "val_accuracy_final": "validation",
+    "val_loss_final": "validation",
+    "test_accuracy": "test",
+    "test_loss": "test",
+    "calibration_error": "test",
+}
+"""Which split a headline metric was measured on; the others rest on none, or on two."""
+
+
+@dataclass(frozen=True)
+class TrialOutcome:
+    """What training, evaluation and timing gave; the scores are those of the logged model."""
+
+    plan: Plan
+    history: History
+    validation: Evaluation
+    test: Evaluation
+    latency: Latency
+    seconds: dict[str, float]
+    """Seconds by phase: 'data', 'build', 'train', 'evaluate', 'plots'."""
+
+
+def headline_metrics(outcome: TrialOutcome) -> dict[str, float]:
+    """The scalars that a run is compared by; shares from 0 to 1, times in seconds but latency."""
+    last = outcome.history.epochs[-1]
+    best = outcome.history.best
+    return {
+        "best_val_accuracy": best.val_accuracy,
+        "best_epoch": float(best.epoch),
+        "val_accuracy_final": outcome.validation.accuracy,
+        "val_loss_final": outcome.validation.loss,
+        "test_accuracy": outcome.test.accuracy,
+        "test_loss": outcome.test.loss,
+        "generalization_gap": last.accuracy - outcome.test.accuracy,
+        "calibration_error": outcome.test.calibration_error,
+        # Digits beyond a clock's worth would crowd the columns of MLflow's list.
+        "train_seconds": round(outcome.history.train_seconds, 3),
+        "images_per_second": round(outcome.history.images_per_second, 1),
+        "num_params": float(outcome.plan.num_params),
+        "macs": float(outcome.plan.macs),
+        "latency_ms": round(outcome.latency.batch_1, 4),
+        "latency_ms_batch_256": round(outcome.latency.batch_256, 4),
+    }
+
+
+def detail_metrics(outcome: TrialOutcome) -> dict[str, float]:
+    """Per-class scores on test and seconds by phase, grouped by MLflow's UI through the prefix."""
+    metrics = {f"time/{phase}_seconds": value for phase, value in outcome.seconds.items()}
+    rows = outcome.test.per_class
+    for key, row in zip(metric_keys([row["name"] for row in rows]), rows, strict=True):
+        metrics[f"class_precision/{key}"] = row["precision"]
+        metrics[f"class_recall/{key}"] = row["recall"]
+        metrics[f"class_f1/{key}"] = row["f1"]
+    return metrics
+
+
+def metric_keys(names: Sequence[str]) -> list[str]:
+    """Classes' names in MLflow's alphabet: 'Ankle boot' is 'ankle_boot'.
+
+    Names that this makes equal or empty ('T shirt' and 'T-shirt', or other scripts) get their
+    number behind them.
+    """
+    plain = [re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_") for name in names]
+    repeated = {key for key, count in Counter(plain).items() if count > 1 or not key}
+    return [
+        f"{key or 'class'}_{number}" if key in repeated else key for number, key in enumerate(plain)
+    ]
+
+
+def epoch_metrics(epoch: object) -> dict[str, float]:
+    """An `Epoch`'s curves by name; its number is MLflow's step."""
+    fields = dataclasses.asdict(epoch)  # type: ignore[call-overload]
+    del fields["epoch"]
+    return dict(fields)

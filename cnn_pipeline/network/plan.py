@@ -1,0 +1,172 @@
+"""A network before it exists: layer shapes, parameters, multiply-accumulates, receptive field.
+
+Plain arithmetic, so that `cnn-pipeline plan` answers at once and an impossible stack is refused
+before a device is touched. A test holds it against the Keras model, layer by layer.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from cnn_pipeline.base.errors import InvalidInput
+from cnn_pipeline.settings.trial import Training, Variant
+
+# Least squares over the default sweep and one of 2,000 images: an AMD EPYC of 2 cores without
+# AVX-512, two trainers at a time.
+_SECONDS_PER_TRIAL = 3.3
+_SECONDS_PER_IMAGE = 4.0e-5
+_SECONDS_PER_MAC = 7.1e-11
+
+_POOL_LETTER = {"max": "P", "average": "A"}
+
+
+@dataclass(frozen=True)
+class LayerPlan:
+    """One layer: what leaves it and what it costs for one image."""
+
+    name: str
+    """Name of the Keras layer."""
+    kind: str
+    """'convolution', 'batch-normalisation', 'pooling', 'flatten', 'dense' or 'dropout'."""
+    output_shape: tuple[int, ...]
+    """Without the batch axis: (height, width, channels) or (units,)."""
+    params: int
+    """Numbers that the layer stores, trained or not."""
+    macs: int
+    """Multiply-accumulates for one image; biases, ReLU, pooling and normalisation count none."""
+    receptive_field: int
+    """Width in pixels of the square of input that one output sees; 0 once all of it is seen."""
+
+    @property
+    def shape_text(self) -> str:
+        """'26x26x64'."""
+        return "x".join(map(str, self.output_shape))
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All layers of one variant for one image shape and number of classes."""
+
+    variant: Variant
+    image_shape: tuple[int, int, int]
+    classes: int
+    layers: tuple[LayerPlan, ...]
+    architecture: str
+    """'28x28x1 > C64 3x3 > P2 > C64 3x3 > P2 > D128 > 10'."""
+
+    @property
+    def num_params(self) -> int:
+        """Parameters of the whole network."""
+        return sum(layer.params for layer in self.layers)
+
+    @property
+    def macs(self) -> int:
+        """Multiply-accumulates of one image's forward pass."""
+        return sum(layer.macs for layer in self.layers)
+
+    @property
+    def journey(self) -> str:
+        """'26x26x64 > 13x13x64 > 11x11x64 > 5x5x64 > 1600 > 128 > 10'."""
+        return " > ".join(layer.shape_text for layer in self.layers if layer.kind != "dropout")
+
+
+def plan_layers(variant: Variant, image_shape: tuple[int, int, int], classes: int) -> Plan:
+    """Follow an image of (height, width, channels) through `variant`.
+
+    Raises:
+        InvalidInput: the image shrinks away before the last layer.
+    """
+    layers: list[LayerPlan] = []
+    words = ["x".join(map(str, image_shape))]
+    height, width, channels = image_shape
+    field, jump = 1, 1
+    stride = variant.pool_size if variant.pooling == "strided" else 1
+    kernel = variant.kernel_size
+
+    for number, filters in enumerate(variant.filters_per_layer, start=1):
+        before = (height, width)
+        height, width = (_convolved(size, kernel, stride, variant.padding) for size in before)
+        _require_pixels(
+            variant, f"conv{number}", f"a {kernel}x{kernel} kernel", before, height, width
+        )
+        field, jump = field + (kernel - 1) * jump, jump * stride
+        weights = kernel * kernel * channels * filters
+        layers.append(
+            LayerPlan(
+                name=f"conv{number}",
+                kind="convolution",
+                output_shape=(height, width, filters),
+                # Batch normalisation brings its own offset, so the bias would be redundant.
+                params=weights + (0 if variant.batch_norm else filters),
+                macs=height * width * weights,
+                receptive_field=field,
+            )
+        )
+        words.append(f"C{filters} {kernel}x{kernel}" + (f"/{stride}" if stride > 1 else ""))
+        channels = filters
+        if variant.batch_norm:
+            shape = (height, width, channels)
+            layers.append(
+                LayerPlan(f"norm{number}", "batch-normalisation", shape, 4 * channels, 0, field)
+            )
+            words.append("BN")
+        if variant.pooling in _POOL_LETTER:
+            pool = variant.pool_size
+            before = (height, width)
+            height, width = (size // pool for size in before)
+            _require_pixels(
+                variant, f"pool{number}", f"a {pool}x{pool} window", before, height, width
+            )
+            field, jump = field + (pool - 1) * jump, jump * pool
+            shape = (height, width, channels)
+            layers.append(LayerPlan(f"pool{number}", "pooling", shape, 0, 0, field))
+            words.append(f"{_POOL_LETTER[variant.pooling]}{pool}")
+
+    features = height * width * channels
+    layers.append(LayerPlan("flatten", "flatten", (features,), 0, 0, 0))
+    units = variant.dense_units
+    layers.append(_dense("dense", features, units))
+    words.append(f"D{units}")
+    if variant.dropout:
+        layers.append(LayerPlan("dropout", "dropout", (units,), 0, 0, 0))
+        words.append(f"drop {variant.dropout:g}")
+    layers.append(_dense("probabilities", units, classes))
+    words.append(str(classes))
+    return Plan(variant, image_shape, classes, tuple(layers), " > ".join(words))
+
+
+def estimate_seconds(plan: Plan, training: Training, num_train: int, num_test: int) -> float:
+    """Seconds that one trial is expected to take, from its start to its logged model.
+
+    A straight line in the images that are trained on, each once an epoch, and in the
+    multiply-accumulates of these and of the test images, fitted by `benchmarks/estimate_fit.py`: to
+    score an image by direct sums takes about as long as to train on it. Validation images are left
+    out. A guess to plan by: other processors differ by a factor.
+    """
+    trained = training.epochs * num_train
+    computed = (trained + num_test) * plan.macs
+    return _SECONDS_PER_TRIAL + _SECONDS_PER_IMAGE * trained + _SECONDS_PER_MAC * computed
+
+
+def _convolved(size: int, kernel: int, stride: int, padding: str) -> int:
+    covered = size if padding == "same" else size - kernel + 1
+    return math.ceil(covered / stride)
+
+
+def _dense(name: str, inputs: int, units: int) -> LayerPlan:
+    return LayerPlan(name, "dense", (units,), inputs * units + units, inputs * units, 0)
+
+
+def _require_pixels(
+    variant: Variant, layer: str, needs: str, before: tuple[int, int], height: int, width: int
+) -> None:
+    if height >= 1 and width >= 1:
+        return
+    raise InvalidInput(
+        [
+            f"variant {variant.name}: the image shrinks away at {layer}: {needs} does not fit into "
+            f"{before[0]}x{before[1]} pixels. Use fewer conv_layers, a smaller kernel_size or "
+            "pool_size, padding 'same', or pooling 'none'."
+        ]
+    )

@@ -1,0 +1,82 @@
+"""A network in words and tables: Keras' summary, the layer table, the note of a run."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from cnn_pipeline.network.plan import Plan
+from cnn_pipeline.settings.trial import Trial
+
+if TYPE_CHECKING:
+    import keras
+
+# MLflow shows text in a font whose box-drawing characters do not join, and some terminals and
+# mail programs show none at all.
+_ASCII = str.maketrans(
+    {
+        **dict.fromkeys("─━═", "-"),
+        **dict.fromkeys("│┃║", "|"),
+        **dict.fromkeys("┌┏┐┓└┗┘┛├┣┤┫┬┳┴┻┼╋┡┢┩┪╇╈╞╡╪", "+"),
+        "…": "~",
+    }
+)
+
+
+def summary_text(model: keras.Model, plan: Plan) -> str:
+    """`model.summary()` in ASCII, between the journey of the image and its cost."""
+    lines: list[str] = []
+    model.summary(line_length=78, print_fn=lambda text, **_: lines.append(text))
+    return (
+        f"{plan.architecture}\n{plan.journey}\n\n"
+        + "\n".join(lines).translate(_ASCII).rstrip()
+        + f"\n\n Multiply-accumulates per image: {plan.macs:,}\n"
+    )
+
+
+def layers_json(plan: Plan) -> str:
+    """The layer table: name, output shape, parameters, MACs and receptive field of each."""
+    rows = [
+        {
+            "name": layer.name,
+            "kind": layer.kind,
+            "output_shape": list(layer.output_shape),
+            "params": layer.params,
+            "macs": layer.macs,
+            "receptive_field": layer.receptive_field,
+        }
+        for layer in plan.layers
+    ]
+    record = {
+        "architecture": plan.architecture,
+        "image_shape": list(plan.image_shape),
+        "num_params": plan.num_params,
+        "macs": plan.macs,
+        "layers": rows,
+    }
+    return json.dumps(record, indent=2) + "\n"
+
+
+def trial_note(
+    trial: Trial, plan: Plan, metrics: Mapping[str, float], command: str, model_page: str
+) -> str:
+    """The run's description in MLflow's UI, Markdown.
+
+    `command` trains the trial again; `model_page` is the address of the logged model.
+    """
+    hypothesis = trial.hypothesis or (
+        f"What do {trial.variant.filters_text} filters with "
+        f"{'no' if trial.variant.pooling == 'none' else trial.variant.pooling} pooling reach?"
+    )
+    return (
+        f"**{hypothesis}**\n\n"
+        f"`{plan.architecture}`\n\n"
+        f"- validation accuracy {metrics['val_accuracy_final']:.2%} (the variant is chosen by it)\n"
+        f"- test accuracy {metrics['test_accuracy']:.2%}\n"
+        f"- {plan.num_params:,} parameters, {plan.macs:,} multiply-accumulates an image\n"
+        f"- {metrics['train_seconds']:.1f} s of training, {metrics['latency_ms']:.2f} ms an image "
+        f"at batch 1\n"
+        f"- [the logged model]({model_page})\n\n"
+        f"Train it again:\n\n```\n{command}\n```\n"
+    )

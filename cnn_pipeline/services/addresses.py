@@ -1,0 +1,92 @@
+"""Where the services keep their state, and where they listen."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import cnn_pipeline
+from cnn_pipeline.base.errors import UserError
+from cnn_pipeline.base.home import Home
+
+HOST = "127.0.0.1"
+POOL = "cnn-pipeline"
+TRAINING_QUEUE = "training"
+WATCHING_QUEUE = "watching"
+
+
+@dataclass(frozen=True)
+class Ports:
+    """Ports on the loopback address."""
+
+    prefect: int = 4200
+    mlflow: int = 5000
+
+
+@dataclass(frozen=True)
+class Addresses:
+    """Where the servers answer; `mlflow` may be a server that is not ours."""
+
+    prefect: str
+    mlflow: str
+
+    @property
+    def prefect_api(self) -> str:
+        """What PREFECT_API_URL names."""
+        return f"{self.prefect}/api"
+
+
+@dataclass(frozen=True)
+class ServiceFolder:
+    """The folder of everything that the services leave behind, MLflow's store aside."""
+
+    root: Path
+
+    @classmethod
+    def of(cls, home: Home) -> ServiceFolder:
+        """The services' folder of a home."""
+        return cls(home.state / "services")
+
+    @property
+    def lock(self) -> Path:
+        """Held by the one process that runs the services; the kernel frees it."""
+        return self.root / "up.lock"
+
+    @property
+    def record(self) -> Path:
+        """What runs, as JSON."""
+        return self.root / "running.json"
+
+    @property
+    def logs(self) -> Path:
+        """One file per service."""
+        return self.root / "logs"
+
+    @property
+    def prefect(self) -> Path:
+        """Prefect's home: its database, concurrency leases and results."""
+        return self.root / "prefect"
+
+    @property
+    def prefect_database(self) -> Path:
+        """SQLite file with Prefect's deployments, schedules and runs."""
+        return self.prefect / "prefect.db"
+
+    def log(self, name: str) -> Path:
+        """The log file of one service."""
+        return self.logs / f"{name}.log"
+
+
+def project_root() -> Path:
+    """The checkout that holds `prefect.yaml`.
+
+    Raises:
+        UserError: the package is installed without its checkout.
+    """
+    root = Path(cnn_pipeline.__file__).resolve().parent.parent
+    if not (root / "prefect.yaml").is_file():
+        raise UserError(
+            f"prefect.yaml must lie beside the package, but {root} has none. Deployments are made "
+            "from a checkout: clone the project and install it with `make install`."
+        )
+    return root

@@ -1,0 +1,137 @@
+"""MLflow's user interface on this machine, opened at the last sweep."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import webbrowser
+from typing import TYPE_CHECKING
+
+import httpx
+
+from cnn_pipeline.base import links
+from cnn_pipeline.base.errors import UserError
+from cnn_pipeline.base.home import Home
+
+if TYPE_CHECKING:
+    from cnn_pipeline.tracking.reader import Reader
+
+HOST = "127.0.0.1"
+_START_SECONDS = 60
+# What the UI of an experiment needs none of: executing jobs, a gateway to language models,
+# reports to the vendor.
+SERVER_ENVIRONMENT = {
+    "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+    "MLFLOW_ENABLE_AI_GATEWAY": "false",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "PYTHONWARNINGS": "ignore",
+}
+
+
+def serve(home: Home, port: int, *, open_browser: bool) -> None:
+    """Serve the store under `home` on loopback until Ctrl-C; prints where to look.
+
+    Where MLFLOW_TRACKING_URI names a server, nothing is started: its address is printed.
+
+    Raises:
+        UserError: there is no sweep yet, the port is taken, or the server does not answer.
+    """
+    from cnn_pipeline.tracking.reader import Reader
+    from cnn_pipeline.tracking.store import open_store  # MLflow takes a second to import
+
+    store = open_store(home, os.environ, create=False)
+    if store.uri.startswith(("http://", "https://")):
+        _show(Reader(store), links.to_open(store.uri), open_browser=open_browser)
+        return
+    _require_free(port)
+    address = f"http://{HOST}:{port}"
+    # `kill` must end the server too, as Ctrl-C does.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    server = subprocess.Popen(
+        server_command(store.uri, store.artifacts_uri, port),
+        env={**os.environ, **SERVER_ENVIRONMENT},
+    )
+    try:
+        _wait_until_healthy(server, address)
+        _show(Reader(store), address, open_browser=open_browser)
+        _say("Ctrl-C ends it.")
+        server.wait()
+    except KeyboardInterrupt:
+        _say("")
+    finally:
+        server.terminate()
+        server.wait()
+
+
+def server_command(store_uri: str, artifacts_uri: str | None, port: int) -> list[str]:
+    """The command line of an MLflow server for loopback only."""
+    root = ["--default-artifact-root", artifacts_uri] if artifacts_uri else []
+    return [
+        sys.executable, "-m", "mlflow", "server",
+        "--backend-store-uri", store_uri,
+        # The same, but left out it is announced among our lines.
+        "--registry-store-uri", store_uri,
+        *root,
+        "--host", HOST,
+        "--port", str(port),
+        "--workers", "1",
+        "--allowed-hosts", f"{HOST}:{port},localhost:{port}",
+        "--uvicorn-opts", "--log-level warning",
+    ]  # fmt: skip
+
+
+def last_sweep_page(reader: Reader, address: str) -> str:
+    """The compare view of the last sweep's finished trials; of one alone, its own page."""
+    record = reader.sweep(None)
+    finished = [result.run_id for result in reader.trials(record) if result.finished]
+    if len(finished) < 2:
+        return links.run_page(record.experiment_id, (finished or [record.run_id])[0], address)
+    return links.compare_page(record.experiment_id, finished, address)
+
+
+def _show(reader: Reader, address: str, *, open_browser: bool) -> None:
+    page = last_sweep_page(reader, address)
+    record = reader.sweep(None)
+    runs = links.view_page(record.experiment_id, record.sweep.name, address)
+    charts = links.view_page(record.experiment_id, record.sweep.name, address, charts=True)
+    _say(f"Runs:          {runs}")
+    _say(f"Charts:        {charts}")
+    _say(f"Compare view:  {page}")
+    if open_browser:
+        webbrowser.open(page)
+        webbrowser.open(runs)
+
+
+def _say(line: str) -> None:
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
+
+
+def _require_free(port: int) -> None:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except OSError:
+            raise UserError(
+                f"port {port} must be free, but something listens there already. "
+                f"If it is MLflow, open http://{HOST}:{port}; else choose another with --port N."
+            ) from None
+
+
+def _wait_until_healthy(server: subprocess.Popen[bytes], address: str) -> None:
+    deadline = time.monotonic() + _START_SECONDS
+    while time.monotonic() < deadline:
+        if server.poll() is not None:
+            raise UserError(f"MLflow's server ended with status {server.returncode}; see above")
+        try:
+            if httpx.get(f"{address}/health", timeout=2).status_code == httpx.codes.OK:
+                return
+        except httpx.TransportError:
+            pass  # not listening yet
+        time.sleep(0.2)
+    raise UserError(f"MLflow's server did not answer at {address} within {_START_SECONDS} s")

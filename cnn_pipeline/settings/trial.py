@@ -1,0 +1,225 @@
+"""What an experiment is: frozen, strict values that are checked when they are built.
+
+A `Variant` is a network, a `Training` says how it is fitted, a `DataSettings` on what, a
+`Trial` joins the first two with a seed, and a `Sweep` is the list of trials that one question
+needs. Nothing here knows Keras, NumPy, MLflow, a path or the environment.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    model_validator,
+)
+
+NAME_PATTERN = r"^[a-z0-9][a-z0-9_-]{0,63}$"
+
+Pooling = Literal["max", "average", "strided", "none"]
+Padding = Literal["valid", "same"]
+Optimizer = Literal["adam", "adamw", "rmsprop", "sgd"]
+Precision = Literal["auto", "float32", "bfloat16"]
+ExpectedMetric = Literal["test_accuracy", "train_seconds", "num_params", "macs"]
+Direction = Literal["higher", "lower"]
+
+# JSON and TOML have no tuples, and strict mode would refuse their lists.
+_AsTuple = BeforeValidator(lambda value: tuple(value) if isinstance(value, list) else value)
+
+FilterCount = Annotated[int, Field(ge=1, le=1024)]
+FilterList = Annotated[tuple[FilterCount, ...], Field(min_length=1, max_length=6), _AsTuple]
+Filters = FilterCount | FilterList
+ConvLayers = Annotated[int, Field(ge=1, le=6)]
+KernelSize = Annotated[int, Field(ge=1, le=15)]
+PoolSize = Annotated[int, Field(ge=1, le=8)]
+DenseUnits = Annotated[int, Field(ge=1, le=16_384)]
+Dropout = Annotated[float, Field(ge=0.0, le=0.95)]
+Seed = Annotated[int, Field(ge=0, le=2**31 - 1)]
+# A trial's name is a label and a seed, and must itself fit NAME_PATTERN.
+MAX_LABEL = 48
+Label = Annotated[str, Field(pattern=NAME_PATTERN, max_length=MAX_LABEL)]
+
+
+class Settings(BaseModel):
+    """Base of every configuration value: frozen, strict, unknown keys refused."""
+
+    model_config = ConfigDict(
+        frozen=True, strict=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True
+    )
+
+    def content_hash(self) -> str:
+        """First 12 hex digits of the SHA-256 of the canonical JSON: equal values, equal hash."""
+        canonical = json.dumps(self.model_dump(mode="json"), sort_keys=True)
+        return hashlib.sha256(canonical.encode()).hexdigest()[:12]
+
+
+class Variant(Settings):
+    """One network. The defaults are the tutorial's: two 3x3 layers of 64, 2x2 max-pooling."""
+
+    filters: Filters = 64
+    """Filters of each convolution: one number for all layers, or one per layer."""
+    conv_layers: ConvLayers = 2
+    """Number of convolution layers; follows from `filters` where that is a list."""
+    kernel_size: KernelSize = 3
+    """Height and width of each convolution's kernel, in pixels."""
+    pooling: Pooling = "max"
+    """What halves the maps: max or average pooling, the convolution's own stride, or nothing."""
+    pool_size: PoolSize = 2
+    """Height, width and stride of the pooling window, in pixels; 1 where pooling is 'none'."""
+    padding: Padding = "valid"
+    """'valid' lets a convolution shrink its map, 'same' keeps the size."""
+    dense_units: DenseUnits = 128
+    """Units of the dense layer before the classes."""
+    dropout: Dropout = 0.0
+    """Share of the dense layer's units dropped while training."""
+    batch_norm: bool = False
+    """Batch normalisation between each convolution and its ReLU."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _canonical(cls, data: Any) -> Any:
+        """Give equal networks equal fields, so that duplicates can be seen."""
+        if not isinstance(data, dict):
+            return data
+        data = dict(data)
+        filters = data.get("filters")
+        if isinstance(filters, list | tuple) and filters:
+            data.setdefault("conv_layers", len(filters))
+            if (
+                len(filters) == data["conv_layers"]
+                and len(set(filters)) == 1
+                and all(type(count) is int for count in filters)
+            ):
+                data["filters"] = filters[0]
+        if data.get("pooling") == "none":
+            data["pool_size"] = 1
+        return data
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if isinstance(self.filters, tuple) and len(self.filters) != self.conv_layers:
+            raise ValueError(
+                f"filters gives one number per layer, so conv_layers must be {len(self.filters)}; "
+                f"received filters={list(self.filters)}, conv_layers={self.conv_layers}. "
+                "Leave conv_layers out, or give one number for all layers."
+            )
+        if self.pooling != "none" and self.pool_size == 1:
+            raise ValueError(
+                f"pool_size 1 pools nothing, received pooling={self.pooling!r}. "
+                "Use pooling='none', or a pool_size of 2 or more."
+            )
+        return self
+
+    @property
+    def filters_per_layer(self) -> tuple[int, ...]:
+        """Filters of each convolution, first to last."""
+        if isinstance(self.filters, tuple):
+            return self.filters
+        return (self.filters,) * self.conv_layers
+
+    @property
+    def filters_text(self) -> str:
+        """'64', or '32-64' where the layers differ: the form that flags and MLflow use."""
+        if isinstance(self.filters, tuple):
+            return "-".join(map(str, self.filters))
+        return str(self.filters)
+
+    @property
+    def name(self) -> str:
+        """Short and sortable, with only what differs from the tutorial's network: 'f64-max'."""
+        base = Variant()
+        parts = [f"f{self.filters_text}", self.pooling]
+        if not isinstance(self.filters, tuple) and self.conv_layers != base.conv_layers:
+            parts.append(f"c{self.conv_layers}")
+        if self.kernel_size != base.kernel_size:
+            parts.append(f"k{self.kernel_size}")
+        if self.pooling != "none" and self.pool_size != base.pool_size:
+            parts.append(f"p{self.pool_size}")
+        if self.padding != base.padding:
+            parts.append(self.padding)
+        if self.dense_units != base.dense_units:
+            parts.append(f"d{self.dense_units}")
+        if self.dropout:
+            parts.append("do" + f"{self.dropout:.6f}".rstrip("0").partition(".")[2])
+        if self.batch_norm:
+            parts.append("bn")
+        name = "-".join(parts)
+        if len(name) <= MAX_LABEL:
+            return name
+        # Where very much differs, the rest is named by its hash.
+        kept = name[: MAX_LABEL - 9].rstrip("-")
+        return f"{kept}-{self.content_hash()[:8]}"
+
+
+class Training(Settings):
+    """How a network is fitted."""
+
+    epochs: Annotated[int, Field(ge=1, le=10_000)] = 5
+    """Passes over the training images."""
+    batch_size: Annotated[int, Field(ge=1, le=65_536)] = 128
+    """Images per step of the optimizer."""
+    optimizer: Optimizer = "adam"
+    """Keras' optimizer of that name, with its defaults but for the learning rate."""
+    learning_rate: Annotated[float, Field(gt=0.0, le=10.0)] = 0.001
+    """Step size; Keras' default for adam."""
+    precision: Precision = "auto"
+    """Arithmetic of the training steps; auto is bfloat16 where the device is fast at it."""
+    threads: Annotated[int, Field(ge=0, le=1024)] = 0
+    """Processor threads of one trainer; 0 shares all cores among the workers."""
+    stop_at_accuracy: Annotated[float, Field(gt=0.0, le=1.0)] | None = None
+    """Stop after the first epoch whose training accuracy is above this share."""
+
+
+class DataSettings(Settings):
+    """Which images, and how they are split."""
+
+    source: Annotated[str, Field(min_length=1, max_length=4096)] = "fashion-mnist"
+    """'fashion-mnist', 'fashion-mnist-sample', or the path of your own data."""
+    validation_size: Annotated[int, Field(ge=1, le=10_000_000)] | None = None
+    """Training images set aside, stratified, to choose the variant on; default 5000, or a sixth."""
+    train_limit: Annotated[int, Field(ge=1, le=100_000_000)] | None = None
+    """Train on a stratified subset of this many images."""
+    split_seed: Seed = 0
+    """Seed of the split and of the subset."""
+
+    def num_validation(self, num_images: int, num_classes: int) -> int:
+        """Validation images out of `num_images` training images of `num_classes`.
+
+        5,000 unless given; of fewer than 30,000 images a sixth, but one
+        per class.
+        """
+        if self.validation_size is not None:
+            return self.validation_size
+        return min(5000, max(num_images // 6, num_classes))
+
+
+class Expectation(Settings):
+    """What one expects of a variant, said before the run and checked by the comparison."""
+
+    metric: ExpectedMetric
+    """The quantity that should move."""
+    direction: Direction
+    """Which way it should move."""
+    against: Label
+    """Name of the variant it is compared with."""
+
+
+class Trial(Settings):
+    """One network, one training, one seed: what one MLflow run records."""
+
+    variant: Variant
+    training: Training
+    seed: Seed
+    label: Label
+    hypothesis: str = ""
+    expect: Annotated[tuple[Expectation, ...], _AsTuple] = ()
+
+    @property
+    def name(self) -> str:
+        """'f64-max-s0'."""
+        return f"{self.label}-s{self.seed}"

@@ -1,0 +1,1 @@
+"""The processes that train: started, fed with jobs, replaced when they die."""

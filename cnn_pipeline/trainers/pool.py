@@ -1,0 +1,189 @@
+"""Trainers as the sweep sees them: started early, reused, replaced when they die."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+from cnn_pipeline.base import events
+from cnn_pipeline.trainers.launching import Launcher, new_launcher, new_log
+from cnn_pipeline.trainers.messages import AnyJob, Reply, from_line
+
+_KEPT_LOGS = 20
+# TensorFlow never frees the graph of a loop that has run, 5 MiB a trial, and a fork is cheap.
+JOBS_OF_A_TRAINER = 10
+
+
+class TrainerPool:
+    """At most `count` trainers of `threads` threads; `run` blocks until a job is done.
+
+    The first starts at once, the others when a job finds none idle. All write their errors to
+    `log_file`.
+    """
+
+    def __init__(self, count: int, threads: int, log_folder: Path) -> None:
+        self.count = count
+        self.threads = threads
+        self.log_file = new_log(log_folder, _KEPT_LOGS)
+        self._log = self.log_file.open("ab")
+        self._launcher = new_launcher(self._log)
+        self._places = threading.BoundedSemaphore(count)
+        self._lock = threading.Lock()
+        self._closed = False
+        self._all: set[_Trainer] = set()
+        self._idle = [self._start()]
+
+    def run(self, job: AnyJob) -> Reply:
+        """Run one job on an idle trainer; a trainer that dies answers FAILED."""
+        with self._places:
+            trainer = self._take()
+            reply = None if trainer is None else self._ask(trainer, job)
+        return Reply("KILLED", "the sweep was stopped") if self._closed or not reply else reply
+
+    def _take(self) -> _Trainer | None:
+        with self._lock:
+            if self._closed:
+                return None
+            while self._idle:
+                trainer = self._idle.pop()
+                if trainer.alive and trainer.jobs < JOBS_OF_A_TRAINER:
+                    return trainer
+                self._all.remove(trainer)
+                trainer.kill()
+                trainer.close()
+            return self._start()
+
+    def _ask(self, trainer: _Trainer, job: AnyJob) -> Reply:
+        try:
+            return trainer.run(job) or Reply("FAILED", self._how_it_ended(trainer))
+        finally:
+            # One that is dead or has served its time is replaced when the next is needed: until
+            # then it is there to end the sweep's runs, should the sweep be killed.
+            with self._lock:
+                self._idle.append(trainer)
+
+    def _how_it_ended(self, trainer: _Trainer) -> str:
+        code = trainer.wait()
+        if code >= 0:
+            return f"the trainer ended with status {code}; see {self.log_file}"
+        try:
+            name = signal.Signals(-code).name
+        except ValueError:  # a real-time signal
+            name = f"signal {-code}"
+        hint = "; the system ends the largest process when memory runs out"
+        return f"the trainer was ended by {name}" + (hint if name == "SIGKILL" else "")
+
+    def _start(self) -> _Trainer:
+        if not self._launcher.alive:
+            self._launcher.close()
+            self._launcher = new_launcher(self._log)
+        trainer = _Trainer(self._launcher, self.threads, self._log)
+        self._all.add(trainer)
+        return trainer
+
+    def close(self) -> None:
+        """End all trainers; what they were doing is lost."""
+        with self._lock:
+            self._closed = True
+            # Not a polite request: on its pipe's end a trainer would report its runs as orphaned,
+            # but the sweep that closes it is there to say how they ended.
+            for trainer in self._all:
+                trainer.kill()
+            self._launcher.close()
+            for trainer in self._all:
+                trainer.close()
+            self._log.close()
+
+
+class _Trainer:
+    def __init__(self, launcher: Launcher, threads: int, log: BinaryIO) -> None:
+        with contextlib.ExitStack() as theirs:
+            their_in, our_out = os.pipe()
+            theirs.callback(os.close, their_in)
+            self._sent = os.fdopen(our_out, "w", encoding="utf-8")
+            our_in, their_out = os.pipe()
+            theirs.callback(os.close, their_out)
+            self._heard = os.fdopen(our_in, encoding="utf-8", errors="replace")
+            self._process = launcher.start(threads, their_in, their_out, log)
+        self.jobs = 0
+
+    @property
+    def alive(self) -> bool:
+        return self._process.poll() is None
+
+    def run(self, job: AnyJob) -> Reply | None:
+        """The answer to one job; None where the process ends before it."""
+        self.jobs += 1
+        try:
+            self._send(job)
+            while message := self._next_message():
+                if isinstance(message, Reply):
+                    return message
+                events.emit(message)
+        except BaseException:
+            # Its answer to this job would be read as the answer to the next.
+            self._process.kill()
+            self._process.wait()
+            raise
+        return None
+
+    def _send(self, job: AnyJob) -> None:
+        with contextlib.suppress(BrokenPipeError, ValueError):  # it has ended; the pool is closed
+            self._sent.write(job.to_line())
+            self._sent.flush()
+
+    def _next_message(self) -> events.Event | Reply | None:
+        """None once the process has ended; what is no message ends it."""
+        try:
+            line = self._heard.readline()
+            return from_line(line) if line else None
+        except ValueError:  # no message; or the pool is closed
+            self._process.kill()
+            return None
+
+    def wait(self) -> int:
+        return self._process.wait()
+
+    def kill(self) -> None:
+        self._process.kill()
+
+    def close(self) -> None:
+        """Let go of a process that has been killed."""
+        self._process.wait()
+        for pipe in (self._sent, self._heard):
+            with contextlib.suppress(BrokenPipeError):
+                pipe.close()
+
+
+_warm: list[TrainerPool] = []
+
+
+def warm_up(count: int, threads: int, log_folder: Path) -> None:
+    """Start trainers now, for the next `trainers` of the same size: TensorFlow takes seconds."""
+    _warm.append(TrainerPool(count, threads, log_folder))
+
+
+def close_warm() -> None:
+    """End trainers that were started and never used."""
+    while _warm:
+        _warm.pop().close()
+
+
+@contextmanager
+def trainers(count: int, threads: int, log_folder: Path) -> Iterator[TrainerPool]:
+    """A pool of trainers, a warm one where there is one; ended with the block."""
+    pool = next((p for p in _warm if (p.count, p.threads) == (count, threads)), None)
+    if pool is not None:
+        _warm.remove(pool)
+    else:
+        pool = TrainerPool(count, threads, log_folder)
+    try:
+        yield pool
+    finally:
+        pool.close()

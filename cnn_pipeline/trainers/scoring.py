@@ -1,0 +1,70 @@
+"""Scoring a registered model file: what a trainer process does when the gate asks."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import keras
+import numpy as np
+from PIL import Image
+
+from cnn_pipeline.data.dataset import Dataset
+from cnn_pipeline.data.picture import prepare_image
+from cnn_pipeline.network.latency import LARGE_BATCH, Timed
+from cnn_pipeline.network.load import load_verified
+from cnn_pipeline.trainers.messages import ScoreJob
+
+
+def score_model(job: ScoreJob, dataset: Dataset) -> dict[str, float]:
+    """Load a `.keras` file after its bytes are verified, answer every test image, and write that.
+
+    `job.answers` becomes an `.npz` with `labels` int64 `[n]` and `probabilities` float32 `[n, k]`,
+    as the model gave them: judging them is the gate's.
+
+    Returns:
+        `latency_ms` and `latency_ms_batch_256` (milliseconds per image), `model_bytes`, and the
+        class that the first test image gets as a PNG file (`png_class`) and as an array
+        (`array_class`).
+
+    Raises:
+        UserError: the file is not what was registered, or Keras cannot read it.
+        ValueError: the model's input or output does not fit the data.
+    """
+    keras.backend.clear_session()
+    path = Path(job.model)
+    model = load_verified(path, job.sha256, f"the model file of {job.name}")
+    shapes = tuple(model.input_shape[1:]), int(model.output_shape[-1])
+    if shapes != (dataset.image_shape, dataset.num_classes):
+        raise ValueError(
+            f"the model must take images of {dataset.image_shape} and know "
+            f"{dataset.num_classes} classes, received {shapes[0]} and {shapes[1]}"
+        )
+    predict = Timed(model.predict_on_batch)
+    images = dataset.test.images
+    # The batches of the trial's own evaluation: another size may change the last bits.
+    probabilities = np.concatenate(
+        [
+            np.asarray(predict(images[start : start + LARGE_BATCH]), dtype=np.float32)
+            for start in range(0, len(images), LARGE_BATCH)
+        ]
+    )
+    with Path(job.answers).open("wb") as file:
+        np.savez_compressed(file, labels=dataset.test.labels, probabilities=probabilities)
+    latency = predict.latency(images)
+    png = prepare_image(_png(images[0]), dataset.image_shape, convention="as-is").pixels
+    return {
+        "latency_ms": latency.batch_1,
+        "latency_ms_batch_256": latency.batch_256,
+        "model_bytes": float(path.stat().st_size),
+        "png_class": float(np.argmax(predict(png[np.newaxis])[0])),
+        "array_class": float(np.argmax(predict(images[:1])[0])),
+    }
+
+
+def _png(pixels: np.ndarray) -> bytes:
+    """A PNG file of uint8 `[height, width, 1 or 3]`."""
+    content = io.BytesIO()
+    picture = pixels[..., 0] if pixels.shape[-1] == 1 else pixels
+    Image.fromarray(picture).save(content, format="PNG")
+    return content.getvalue()

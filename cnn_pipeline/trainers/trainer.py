@@ -1,0 +1,209 @@
+"""The process that trains: reads jobs from standard input, one at a time.
+
+Forked by `fork_server`, or started as `python -m cnn_pipeline.trainers.trainer THREADS`. A trial
+that runs out of memory or crashes takes this process with it, and nothing else; the sweep starts
+another. When standard input closes, the sweep is gone: its runs are ended as KILLED and so is
+this process.
+"""
+
+from __future__ import annotations
+
+import os
+import queue
+import signal
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, TextIO
+
+from cnn_pipeline.base import events
+from cnn_pipeline.base.startup import lean_imports, never_collected
+from cnn_pipeline.trainers.messages import AnyJob, Job, Reply, ScoreJob, job_from_line, to_line
+
+if TYPE_CHECKING:
+    from cnn_pipeline.data.dataset import Dataset
+    from cnn_pipeline.network.device import Device
+
+ORPHANED = "the sweep's process is gone"
+COMPILING = "compiling the convolutions for this processor: 10 to 30 s the first time"
+
+
+def main() -> None:
+    """A process of its own, started on this module."""
+    ignore_signals()
+    serve(threads=int(sys.argv[1]))
+
+
+def ignore_signals() -> None:
+    """Ctrl-C, a closed terminal and a service's stop reach the whole process group.
+
+    The sweep decides what becomes of its trainers: it kills them, or is gone and their pipes close.
+    """
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+
+
+def preload(told: Callable[[str], None]) -> None:
+    """Import and load all that a trial needs, also what MLflow imports to write: seconds.
+
+    `told` is called with what takes longer than that, and why.
+    """
+    with never_collected():  # looking through it again and again took 0.3 s of each trial
+        import mlflow.store.tracking.sqlalchemy_store  # noqa: F401
+
+        with lean_imports():
+            import cnn_pipeline.trainers.trial  # noqa: F401
+        from cnn_pipeline.base.machine import backend_name
+
+        if backend_name() == "tensorflow":
+            from cnn_pipeline.network.compiled import compiling
+            from cnn_pipeline.network.compiled.operations import load
+
+            with compiling(lambda: told(COMPILING)):
+                load()
+
+
+def serve(threads: int) -> None:
+    """Serve jobs until standard input closes, and end the process then."""
+    out = _claim_stdout()
+    jobs: queue.Queue[AnyJob] = queue.Queue()
+    threading.Thread(target=_read_jobs, args=(jobs,), daemon=True).start()
+
+    from cnn_pipeline.network.device import configure
+
+    with lean_imports():  # a trainer that was not forked imports TensorFlow here
+        device = configure(threads)
+    with events.listening(lambda event: _send(out, to_line(event))):
+        preload(lambda text: events.emit(events.Delay(text)))
+        loaded: dict[tuple[object, str], Dataset] = {}
+        while True:
+            job = jobs.get()
+            reply = (
+                _score(job, loaded) if isinstance(job, ScoreJob) else _serve(job, device, loaded)
+            )
+            _send(out, to_line(reply))
+
+
+def _serve(job: Job, device: Device, loaded: dict[tuple[object, str], Dataset]) -> Reply:
+    from cnn_pipeline.network.train import Diverged
+    from cnn_pipeline.tracking.store import Store, redacted, set_client_defaults
+    from cnn_pipeline.tracking.writer import Tracker
+    from cnn_pipeline.trainers.trial import run_trial
+
+    set_client_defaults()
+    tracker = Tracker(Store(job.store_uri, job.artifacts_uri))
+    try:
+        started = time.perf_counter()
+        dataset = _dataset(job, loaded)
+        seconds = time.perf_counter() - started
+        metrics = run_trial(
+            job.trial, job.data, dataset, device, tracker, job.run_id, data_seconds=seconds
+        )
+    except Exception as error:
+        if isinstance(error, Diverged):
+            tracker.tag(job.run_id, {"diverged": "true"})
+        details = redacted(traceback.format_exc())
+        sys.stderr.write(details)
+        tracker.log_files(job.run_id, {"error.txt": details})
+        reason = redacted(f"{type(error).__name__}: {error}".strip().splitlines()[0])
+        return Reply("FAILED", reason)
+    return Reply("FINISHED", metrics=metrics)
+
+
+def _score(job: ScoreJob, loaded: dict[tuple[object, str], Dataset]) -> Reply:
+    from cnn_pipeline.base.errors import UserError
+    from cnn_pipeline.trainers.scoring import score_model
+
+    try:
+        dataset = _dataset(job, loaded)
+        events.emit(events.Stage(f"scoring {job.name}"))
+        metrics = score_model(job, dataset)
+    except Exception as error:
+        sys.stderr.write(traceback.format_exc())
+        # Our own errors say what is required and what to do: their kind adds nothing.
+        kind = "" if isinstance(error, UserError) else f"{type(error).__name__}: "
+        return Reply("FAILED", f"{kind}{error}".strip().splitlines()[0])
+    return Reply("FINISHED", metrics=metrics)
+
+
+def _dataset(job: AnyJob, loaded: dict[tuple[object, str], Dataset]) -> Dataset:
+    from cnn_pipeline.base.errors import DataError
+    from cnn_pipeline.data.dataset import load_dataset
+
+    key = (job.data, job.cache)
+    if key not in loaded:
+        loaded.clear()
+        loaded[key] = load_dataset(job.data, Path(job.cache))
+    if loaded[key].digest != job.data_digest:
+        raise DataError(
+            f"the data changed while the sweep ran: its digest must be {job.data_digest}, "
+            f"received {loaded[key].digest}. Start the sweep again."
+        )
+    return loaded[key]
+
+
+def _claim_stdout() -> TextIO:
+    """Keep the pipe for messages; whatever else prints to standard output goes to the log."""
+    out = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+    return out
+
+
+def _send(out: TextIO, line: str) -> None:
+    try:
+        out.write(line)
+        out.flush()
+    except BrokenPipeError:
+        # Nobody reads any more: the thread that watches standard input ends this process.
+        time.sleep(60)
+
+
+def _read_jobs(jobs: queue.Queue[AnyJob]) -> None:
+    """Until standard input closes, or has something else; then this process ends, whatever it does.
+
+    From its start on, because the sweep may die while TensorFlow is still imported.
+    """
+    status = 1
+    try:
+        given: list[Job] = []
+        for line in sys.stdin:
+            job = job_from_line(line)
+            if isinstance(job, Job):
+                given.append(job)
+            jobs.put(job)
+        status = _end_orphans(given)
+    except BaseException:
+        traceback.print_exc()
+        sys.stderr.flush()
+    finally:
+        os._exit(status)
+
+
+def _end_orphans(given: Sequence[Job]) -> int:
+    """End the runs of these jobs and their sweep that nobody has ended; 1 where one could not be.
+
+    Also of jobs that were answered: the sweep may have died before it read the answer.
+    """
+    from cnn_pipeline.tracking.store import Store, set_client_defaults
+    from cnn_pipeline.tracking.writer import Tracker
+
+    set_client_defaults()
+    status = 0
+    trackers = {job.run_id: Tracker(Store(job.store_uri, job.artifacts_uri)) for job in given}
+    trackers |= {job.parent_run_id: trackers[job.run_id] for job in given}
+    for run_id, tracker in trackers.items():
+        try:
+            if tracker.is_running(run_id):
+                tracker.end(run_id, "KILLED", ORPHANED)
+        except Exception:  # each kind of store has its own
+            traceback.print_exc()
+            sys.stderr.flush()
+            status = 1
+    return status
+
+
+if __name__ == "__main__":
+    main()

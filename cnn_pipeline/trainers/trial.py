@@ -1,0 +1,302 @@
+"""One trial from the settings to the logged run: what a trainer process does.
+
+Composes models, training, evaluation, figures and tracking; needs no Prefect and no parent.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import keras
+
+from cnn_pipeline.base import events, links, versions
+from cnn_pipeline.data.dataset import Dataset
+from cnn_pipeline.data.samples import journey_images
+from cnn_pipeline.explain import plots as figures
+from cnn_pipeline.network.build import build_model, build_twin, layer_outputs
+from cnn_pipeline.network.device import Device, resolve_precision
+from cnn_pipeline.network.evaluation import Evaluation, evaluate, predictions_table
+from cnn_pipeline.network.history import Epoch, History
+from cnn_pipeline.network.latency import LARGE_BATCH, Timed
+from cnn_pipeline.network.metrics import (
+    MEASURED_ON,
+    TrialOutcome,
+    detail_metrics,
+    epoch_metrics,
+    headline_metrics,
+)
+from cnn_pipeline.network.plan import plan_layers
+from cnn_pipeline.network.results import Scalar
+from cnn_pipeline.network.summary import layers_json, summary_text, trial_note
+from cnn_pipeline.network.train import Callback, train
+from cnn_pipeline.settings.command_line import reproducing_command
+from cnn_pipeline.settings.trial import DataSettings, Trial, Variant
+from cnn_pipeline.tracking import names
+from cnn_pipeline.tracking.inputs import describe_inputs
+from cnn_pipeline.tracking.writer import Tracker, table_json
+
+
+def run_trial(
+    trial: Trial,
+    data: DataSettings,
+    dataset: Dataset,
+    device: Device,
+    tracker: Tracker,
+    run_id: str,
+    *,
+    data_seconds: float = 0.0,
+) -> dict[str, float]:
+    """Build, train, evaluate and log one trial into its run; returns its headline metrics.
+
+    The run's status is the caller's to set: whoever owns the process knows how it ended.
+    `data_seconds` is what loading took; nothing where an earlier trial had loaded the data.
+    """
+    clock = _Clock({"data": data_seconds})
+    precision = resolve_precision(trial.training.precision, device)
+    params = trial_params(trial, dataset, device, precision)
+    tracker.log_settings(run_id, params, _trial_tags(dataset, device), dataset)
+
+    events.emit(events.TrialPhase(trial.name, "building"))
+    with clock("build"):
+        keras.backend.clear_session()
+        plan = plan_layers(trial.variant, dataset.image_shape, len(dataset.class_names))
+        model = build_model(
+            trial.variant, dataset.image_shape, len(dataset.class_names), seed=trial.seed
+        )
+        twin = build_twin(model, trial.variant, precision=precision, seed=trial.seed)
+
+    events.emit(events.TrialPhase(trial.name, "training"))
+    with clock("train"):
+        reporter = _Reporter(trial, len(dataset.train.labels), tracker, run_id)
+        history = train(
+            twin,
+            dataset.train,
+            dataset.validation,
+            trial.training,
+            device,
+            seed=trial.seed,
+            callbacks=[reporter],
+        )
+        model.set_weights(twin.get_weights())
+        del twin
+
+    events.emit(events.TrialPhase(trial.name, "evaluating"))
+    with clock("evaluate"):
+        predict = Timed(model.predict_on_batch)
+        class_names = dataset.class_names
+        validation = evaluate(predict, dataset.validation, class_names, LARGE_BATCH)
+        test = evaluate(predict, dataset.test, class_names, LARGE_BATCH)
+        latency = predict.latency(dataset.test.images)
+
+    events.emit(events.TrialPhase(trial.name, "logging"))
+    with clock("plots"):
+        plots = draw(trial, model, history, test, dataset)
+    outcome = TrialOutcome(plan, history, validation, test, latency, clock.seconds)
+    logged = tracker.log_model(
+        run_id,
+        model,
+        params,
+        tags={names.VARIANT: trial.label, "data_digest": dataset.digest},
+        step=history.epochs[-1].epoch,
+    )
+    metrics = {**headline_metrics(outcome), "model_bytes": float(logged.num_bytes)}
+    splits = {one.role: one for one in describe_inputs(dataset)}
+    measured_on = {name: splits[role] for name, role in MEASURED_ON.items()}
+    tracker.log_summary(run_id, metrics, model_id=logged.model_id, measured_on=measured_on)
+    tracker.log_summary(run_id, detail_metrics(outcome))
+    tracker.log_files(run_id, {**_records(trial, data, outcome, model, device), **plots})
+    page = links.model_page(logged.experiment_id, logged.model_id)
+    command = reproducing_command(_as_run(trial, device), data)
+    tags = {
+        names.MODEL_SHA256: logged.sha256,
+        names.NOTE: trial_note(trial, plan, metrics, command, page),
+    }
+    if history.stop_reason:
+        tags["stop_reason"] = history.stop_reason
+    # Last, so that a run that has it has everything.
+    tracker.tag(run_id, tags | {names.COMPLETE: "true"})
+    return metrics
+
+
+def trial_params(
+    trial: Trial, dataset: Dataset, device: Device, precision: str
+) -> dict[str, Scalar]:
+    """The flat settings that MLflow filters and compares by, the same keys on every trial.
+
+    Without pooling the window stands at its default, as an unused setting does: MLflow's compare
+    view draws an axis for each of the first three params that differ, and this is no difference
+    of its own.
+    """
+    variant, training = trial.variant, trial.training
+    pool_size = variant.pool_size if variant.pooling != "none" else Variant().pool_size
+    return {
+        "variant": trial.label,
+        "filters": variant.filters if isinstance(variant.filters, int) else variant.filters_text,
+        "conv_layers": variant.conv_layers,
+        "kernel_size": variant.kernel_size,
+        "pooling": variant.pooling,
+        "pool_size": pool_size,
+        "padding": variant.padding,
+        "dense_units": variant.dense_units,
+        "dropout": variant.dropout,
+        "batch_norm": variant.batch_norm,
+        "optimizer": training.optimizer,
+        "learning_rate": training.learning_rate,
+        "batch_size": training.batch_size,
+        "epochs": training.epochs,
+        # A missing param would group apart from the others in MLflow, so "never" has a word.
+        "stop_at_accuracy": training.stop_at_accuracy or "never",
+        "seed": trial.seed,
+        "precision": precision,
+        "threads": device.threads,
+        "train_samples": len(dataset.train.labels),
+    }
+
+
+def draw(
+    trial: Trial, model: keras.Sequential, history: History, test: Evaluation, dataset: Dataset
+) -> dict[str, bytes]:
+    """The pictures of one run, PNG bytes by artifact path."""
+    chosen = list(journey_images(test.labels, dataset.class_names))
+    layers = [
+        figures.LayerOutput(name, kind, values)
+        for name, kind, values in layer_outputs(model, trial.variant, dataset.test.images[chosen])
+    ]
+    titles = [f"{dataset.class_names[test.labels[i]]} (test image {i})" for i in chosen]
+    curves = {
+        name: [getattr(epoch, name) for epoch in history.epochs]
+        for name in ("loss", "accuracy", "val_loss", "val_accuracy")
+    }
+    drawn = {
+        "curves": figures.curves(curves, f"{trial.name}: learning curves"),
+        "confusion_matrix": figures.confusion_matrix(test, f"{trial.name}: confusions on test"),
+        "misclassified": figures.misclassified(
+            test, dataset.test.images, f"{trial.name}: surest mistakes on test"
+        ),
+        "journey": figures.journey(
+            layers, dataset.class_names, titles, f"{trial.name}: the journey of the image"
+        ),
+    }
+    kernels = next(layer for layer in model.layers if layer.name == "conv1").get_weights()[0]
+    if kernels.shape[2] in (1, 3):
+        drawn["kernels"] = figures.kernels(kernels, f"{trial.name}: kernels of the first layer")
+    return {f"plots/{name}.png": figures.png_bytes(figure) for name, figure in drawn.items()}
+
+
+def _records(
+    trial: Trial,
+    data: DataSettings,
+    outcome: TrialOutcome,
+    model: keras.Sequential,
+    device: Device,
+) -> dict[str, str | bytes]:
+    config = {
+        "trial": trial.model_dump(mode="json"),
+        "data": data.model_dump(mode="json"),
+        "device": {"kind": device.kind, "name": device.name, "threads": device.threads},
+        "versions": versions.versions(),
+        "command": reproducing_command(_as_run(trial, device), data),
+    }
+    table = predictions_table(outcome.test)
+    parquet = io.BytesIO()
+    table.to_parquet(parquet, index=False)
+    per_class = outcome.test.per_class
+    confusions = outcome.test.top_confusions(10)
+    return {
+        names.SUMMARY_FILE: summary_text(model, outcome.plan),
+        names.LAYERS_FILE: layers_json(outcome.plan),
+        names.CONFIG_FILE: json.dumps(config, indent=2) + "\n",
+        names.HISTORY_FILE: _history_csv(outcome.history),
+        names.PREDICTIONS_FILE: parquet.getvalue(),
+        "tables/per_class.json": table_json(
+            ["class", "precision", "recall", "f1", "images"],
+            [[row["name"], row["precision"], row["recall"], row["f1"], row["support"]]
+             for row in per_class],
+        ),
+        "tables/top_confusions.json": table_json(
+            ["true class", "taken for", "images"], [list(row) for row in confusions]
+        ),
+        "tables/confusion_matrix.json": table_json(
+            ["true class", *outcome.test.class_names],
+            [[name, *map(int, row)]
+             for name, row in zip(
+                outcome.test.class_names, outcome.test.confusion, strict=True)],
+        ),
+    }  # fmt: skip
+
+
+def _as_run(trial: Trial, device: Device) -> Trial:
+    """The trial with what 'auto' and 'all cores' meant: both decide the last bits of weights."""
+    meant = {
+        "precision": resolve_precision(trial.training.precision, device),
+        "threads": device.threads,
+    }
+    return trial.model_copy(update={"training": trial.training.model_copy(update=meant)})
+
+
+def _history_csv(history: History) -> str:
+    text = io.StringIO()
+    rows = [{"epoch": epoch.epoch, **epoch_metrics(epoch)} for epoch in history.epochs]
+    writer = csv.DictWriter(text, fieldnames=list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()
+
+
+def _trial_tags(dataset: Dataset, device: Device) -> dict[str, str]:
+    return {
+        "dataset": dataset.name,
+        "data_digest": dataset.digest,
+        "data_source": dataset.source,
+        "class_names": json.dumps(dataset.class_names),
+        "image_shape": "x".join(map(str, dataset.image_shape)),
+        "device": device.name,
+        "keras_backend": keras.backend.backend(),
+        **{f"version.{name}": version for name, version in versions.versions().items()},
+    }
+
+
+class _Reporter(Callback):
+    """Curves to MLflow, progress to whoever watches."""
+
+    def __init__(self, trial: Trial, count: int, tracker: Tracker, run_id: str) -> None:
+        self._trial = trial
+        self._count = count
+        self._tracker = tracker
+        self._run_id = run_id
+
+    def on_images(self, epoch: int, images: int) -> None:
+        self._emit(epoch, epoch * self._count + images, {})
+
+    def on_epoch(self, epoch: Epoch) -> None:
+        metrics = epoch_metrics(epoch)
+        # MLflow's compare view opens with the metric that was written first.
+        curves = {"val_accuracy": metrics["val_accuracy"], **metrics}
+        self._tracker.log_curves(self._run_id, epoch.epoch, curves)
+        self._emit(epoch.epoch, (epoch.epoch + 1) * self._count, metrics)
+
+    def _emit(self, epoch: int, images: int, metrics: dict[str, float]) -> None:
+        epochs = self._trial.training.epochs
+        events.emit(
+            events.TrialProgress(
+                self._trial.name, epoch, epochs, images, epochs * self._count, metrics
+            )
+        )
+
+
+class _Clock:
+    """Seconds by phase."""
+
+    def __init__(self, seconds: dict[str, float]) -> None:
+        self.seconds = seconds
+
+    @contextmanager
+    def __call__(self, phase: str) -> Iterator[None]:
+        started = time.perf_counter()
+        yield
+        self.seconds[phase] = time.perf_counter() - started

@@ -1,0 +1,280 @@
+"""The registry on a real SQLite store: promotion, kills, races, rollback, history."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from cnn_pipeline.base.errors import UserError
+from cnn_pipeline.base.home import Home
+from cnn_pipeline.champion.registry import (
+    CHALLENGER,
+    CHAMPION,
+    PREVIOUS,
+    ModelVersion,
+    Promoter,
+    Registry,
+    registered_name,
+)
+from cnn_pipeline.champion.registry import reader as registry_reader
+from cnn_pipeline.champion.registry.promoter import ChampionChanged
+from cnn_pipeline.tracking.store import Store
+from tests.champion.retraining.stored import CLASSES, DATASET, log_run, model_path
+
+NAME = f"{DATASET}-cnn"
+ROOT = Path(__file__).parent.parent.parent
+
+
+@pytest.fixture
+def store(home: Home) -> Store:
+    return Store(home.database_uri, home.artifacts_uri)
+
+
+@pytest.fixture
+def promoter(home: Home, store: Store) -> Promoter:
+    return Promoter(store, home.state / "registry.lock")
+
+
+def register(promoter: Promoter, payload: bytes = b"weights") -> ModelVersion:
+    return promoter.register(log_run(promoter.store, payload), {"sweep_id": "toy-1"})
+
+
+def number(registry: Registry, alias: str) -> int | None:
+    found = registry.by_alias(NAME, alias)
+    return found.version if found else None
+
+
+def aliases(registry: Registry) -> tuple[int | None, int | None, int | None]:
+    """(champion, previous, challenger)."""
+    return number(registry, CHAMPION), number(registry, PREVIOUS), number(registry, CHALLENGER)
+
+
+def test_the_registered_model_has_the_name_of_the_experiment() -> None:
+    assert registered_name("fashion-mnist") == "fashion-mnist-cnn"
+
+
+def test_an_empty_registry_has_neither_versions_nor_champion(store: Store) -> None:
+    registry = Registry(store)
+    assert registry.by_alias(NAME, CHAMPION) is None
+    assert registry.versions(NAME) == ()
+    assert registry.history(NAME) == ()
+
+
+def test_a_model_without_the_alias_gives_none(promoter: Promoter) -> None:
+    register(promoter)
+    assert promoter.by_alias(NAME, CHAMPION) is None
+
+
+def test_a_challenger_has_what_is_needed_to_load_and_trace_it(
+    promoter: Promoter, tmp_path: Path
+) -> None:
+    stored = log_run(promoter.store, b"weights")
+    version = promoter.register(stored, {"sweep_id": "toy-1"})
+    assert (version.name, version.version, version.run_id) == (NAME, 1, stored.run_id)
+    assert version.aliases == (CHALLENGER,)
+    assert (version.dataset, version.data_digest) == (DATASET, "d" * 64)
+    assert (version.class_names, version.image_shape) == (CLASSES, (4, 4, 1))
+    assert version.tags["sweep_id"] == "toy-1"
+    assert promoter.by_alias(NAME, CHALLENGER) == version
+    assert promoter.versions(NAME) == (version,)
+    assert promoter.model_file(version, tmp_path).read_bytes() == b"weights"
+
+
+def test_registering_a_model_again_makes_no_second_version(promoter: Promoter) -> None:
+    stored = log_run(promoter.store, b"weights")
+    assert promoter.register(stored, {}) == promoter.register(stored, {})
+    assert len(promoter.versions(NAME)) == 1
+
+
+def test_promotions_keep_the_previous_champion_and_the_history(promoter: Promoter) -> None:
+    first, second = register(promoter, b"1"), register(promoter, b"2")
+    promoter.promote(first, "the first", expected=None)
+    assert aliases(promoter) == (1, None, 2)
+    decision = promoter.promote(second, "better", expected=1, tags={"content_key": "k"})
+    assert decision is not None
+    assert aliases(promoter) == (2, 1, None)
+    assert [(d.number, d.action, d.champion_before, d.champion_after, d.why)
+            for d in promoter.history(NAME)] == [
+        (1, "promote", None, 1, "the first"), (2, "promote", 1, 2, "better"),
+    ]  # fmt: skip
+    tags = promoter.version(NAME, 2).tags
+    assert (tags["decision"], tags["why"], tags["content_key"]) == ("promote", "better", "k")
+
+
+def test_promoting_the_champion_again_changes_nothing(promoter: Promoter) -> None:
+    first = register(promoter)
+    promoter.promote(first, "the first", expected=None)
+    assert promoter.promote(first, "again", expected=1) is None
+    assert len(promoter.history(NAME)) == 1
+
+
+def test_a_promotion_needs_the_champion_that_it_was_compared_with(promoter: Promoter) -> None:
+    first, second, third = (register(promoter, payload) for payload in (b"1", b"2", b"3"))
+    promoter.promote(first, "the first", expected=None)
+    promoter.promote(second, "better", expected=1)
+    with pytest.raises(ChampionChanged, match="champion version 1, but version 2"):
+        promoter.promote(third, "better than 1", expected=1)
+    assert aliases(promoter)[:2] == (2, 1)
+
+
+def test_a_refusal_keeps_the_champion_and_says_why(promoter: Promoter) -> None:
+    first, second = register(promoter, b"1"), register(promoter, b"2")
+    promoter.promote(first, "the first", expected=None)
+    promoter.refuse(second, "no better")
+    assert aliases(promoter) == (1, None, 2)
+    last = promoter.history(NAME)[-1]
+    assert (last.action, last.version, last.champion_after) == ("refuse", 2, 1)
+
+
+def test_a_rollback_exchanges_champion_and_previous(promoter: Promoter) -> None:
+    first, second = register(promoter, b"1"), register(promoter, b"2")
+    promoter.promote(first, "the first", expected=None)
+    promoter.promote(second, "better", expected=1)
+    decision = promoter.rollback(NAME, "complaints")
+    assert aliases(promoter)[:2] == (1, 2)
+    assert (decision.action, decision.version, decision.why) == ("rollback", 1, "complaints")
+    promoter.rollback(NAME, "they were about something else")
+    assert aliases(promoter)[:2] == (2, 1)
+
+
+def test_a_rollback_needs_a_previous_champion(promoter: Promoter) -> None:
+    with pytest.raises(UserError, match="there is none"):
+        promoter.rollback(NAME, "why")
+    promoter.promote(register(promoter), "the first", expected=None)
+    with pytest.raises(UserError, match="version 1 is the first"):
+        promoter.rollback(NAME, "why")
+
+
+def test_a_rollback_to_a_damaged_file_is_refused(promoter: Promoter) -> None:
+    stored = log_run(promoter.store, b"1")
+    first, second = promoter.register(stored, {}), register(promoter, b"2")
+    promoter.promote(first, "the first", expected=None)
+    promoter.promote(second, "better", expected=1)
+    model_path(promoter.store, stored).write_bytes(b"0")
+    with pytest.raises(UserError, match="must have SHA-256"):
+        promoter.rollback(NAME, "why")
+    assert aliases(promoter)[:2] == (2, 1)
+
+
+def test_a_missing_file_is_told_with_a_remedy(promoter: Promoter, tmp_path: Path) -> None:
+    stored = log_run(promoter.store, b"1")
+    version = promoter.register(stored, {})
+    model_path(promoter.store, stored).unlink()
+    with pytest.raises(UserError, match=r"version 1 must be readable.*backup"):
+        promoter.model_file(version, tmp_path)
+
+
+def test_a_version_of_something_else_is_told(promoter: Promoter) -> None:
+    version = register(promoter)
+    promoter._client.delete_model_version_tag(NAME, str(version.version), "model_sha256")
+    with pytest.raises(UserError, match="model_sha256 is missing"):
+        promoter.by_alias(NAME, CHALLENGER)
+
+
+def test_the_history_is_bounded(promoter: Promoter, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cnn_pipeline.champion.registry.promoter.KEPT_DECISIONS", 3)
+    version = register(promoter)
+    for index in range(5):
+        promoter.refuse(version, f"reason {index}")
+    assert [d.number for d in promoter.history(NAME)] == [3, 4, 5]
+
+
+def test_only_one_of_two_promoters_at_once_succeeds(home: Home, promoter: Promoter) -> None:
+    first, second, third = (register(promoter, payload) for payload in (b"1", b"2", b"3"))
+    promoter.promote(first, "the first", expected=None)
+    outcomes: list[str] = []
+    start = threading.Barrier(2)
+
+    def promote(version: ModelVersion) -> None:
+        mine = Promoter(promoter.store, home.state / "registry.lock")
+        start.wait()
+        try:
+            mine.promote(version, f"better: {version.version}", expected=1)
+            outcomes.append(f"version {version.version}")
+        except ChampionChanged:
+            outcomes.append("too late")
+
+    threads = [threading.Thread(target=promote, args=(version,)) for version in (second, third)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(outcomes)[0] == "too late"
+    winner = number(promoter, CHAMPION)
+    assert sorted(outcomes)[1] == f"version {winner}"
+    assert number(promoter, PREVIOUS) == 1
+    assert [d.champion_after for d in promoter.history(NAME)] == [1, winner]
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from cnn_pipeline.champion.registry import Promoter
+from cnn_pipeline.tracking import Store
+
+uri, lock, kill_at = sys.argv[1], Path(sys.argv[2]), int(sys.argv[3])
+
+def kill(step):
+    if step == kill_at:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+promoter = Promoter(Store(uri, None), lock, on_step=kill)
+promoter.promote(promoter.version("toy-cnn", 2), "better", expected=1, tags={"content_key": "k"})
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("step", range(1, 9))
+def test_a_promotion_killed_at_any_step_is_whole_or_invisible_afterwards(
+    home: Home, promoter: Promoter, step: int
+) -> None:
+    first, second = register(promoter, b"1"), register(promoter, b"2")
+    promoter.promote(first, "the first", expected=None)
+    lock = home.state / "registry.lock"
+    done = subprocess.run(
+        [sys.executable, "-c", KILLED, promoter.store.uri, str(lock), str(step)],
+        cwd=ROOT, timeout=120, check=False,
+    )  # fmt: skip
+    assert done.returncode == -signal.SIGKILL
+    # Whoever only reads sees the old or the new champion, and either can be loaded.
+    seen = promoter.by_alias(NAME, CHAMPION)
+    assert seen is not None and seen.version in (1, 2)
+    promoter.verify(seen)
+    # The next one who writes finds the lock free and the promotion finished, or not begun.
+    settled = promoter.settle(NAME)
+    if step == 1:
+        assert settled is None
+        assert aliases(promoter) == (1, None, 2)
+        promoter.promote(second, "better", expected=1, tags={"content_key": "k"})
+    else:
+        assert settled is not None
+    assert aliases(promoter) == (2, 1, None)
+    assert [d.champion_after for d in promoter.history(NAME)] == [1, 2]
+    tags = promoter.version(NAME, 2).tags
+    assert (tags["decision"], tags["content_key"]) == ("promote", "k")
+    assert registry_reader.PENDING not in promoter.model_tags(NAME)
+    assert promoter.settle(NAME) is None
+
+
+def test_a_half_done_promotion_gives_way_to_an_alias_moved_by_hand(promoter: Promoter) -> None:
+    first, second, third = (register(promoter, payload) for payload in (b"1", b"2", b"3"))
+    promoter.promote(first, "the first", expected=None)
+
+    class Killed(Exception):
+        pass
+
+    def stop(step: int) -> None:
+        if step == 3:
+            raise Killed
+
+    halted = Promoter(promoter.store, promoter._lock_file, on_step=stop)
+    with pytest.raises(Killed):
+        halted.promote(second, "better", expected=1)
+    promoter._client.set_registered_model_alias(NAME, CHAMPION, str(third.version))
+    assert promoter.settle(NAME) is None
+    assert number(promoter, CHAMPION) == 3

@@ -1,0 +1,606 @@
+"""What has been trained is not trained again: found, verified before it is believed, repeated."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from mlflow.entities import Run
+from mlflow.tracking import MlflowClient
+from mlflow.utils.file_utils import local_file_uri_to_path
+
+from cnn_pipeline.base import events
+from cnn_pipeline.base.events import Event, Stage, SweepStarted, TrialReused
+from cnn_pipeline.base.home import Home
+from cnn_pipeline.champion.predict import predict_files
+from cnn_pipeline.cli.commands.run import outcome_json
+from cnn_pipeline.experiment import data_card, decide, stored
+from cnn_pipeline.experiment import steps as sweep_steps
+from cnn_pipeline.experiment.content_key import content_key
+from cnn_pipeline.experiment.preflight import check_fit
+from cnn_pipeline.experiment.sweep_run import Outcome, SweepRun
+from cnn_pipeline.network.results import TrialResult
+from cnn_pipeline.settings.sweep import Entry, Sweep
+from cnn_pipeline.settings.trial import Variant
+from cnn_pipeline.tracking import names
+from cnn_pipeline.tracking.store import Store
+from cnn_pipeline.tracking.writer import Tracker
+from cnn_pipeline.trainers.pool import TrainerPool
+from tests.champion.server.test_request import BOOT, png
+from tests.flows.test_flow import environment
+from tests.running import DEADLINE, QUICK, SAMPLE, begin, run_trials
+
+MAX, NONE = "f2-max-d16", "f2-none-d16"
+PAIR = Sweep(
+    name="pair",
+    entries=(
+        Entry(variant=Variant(filters=2, dense_units=16)),
+        Entry(variant=Variant(filters=2, dense_units=16, pooling="none")),
+    ),
+    training=QUICK,
+    data=SAMPLE,
+    baseline=MAX,
+)
+OTHER = Entry(variant=Variant(filters=3, dense_units=16))
+THREADS = QUICK.threads
+
+
+def local(uri: str) -> Path:
+    return Path(local_file_uri_to_path(uri))
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A sweep that was trained, for reading; who changes it puts it back."""
+
+    home: Home
+    outcome: Outcome
+
+    @property
+    def client(self) -> MlflowClient:
+        return MlflowClient(self.home.database_uri)
+
+    @property
+    def first(self) -> TrialResult:
+        return self.outcome.results[0]
+
+    def files(self, result: TrialResult) -> Path:
+        """Where the artifacts of a run lie."""
+        return local(self.client.get_run(result.run_id).info.artifact_uri)
+
+    def model_file(self, result: TrialResult) -> Path:
+        """The `.keras` file of a run."""
+        (output,) = self.client.get_run(result.run_id).outputs.model_outputs
+        location = self.client.get_logged_model(output.model_id).artifact_location
+        return local(location) / names.MODEL_FILE
+
+    def runs(self) -> list[Run]:
+        """All runs in the store."""
+        return list(self.client.search_runs([self.outcome.experiment_id], max_results=1000))
+
+
+@pytest.fixture(autouse=True)
+def _this_home(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+
+
+@pytest.fixture(scope="module")
+def trained(
+    tmp_path_factory: pytest.TempPathFactory, _migrated_store: Path, pool: TrainerPool
+) -> Trained:
+    """Two small networks, trained without Prefect."""
+    folder = tmp_path_factory.mktemp("trained")
+    home = Home(folder / "home with späces")
+    home.artifacts.mkdir(parents=True)
+    shutil.copy(_migrated_store, home.database)
+    sweep_run = begin(PAIR, home, folder)
+    run_trials(sweep_run, pool)
+    outcome = sweep_steps.finish(sweep_run)
+    assert outcome.ok
+    return Trained(home, outcome)
+
+
+def unchanged(sweep: Sweep, home: Home, threads: int = THREADS) -> Outcome | None:
+    card = data_card.prepare_data(sweep.data, home.root)
+    return decide.find_unchanged(sweep, card, home, threads)
+
+
+def reusable(sweep: Sweep, home: Home, threads: int = THREADS) -> dict[str, TrialResult]:
+    card = data_card.prepare_data(sweep.data, home.root)
+    return decide.find_reusable(sweep, card, home, threads)
+
+
+def trained_by(result: TrialResult) -> str:
+    return result.reused_from or result.run_id
+
+
+def repeat(sweep_run: SweepRun, found: dict[str, TrialResult]) -> list[TrialResult]:
+    """Every trial of the sweep that was found, repeated as the flow does."""
+    return [
+        sweep_steps.reuse_trial(sweep_run, trial, found[trial.name], {})
+        for trial in sweep_run.sweep.trials()
+        if trial.name in found
+    ]
+
+
+def test_an_unchanged_sweep_is_its_own_outcome(trained: Trained) -> None:
+    before = {run.info.run_id for run in trained.runs()}
+    again = unchanged(PAIR, trained.home)
+    assert again is not None
+    assert not again.trained
+    assert (again.sweep_id, again.parent_run_id) == (
+        trained.outcome.sweep_id,
+        trained.outcome.parent_run_id,
+    )
+    assert again.results == trained.outcome.results
+    assert again.comparison == trained.outcome.comparison
+    assert {run.info.run_id for run in trained.runs()} == before
+    assert outcome_json(again)["trained"] is False
+
+
+@pytest.mark.parametrize(
+    ("change", "kept"),
+    [
+        ({"name": "renamed", "description": "Other words."}, {MAX, NONE}),
+        ({"entries": (*PAIR.entries, OTHER)}, {MAX, NONE}),
+        ({"entries": (PAIR.entries[0], OTHER)}, {MAX}),
+        ({"seeds": (0, 1)}, {MAX, NONE}),
+        ({"seeds": (1,)}, set()),
+        ({"training": QUICK.model_copy(update={"epochs": 2})}, set()),
+        ({"data": SAMPLE.model_copy(update={"train_limit": 500})}, set()),
+    ],
+    ids=["name", "one more", "one other", "more seeds", "another seed", "training", "data"],
+)
+def test_what_changed_is_trained_and_nothing_else(
+    trained: Trained, change: dict[str, Any], kept: set[str]
+) -> None:
+    sweep = Sweep.model_validate(PAIR.model_dump() | change)
+    assert unchanged(sweep, trained.home) is None
+    found = reusable(sweep, trained.home)
+    assert found.keys() == {f"{label}-s0" for label in kept}
+    ids = {result.name: result.run_id for result in trained.outcome.results}
+    assert {name: trained_by(result) for name, result in found.items()} == {
+        name: ids[name] for name in found
+    }
+
+
+def test_threads_that_another_number_of_workers_leaves_are_another_content(
+    trained: Trained,
+) -> None:
+    assert unchanged(PAIR, trained.home, THREADS + 1) is None
+    assert reusable(PAIR, trained.home, THREADS + 1) == {}
+
+
+def test_where_nothing_is_stored_nothing_is_made(tmp_path: Path) -> None:
+    home = Home(tmp_path / "new")
+    assert unchanged(PAIR, home) is None
+    assert reusable(PAIR, home) == {}
+    assert not home.root.exists()
+
+
+def history(client: MlflowClient, run: Run) -> dict[str, list[tuple[int, float, int]]]:
+    return {
+        key: [
+            (p.step, p.value, p.timestamp) for p in client.get_metric_history(run.info.run_id, key)
+        ]
+        for key in run.data.metrics
+    }
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
+
+
+def test_a_repeated_run_has_all_that_the_first_has(trained: Trained, tmp_path: Path) -> None:
+    sweep_run = begin(PAIR.model_copy(update={"name": "again"}), trained.home, tmp_path)
+    heard: list[Event] = []
+    found = reusable(sweep_run.sweep, trained.home)
+    with events.listening(heard.append):
+        copies = repeat(sweep_run, found)
+    assert heard == [TrialReused(result.name, result.run_id) for result in trained.outcome.results]
+    client = trained.client
+    for result, copied in zip(trained.outcome.results, copies, strict=True):
+        first, second = client.get_run(result.run_id), client.get_run(copied.run_id)
+        assert second.info.run_id != first.info.run_id
+        assert (second.info.status, second.info.run_name) == ("FINISHED", result.name)
+        assert second.data.params == first.data.params
+        assert len(second.data.metrics) > 40
+        assert history(client, second) == history(client, first)
+        assert second.inputs.to_dictionary() == first.inputs.to_dictionary()
+        assert [o.model_id for o in second.outputs.model_outputs] == [
+            o.model_id for o in first.outputs.model_outputs
+        ]
+        assert contents(trained.files(copied)) == contents(trained.files(result))
+        tags, before = second.data.tags, first.data.tags
+        assert tags[names.REUSED_FROM] == copied.reused_from == result.run_id
+        assert tags[names.PARENT] == sweep_run.run_id
+        assert tags[names.SWEEP_ID] == sweep_run.sweep_id
+        own = {names.PARENT, names.SWEEP_ID, names.NOTE, names.REUSED_FROM}
+        assert {k: v for k, v in tags.items() if k not in own} == {
+            k: v for k, v in before.items() if k not in own
+        }
+        assert tags[names.NOTE].startswith(f"Not trained again: run {result.run_id} has")
+        assert copied.metrics == result.metrics
+    sweep_steps.finish(sweep_run)
+
+
+def test_the_code_that_trained_is_named_not_that_which_repeats(
+    trained: Trained, tmp_path: Path
+) -> None:
+    Tracker(Store(trained.home.database_uri, None)).tag(
+        trained.first.run_id, {"git_commit": "abc", "code_digest": "before"}
+    )
+    sweep_run = begin(PAIR.model_copy(update={"name": "code"}), trained.home, tmp_path)
+    (copied, _) = repeat(sweep_run, {r.name: r for r in trained.outcome.results})
+    tags = trained.client.get_run(copied.run_id).data.tags
+    assert (tags["git_commit"], tags["code_digest"]) == ("abc", "before")
+    sweep_steps.finish(sweep_run)
+
+
+def test_in_a_chain_each_names_the_run_that_trained(trained: Trained, tmp_path: Path) -> None:
+    """Without the first sweep's runs: what is repeated then is a repetition itself."""
+    sources = {result.name: result for result in trained.outcome.results}
+    baseline = PAIR.model_copy(update={"name": "baseline", "baseline": NONE})
+    for number in range(2):
+        sweep_run = begin(baseline, trained.home, tmp_path)
+        copies = repeat(sweep_run, sources)
+        outcome = sweep_steps.finish(sweep_run)
+        assert [copy.reused_from for copy in copies] == [
+            result.run_id for result in trained.outcome.results
+        ]
+        assert [r.reused_from for r in outcome.results] == [c.reused_from for c in copies]
+        sources = {result.name: result for result in outcome.results}
+        notes = [trained.client.get_run(copy.run_id).data.tags[names.NOTE] for copy in copies]
+        for copy, note in zip(copies, notes, strict=True):
+            assert note.count("Not trained again") == 1, number
+            assert note.count("Train it again:") == 1
+            assert note.count(copy.reused_from) >= 1
+        assert notes[0].count("Against the baseline") == 1
+        assert f"Against the baseline {NONE}" in notes[0]
+        assert "Against the baseline" not in notes[1]
+
+
+def test_a_variant_with_another_name_has_it_in_its_record(trained: Trained, tmp_path: Path) -> None:
+    entry = PAIR.entries[0].model_copy(update={"label": "small"})
+    sweep = PAIR.model_copy(update={"entries": (entry, PAIR.entries[1]), "baseline": "small"})
+    found = reusable(sweep, trained.home)
+    assert found.keys() == {"small-s0", f"{NONE}-s0"}
+    sweep_run = begin(sweep, trained.home, tmp_path)
+    repeat(sweep_run, found)
+    outcome = sweep_steps.finish(sweep_run)
+    run = trained.client.get_run(outcome.results[0].run_id)
+    assert (run.info.run_name, run.data.params["variant"]) == ("small-s0", "small")
+    assert (run.data.tags[names.TRIAL], run.data.tags[names.VARIANT]) == ("small-s0", "small")
+    assert {row.label for row in outcome.comparison.rows} == {"small", NONE}
+
+
+def test_a_sweep_of_old_and_new_runs_is_compared_reported_and_used_as_any(
+    trained: Trained, tmp_path: Path, pool: TrainerPool
+) -> None:
+    home = trained.home
+    sweep = PAIR.model_copy(update={"name": "three", "entries": (*PAIR.entries, OTHER)})
+    found = reusable(sweep, home)
+    sweep_run = begin(sweep, home, tmp_path)
+    plans = check_fit(sweep, sweep_run.card.shape)
+    heard: list[Event] = []
+    with events.listening(heard.append):
+        sweep_steps.announce(sweep_run, plans, 1, found)
+    (started,) = (event for event in heard if isinstance(event, SweepStarted))
+    assert set(started.estimates) == {"f3-max-d16-s0"}
+    repeat(sweep_run, found)
+    run_trials(sweep_run, pool, sweep.trials()[2:])
+    outcome = sweep_steps.finish(sweep_run)
+
+    assert outcome.ok
+    assert outcome.trained
+    old, new = outcome.results[:2], outcome.results[2]
+    assert [result.reused_from for result in old] == [
+        result.run_id for result in trained.outcome.results
+    ]
+    assert new.reused_from == ""
+    shown = outcome_json(outcome)
+    assert shown["trained"] is True
+    assert [bool(variant["reused_from"]) for variant in shown["variants"]] == [True, True, False]
+    accuracies = {row.label: row.test_accuracy for row in outcome.comparison.rows}
+    for row in trained.outcome.comparison.rows:
+        assert accuracies[row.label] == row.test_accuracy
+    assert outcome.comparison.faults == ()
+    assert stored.load_comparison(outcome.sweep_id, home) == outcome.comparison
+
+    page = stored.load_report(outcome.sweep_id, home)
+    for result in outcome.results:
+        assert page.count(result.label) > 1
+    picture = tmp_path / "boot.png"
+    picture.write_bytes(png(BOOT))
+    for copied, first in zip(old, trained.outcome.results, strict=True):
+        (said,) = predict_files([picture], home, run_id=copied.run_id)
+        (before,) = predict_files([picture], home, run_id=first.run_id)
+        assert said.top == before.top
+
+    again = unchanged(sweep, home)
+    assert again is not None
+    assert again.sweep_id == outcome.sweep_id
+    assert again.results == outcome.results
+
+
+@pytest.fixture
+def spoiled(trained: Trained) -> Iterator[Callable[[Path, bytes | None], None]]:
+    """Replaces a file of the trained sweep, or removes it, until the test is over."""
+    before: dict[Path, bytes] = {}
+
+    def spoil(path: Path, content: bytes | None) -> None:
+        before.setdefault(path, path.read_bytes())
+        if content is None:
+            path.unlink()
+        else:
+            path.write_bytes(content)
+
+    yield spoil
+    for path, content in before.items():
+        path.write_bytes(content)
+
+
+def fresh(trained: Trained, pool: TrainerPool, tmp_path: Path) -> Trained:
+    """A sweep of one trial that no other run in the store can stand in for."""
+    sweep = own_sweep()
+    if unchanged(sweep, trained.home) is None:
+        sweep_run = begin(sweep, trained.home, tmp_path)
+        run_trials(sweep_run, pool)
+        sweep_steps.finish(sweep_run)
+    outcome = unchanged(sweep, trained.home)
+    assert outcome is not None
+    return Trained(trained.home, outcome)
+
+
+def own_sweep() -> Sweep:
+    return PAIR.model_copy(
+        update={"name": "own", "entries": PAIR.entries[:1], "seeds": (5,), "baseline": None}
+    )
+
+
+def flipped(path: Path) -> bytes:
+    """The file with one bit turned in its middle."""
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    return bytes(content)
+
+
+def mistaken(path: Path, folder: Path) -> bytes:
+    """The predictions with ten labels moved, as a table that can be read."""
+    table = pd.read_parquet(path)
+    table.loc[:9, "label"] = (table.loc[:9, "label"] + 1) % 10
+    changed = folder / "changed.parquet"
+    table.to_parquet(changed, index=False)
+    return changed.read_bytes()
+
+
+DAMAGE: dict[str, tuple[Callable[[Trained, Path], tuple[Path, bytes | None]], str]] = {
+    "model changed": (
+        lambda t, _: (t.model_file(t.first), flipped(t.model_file(t.first))),
+        "the model's sha256 must be ",
+    ),
+    "model gone": (lambda t, _: (t.model_file(t.first), None), f"{names.MODEL_FILE} must be there"),
+    "predictions changed": (
+        lambda t, folder: (
+            t.files(t.first) / names.PREDICTIONS_FILE,
+            mistaken(t.files(t.first) / names.PREDICTIONS_FILE, folder),
+        ),
+        f"{names.PREDICTIONS_FILE} must give the logged ",
+    ),
+    "predictions unreadable": (
+        lambda t, _: (t.files(t.first) / names.PREDICTIONS_FILE, b"no table"),
+        "arquet",
+    ),
+    **{
+        f"{name} gone": (
+            lambda t, _, name=name: (t.files(t.first) / name, None),  # type: ignore[misc]
+            f"{name} must be among its artifacts",
+        )
+        for name in (
+            names.CONFIG_FILE,
+            names.HISTORY_FILE,
+            names.LAYERS_FILE,
+            names.PREDICTIONS_FILE,
+            names.SUMMARY_FILE,
+        )
+    },
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_a_damaged_run_is_not_believed(
+    trained: Trained,
+    pool: TrainerPool,
+    tmp_path: Path,
+    spoiled: Callable[[Path, bytes | None], None],
+    damage: str,
+) -> None:
+    own = fresh(trained, pool, tmp_path)
+    how, expected = DAMAGE[damage]
+    path, content = how(own, tmp_path)
+    spoiled(path, content)
+    heard: list[Event] = []
+    with events.listening(heard.append):
+        assert unchanged(own_sweep(), own.home) is None
+        assert reusable(own_sweep(), own.home) == {}
+    (told,) = (event.text for event in heard if isinstance(event, Stage) and "reused" in event.text)
+    assert told.startswith(f"{own.first.name}: run {own.first.run_id} is not reused: ")
+    assert expected in told
+    assert len(told.splitlines()) == 1
+
+
+def test_a_damaged_run_leaves_the_place_to_an_older_whole_one(
+    trained: Trained,
+    pool: TrainerPool,
+    tmp_path: Path,
+    spoiled: Callable[[Path, bytes | None], None],
+) -> None:
+    own = fresh(trained, pool, tmp_path)
+    sweep_run = begin(own_sweep(), own.home, tmp_path)
+    (newer,) = repeat(sweep_run, reusable(own_sweep(), own.home))
+    sweep_steps.finish(sweep_run)
+    (found,) = reusable(own_sweep(), own.home).values()
+    assert found.run_id == newer.run_id
+    spoiled(own.files(newer) / names.PREDICTIONS_FILE, b"no table")
+    assert unchanged(own_sweep(), own.home) is None
+    (found,) = reusable(own_sweep(), own.home).values()
+    assert found.run_id == own.first.run_id
+    own.client.delete_run(sweep_run.run_id)
+    own.client.delete_run(newer.run_id)
+
+
+def test_a_sweep_whose_settings_are_lost_still_lends_its_trials(
+    trained: Trained,
+    pool: TrainerPool,
+    tmp_path: Path,
+    spoiled: Callable[[Path, bytes | None], None],
+) -> None:
+    own = fresh(trained, pool, tmp_path)
+    parent = replace(own.first, run_id=own.outcome.parent_run_id)
+    spoiled(own.files(parent) / names.SWEEP_FILE, None)
+    assert unchanged(own_sweep(), own.home) is None
+    assert reusable(own_sweep(), own.home).keys() == {own.first.name}
+
+
+def test_a_run_that_was_deleted_is_not_found(
+    trained: Trained, pool: TrainerPool, tmp_path: Path
+) -> None:
+    own = fresh(trained, pool, tmp_path)
+    own.client.delete_run(own.first.run_id)
+    try:
+        assert unchanged(own_sweep(), own.home) is None
+        assert reusable(own_sweep(), own.home) == {}
+    finally:
+        own.client.restore_run(own.first.run_id)
+
+
+@pytest.mark.parametrize("status", ["RUNNING", "KILLED", "FAILED", "FINISHED"])
+def test_a_run_that_did_not_end_as_it_should_is_never_reused(
+    home: Home, tmp_path: Path, status: str
+) -> None:
+    """Started with its key, as every run is; FINISHED here is without its last record."""
+    sweep = own_sweep()
+    sweep_run = begin(sweep, home, tmp_path)
+    tracker = Tracker(Store(sweep_run.store_uri, sweep_run.artifacts_uri))
+    (trial,) = sweep.trials()
+    key = content_key(trial, sweep.data, sweep_run.card.digest, THREADS)
+    run_id = sweep_steps.start_trial(tracker, sweep_run, trial, key, {})
+    assert MlflowClient(home.database_uri).get_run(run_id).data.tags[names.CONTENT_KEY] == key
+    if status != "RUNNING":
+        tracker.end(run_id, status)
+    tracker.end(sweep_run.run_id, "FINISHED")
+    assert unchanged(sweep, home) is None
+    assert reusable(sweep, home) == {}
+
+
+def test_a_repetition_that_breaks_off_is_no_finished_run(
+    trained: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    sweep_run = begin(PAIR, trained.home, tmp_path)
+    found = reusable(PAIR, trained.home)
+    monkeypatch.setattr(MlflowClient, "log_artifacts", interrupted)
+    with pytest.raises(KeyboardInterrupt), sweep_steps.ending(sweep_run):
+        repeat(sweep_run, found)
+    condition = f"tags.{names.SWEEP_ID} = '{sweep_run.sweep_id}'"
+    runs = trained.client.search_runs([sweep_run.experiment_id], filter_string=condition)
+    assert [run.info.status for run in runs] == ["KILLED", "KILLED"]
+    assert all(names.COMPLETE not in run.data.tags for run in runs)
+    after = reusable(PAIR, trained.home)
+    assert {n: r.run_id for n, r in after.items()} == {n: r.run_id for n, r in found.items()}
+
+
+def command_line(home: Home, folder: Path, *words: str) -> tuple[dict[str, Any], str]:
+    """What `cnn-pipeline run --json` prints for a small sweep, and what it says meanwhile."""
+    settings = [
+        "--data", SAMPLE.source, "--validation-size", "500", "--train-limit", "600",
+        "--pooling", "max", "--epochs", "1", "--threads", "1", "--precision", "float32",
+    ]  # fmt: skip
+    done = subprocess.run(
+        [sys.executable, "-m", "cnn_pipeline.cli", "run", "--home", str(home.root), "--json",
+         *settings, *words],
+        capture_output=True,
+        text=True,
+        timeout=2 * DEADLINE,
+        env=environment(folder),
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    result: dict[str, Any] = json.loads(done.stdout)
+    return result, done.stderr
+
+
+def reused(result: dict[str, Any]) -> dict[str, str]:
+    return {variant["name"]: variant["reused_from"] for variant in result["variants"]}
+
+
+def trainer_logs(home: Home) -> set[str]:
+    return {path.name for path in (home.state / "logs").iterdir()}
+
+
+@pytest.mark.slow
+def test_the_command_trains_only_what_is_new(home: Home, tmp_path: Path) -> None:
+    """Trained, unchanged, one variant more, forced, damaged: each as the program runs it."""
+    first, _ = command_line(home, tmp_path, "--filters", "2,3")
+    assert first["trained"] is True
+    assert set(reused(first).values()) == {""}
+    ids = {variant["name"]: variant["run_id"] for variant in first["variants"]}
+    logs = trainer_logs(home)
+    client = MlflowClient(home.database_uri)
+    experiments = [e.experiment_id for e in client.search_experiments()]
+    flow_database = (home.state / "prefect" / "prefect.db").stat().st_mtime_ns
+
+    second, said = command_line(home, tmp_path, "--filters", "2,3")
+    assert second == first | {"trained": False}
+    assert len(client.search_runs(experiments)) == 3
+    assert trainer_logs(home) == logs, "a trainer was started"
+    assert (home.state / "prefect" / "prefect.db").stat().st_mtime_ns == flow_database
+    assert "building" not in said
+
+    third, said = command_line(home, tmp_path, "--filters", "2,4,3")
+    assert third["trained"] is True
+    assert third["sweep_id"] != first["sweep_id"]
+    assert reused(third) == {
+        "f2-max-s0": ids["f2-max-s0"], "f4-max-s0": "", "f3-max-s0": ids["f3-max-s0"],
+    }  # fmt: skip
+    assert f"{third['sweep_id']}: 1 trials, " in said
+    assert f"f2-max-s0: not trained again, run {ids['f2-max-s0']} has it" in said
+    assert [line for line in said.splitlines() if line.endswith(": training")] == [
+        line for line in said.splitlines() if line.endswith("f4-max-s0: training")
+    ]
+
+    forced, said = command_line(home, tmp_path, "--filters", "2,3", "--force")
+    assert forced["trained"] is True
+    assert set(reused(forced).values()) == {""}
+    assert not {variant["run_id"] for variant in forced["variants"]} & set(ids.values())
+    accuracies = [
+        {v["name"]: v["metrics"]["test_accuracy"] for v in result["variants"]}
+        for result in (first, forced)
+    ]
+    assert accuracies[0] == accuracies[1]
+
+
+@pytest.mark.slow
+def test_the_command_trains_anew_what_is_damaged(home: Home, tmp_path: Path) -> None:
+    first, _ = command_line(home, tmp_path, "--filters", "2")
+    (variant,) = first["variants"]
+    client = MlflowClient(home.database_uri)
+    uri = client.get_run(variant["run_id"]).info.artifact_uri
+    (local(uri) / names.PREDICTIONS_FILE).unlink()
+    second, said = command_line(home, tmp_path, "--filters", "2")
+    assert second["trained"] is True
+    assert reused(second) == {"f2-max-s0": ""}
+    assert said.count(f"f2-max-s0: run {variant['run_id']} is not reused") == 1

@@ -1,0 +1,196 @@
+"""Keras' other backend: the same pipeline on JAX, on the processor."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from importlib.util import find_spec
+from pathlib import Path
+
+import keras
+import numpy as np
+import pandas as pd
+import pytest
+from mlflow.tracking import MlflowClient
+
+from cnn_pipeline.base.home import Home
+from cnn_pipeline.base.machine import backend_faults
+from cnn_pipeline.data.dataset import load_dataset
+from cnn_pipeline.tracking.reader import Reader
+from cnn_pipeline.tracking.store import Store
+from tests.running import DEADLINE, SAMPLE, one_trial
+
+SWEEP = """
+import sys
+from pathlib import Path
+from cnn_pipeline.experiment.run import run_sweep
+from cnn_pipeline.settings.sweep import Sweep
+from cnn_pipeline.base.home import Home
+
+outcome = run_sweep(Sweep.model_validate_json(sys.argv[2]), Home(Path(sys.argv[1])))
+print(outcome.results[0].run_id)
+assert outcome.ok
+"""
+
+ENGINES = """
+import numpy as np
+from cnn_pipeline.settings.trial import Training, Variant
+from cnn_pipeline.data import Split
+from cnn_pipeline.base.machine import Device
+from cnn_pipeline.network.engines import engine_for, jax_loop, stretches
+from cnn_pipeline.network.engines.keras_fit import KerasEngine
+from cnn_pipeline.network.build import build_model, build_twin
+from cnn_pipeline.network.train import epoch_order
+
+COUNT, EPOCHS, SHAPE = 300, 2, (12, 12, 1)  # the last batch of 32 has 12 images
+# Adam divides a gradient near nought by itself: rounding becomes a step.
+TOLERANCE = {"sgd": 1e-5, "adam": 2e-4}
+optimizer = "sgd"
+rng = np.random.default_rng(0)
+images = rng.integers(0, 256, (COUNT, *SHAPE), dtype=np.uint8)
+split = Split("train", images, rng.integers(0, 10, COUNT))
+told, compiled = [], []
+
+step = jax_loop.JaxEngine._step
+jax_loop.JaxEngine._step = lambda self, *given: compiled.append(len(given[2])) or step(self, *given)
+
+def training():
+    return Training(optimizer=optimizer, learning_rate=0.1 if optimizer == "sgd" else 0.01,
+                    batch_size=32)
+
+def trained(kind, variant, count=COUNT):
+    del told[:], compiled[:]
+    model = build_model(variant, SHAPE, 10, seed=0)
+    twin = build_twin(model, variant, precision="float32", seed=0)
+    engine = kind(twin)
+    some = Split("train", images[:count], split.labels[:count])
+    numbers = []
+    for epoch in range(EPOCHS):
+        numbers += engine.epoch(some, epoch_order(0, epoch, count), told.append)
+        numbers += engine.evaluate(some)
+    return numbers, twin.get_weights()
+
+def by_fit(twin):
+    return KerasEngine(twin, training())
+
+def by_loop(twin):
+    engine = engine_for(twin, training(), Device("gpu", "any", 1, fast_bfloat16=True))
+    assert isinstance(engine, jax_loop.JaxEngine)
+    return engine
+
+def assert_close(one, other):
+    np.testing.assert_allclose(one[0], other[0], rtol=TOLERANCE[optimizer])
+    for mine, theirs in zip(one[1], other[1], strict=True):
+        np.testing.assert_allclose(mine, theirs, atol=TOLERANCE[optimizer])
+
+plain = Variant(filters=4, dense_units=8)
+dropping = plain.model_copy(update={"dropout": 0.5})
+first_stretch, between = stretches._FIRST_STRETCH, stretches.SECONDS_BETWEEN_TOLD
+for optimizer in TOLERANCE:
+    for variant in (plain, dropping):
+        stretches._FIRST_STRETCH, stretches.SECONDS_BETWEEN_TOLD = first_stretch, between
+        assert_close(trained(by_fit, variant), trained(by_loop, variant))
+        assert told == EPOCHS * [COUNT] and compiled == [32], (told, compiled)
+        first = trained(by_loop, variant)
+        # Three steps a call, of which the second tells how long one takes; then one.
+        stretches._FIRST_STRETCH, stretches.SECONDS_BETWEEN_TOLD = 3, 0.0
+        again = trained(by_loop, variant)
+        assert told == [96, *range(192, 300, 32), 300, *range(32, 300, 32), 300], told
+        assert compiled == [32], compiled
+        assert first[0] == again[0]
+        assert all(np.array_equal(a, b) for a, b in zip(first[1], again[1], strict=True))
+
+optimizer = "sgd"
+normalised = plain.model_copy(update={"batch_norm": True})
+assert_close(trained(by_loop, normalised), trained(by_fit, normalised))
+trained(by_loop, normalised)
+assert compiled == [32, 12] and told[-1] == COUNT, (compiled, told)
+for count in (64, 20):  # no shorter last batch, no other
+    for variant in (plain, normalised):
+        assert_close(trained(by_loop, variant, count), trained(by_fit, variant, count))
+"""
+
+
+def run_on_jax(home: Home) -> str:
+    """Id of the run of a small network, trained on JAX."""
+    done = subprocess.run(
+        [sys.executable, "-c", SWEEP, str(home.root), one_trial().model_dump_json()],
+        capture_output=True,
+        text=True,
+        timeout=2 * DEADLINE,
+        env={**os.environ, "KERAS_BACKEND": "jax"},
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+@pytest.mark.slow
+def test_the_pipeline_runs_on_jax_repeats_itself_and_its_model_serves_on_tensorflow(
+    home: Home, tmp_path: Path, need: Callable[[bool, str], None]
+) -> None:
+    need(find_spec("jax") is not None, 'JAX: pip install --editable ".[jax]"')
+    first, second = run_on_jax(home), run_on_jax(home)
+    client = MlflowClient(home.database_uri)
+    runs = [client.get_run(run_id) for run_id in (first, second)]
+    for run in runs:
+        assert run.info.status == "FINISHED"
+        assert run.data.tags["keras_backend"] == "jax"
+        assert run.data.tags["version.jax"].startswith("0.")
+    scores = [
+        {key: run.data.metrics[key] for key in ("loss", "val_loss", "test_loss", "test_accuracy")}
+        for run in runs
+    ]
+    assert scores[0] == scores[1]
+
+    reader = Reader(Store(home.database_uri, home.artifacts_uri))
+    file = reader.model_file(reader.model(first), tmp_path)
+    assert keras.backend.backend() == "tensorflow"
+    model = keras.saving.load_model(file, compile=False, safe_mode=True)
+    images = load_dataset(SAMPLE, tmp_path).test.images
+    table = pd.read_parquet(client.download_artifacts(first, "predictions.parquet"))
+    on_jax = table[[f"p{k}" for k in range(10)]].to_numpy()
+    np.testing.assert_allclose(model.predict(images, verbose=0), on_jax, atol=1e-5)
+
+
+@pytest.mark.slow
+def test_jax_in_a_loop_for_gpus_computes_what_fit_does_in_one_program(
+    need: Callable[[bool, str], None],
+) -> None:
+    need(find_spec("jax") is not None, 'JAX: pip install --editable ".[jax]"')
+    done = subprocess.run(
+        [sys.executable, "-c", ENGINES],
+        capture_output=True,
+        text=True,
+        timeout=2 * DEADLINE,
+        env={**os.environ, "KERAS_BACKEND": "jax"},
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_backend_that_is_not_there_is_named_with_the_remedy(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("KERAS_BACKEND", "torch")
+    assert backend_faults() == ["KERAS_BACKEND must be one of tensorflow, jax, received 'torch'"]
+    monkeypatch.setenv("KERAS_BACKEND", "jax")
+    (fault,) = backend_faults(lambda name: None)
+    assert '".[jax]"' in fault
+    assert backend_faults(lambda name: object()) == []
+    monkeypatch.delenv("KERAS_BACKEND")
+    assert backend_faults() == []
+
+
+def test_the_command_line_refuses_it_before_anything_starts(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "cnn_pipeline.cli", "run", "--home", str(tmp_path / "home")],
+        capture_output=True,
+        text=True,
+        timeout=DEADLINE,
+        env={**os.environ, "KERAS_BACKEND": "torch"},
+    )
+    assert done.returncode == 2
+    assert "KERAS_BACKEND must be one of tensorflow, jax" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "home").exists()

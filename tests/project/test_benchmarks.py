@@ -1,0 +1,351 @@
+"""The arithmetic behind the benchmarks' tables. What they measure is never tested."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import re
+import sqlite3
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from packaging.requirements import Requirement
+
+from benchmarks import contestants, environments, gpu, roofline, suite
+from benchmarks.contestants import OURS, TITLES, Sweep, answers_of
+from benchmarks.page import PAGE, RESULTS, filled
+from benchmarks.race import RACES, CannotGoOn, Race, runs_of_whole_rounds
+from benchmarks.race_report import sweep_tables, training_table
+from benchmarks.remains import Remains, remains_of
+from benchmarks.suite import PARTS
+from benchmarks.tables import markdown, mean_interval, paired_interval, ratios, spread
+from benchmarks.timing import CommandFailed, answers_at_once, rotated, timed
+from cnn_pipeline.network.plan import plan_layers
+from cnn_pipeline.settings.trial import Variant
+from tests.running import DEADLINE
+
+ROOT = Path(__file__).parent.parent.parent
+SWEEP = Sweep((8,), ("max",), 1, 100)
+
+
+def test_a_ratio_pairs_what_ran_in_the_same_round() -> None:
+    found = ratios([10, 30, 80], [10, 10, 20])
+    assert (found.median, found.low, found.high) == (3, 1, 4)
+    with pytest.raises(ValueError, match="shorter"):
+        ratios([1, 2], [1])
+    with pytest.raises(ValueError, match="at least one"):
+        ratios([], [])
+
+
+def test_a_spread_reads_as_median_and_reach() -> None:
+    assert spread([1234.5, 1000, 2000]).text(0, " s") == "1,234 s (1,000-2,000)"
+
+
+def test_an_interval_is_students() -> None:
+    # By hand: mean 2, standard error 1 / sqrt(3), t(0.975, 2 degrees) = 4.302653.
+    found = mean_interval([1, 2, 3])
+    assert found.mean == 2
+    assert found.high - found.mean == pytest.approx(4.302653 / math.sqrt(3), abs=1e-6)
+    assert found.low + found.high == pytest.approx(4)
+
+
+def test_a_difference_that_all_pairs_share_is_sure() -> None:
+    found = paired_interval([1.5, 2.5, 7.5], [1, 2, 7])
+    assert (found.mean, found.low, found.high) == (0.5, 0.5, 0.5)
+
+
+def test_one_value_has_no_interval() -> None:
+    assert math.isnan(mean_interval([3]).low)
+    assert mean_interval([3]).text() == "+3.00"
+    assert mean_interval([1, 1]).text() == "+1.00 (95 % +1.00 to +1.00)"
+
+
+def test_a_table_refuses_a_row_of_another_length() -> None:
+    assert markdown(["a", "b"], [["x", "1"]]) == "| a | b |\n| --- | ---: |\n| x | 1 |\n"
+    with pytest.raises(ValueError, match="2 cells"):
+        markdown(["a", "b"], [["x"]])
+
+
+def run(name: str, index: int, wall: float, right: float) -> dict[str, Any]:
+    left = Remains(runs=2, metrics=1234, models=1, summaries=0, pictures=0, mib=3.2)
+    variant = {"variant": "f8-max", "test_accuracy": right, "fit_seconds": 4.0}
+    return {
+        "contestant": name,
+        "round": index,
+        "wall_s": wall,
+        "cpu_s": 2 * wall,
+        "peak_mib": 100.0,
+        "variants": [variant | {"images_per_second": 100 * wall}],
+        "left": left.as_json(),
+    }
+
+
+def cells(table: str, title: str) -> list[str]:
+    """The first row of this title."""
+    row = next(line for line in table.splitlines() if line.startswith(f"| {title} |"))
+    return [cell.strip() for cell in row.strip("|").split("|")]
+
+
+def test_a_sweep_is_compared_by_round_and_a_failed_run_counts_nowhere() -> None:
+    rival = "keras_tuner"
+    runs = [
+        run(OURS, 0, 10, 0.80),
+        run(rival, 0, 20, 0.81),
+        run(rival, 1, 90, 0.83),
+        run(OURS, 1, 30, 0.82),
+        run(OURS, 2, 10, 0.10),
+        {"contestant": rival, "round": 2, "failed": "ended with status 1"},
+    ]
+    found = cells(sweep_tables(runs), TITLES[rival])
+    assert found[1] == "2 of 3"
+    assert found[2] == "55.0 (20.0-90.0)"
+    assert found[3] == "2.50 (2.00-3.00)"
+    assert found[7] == "82.00"
+    assert found[8] == "+1.00 (95 % +1.00 to +1.00)"
+    assert cells(sweep_tables(runs), TITLES[OURS])[3] == "1"
+    assert f"| {TITLES[rival]} | 2 | 1,234 | 1 | 0 | 0 | 3 |" in sweep_tables(runs)
+
+
+def test_a_contestant_that_always_fails_is_shown() -> None:
+    runs = [run(OURS, 0, 10, 0.8), {"contestant": "ray_tune", "round": 0, "failed": "no"}]
+    assert cells(sweep_tables(runs), TITLES["ray_tune"])[1:4] == ["0 of 1", "-", "-"]
+
+
+def test_each_mode_of_pytorch_has_its_own_row() -> None:
+    rival = run("pytorch", 0, 30, 0.7)
+    rival["variants"][0]["mode"] = "float32"
+    rival["variants"].append({"variant": "f8-max", "mode": "compiled", "failed": "no compiler"})
+    table = training_table([run(OURS, 0, 10, 0.8), rival])
+    assert cells(table, "PyTorch float32")[2:4] == ["3,000 (3,000-3,000)", "3.00 (3.00-3.00)"]
+    assert cells(table, "PyTorch compiled")[1:3] == ["0", "no compiler"]
+
+
+def test_the_order_rotates() -> None:
+    assert [rotated("abc", index)[0] for index in range(4)] == ["a", "b", "c", "a"]
+    assert sorted(rotated("abc", 2)) == ["a", "b", "c"]
+
+
+def test_some_run_in_the_first_rounds_only() -> None:
+    race = Race("any", ("a", "b", "c"), SWEEP, rounds=4, first={"b": 2})
+    assert [race.of_round(index) for index in range(4)] == [
+        ["a", "b", "c"],
+        ["b", "c", "a"],
+        ["c", "a"],
+        ["a", "c"],
+    ]
+
+
+BEFORE: dict[str, Any] = {
+    "work": {"epochs": 1},
+    "machine": {"processor": "P", "cores": 2, "versions": {}, "commit": "abc"},
+    "runs": [
+        {"contestant": name, "round": index}
+        for index, name in [(0, "a"), (0, "b"), (1, "b"), (1, "a"), (2, "a")]
+    ],
+}
+
+
+def test_a_race_goes_on_after_its_last_whole_round(tmp_path: Path) -> None:
+    file = tmp_path / "race.partial.json"
+    file.write_text(json.dumps(BEFORE))
+    found = runs_of_whole_rounds(file, Race("race", ("a", "b"), SWEEP, 5), BEFORE)
+    assert found == [{"commit": "abc", **run} for run in BEFORE["runs"][:4]]
+    assert len(runs_of_whole_rounds(file, Race("race", ("a", "b"), SWEEP, 1), BEFORE)) == 2
+    # A file has been through JSON, what is measured now has not.
+    now = {**BEFORE, "work": SWEEP.as_json()}
+    file.write_text(json.dumps(now))
+    assert len(runs_of_whole_rounds(file, Race("race", ("a", "b"), SWEEP, 5), now)) == 4
+    killed = {**BEFORE["runs"][3], "failed": "ended with status -9"}
+    file.write_text(json.dumps({**BEFORE, "runs": [*BEFORE["runs"][:3], killed]}))
+    assert len(runs_of_whole_rounds(file, Race("race", ("a", "b"), SWEEP, 5), BEFORE)) == 2
+
+
+def test_a_race_does_not_go_on_elsewhere_or_with_other_work(tmp_path: Path) -> None:
+    race = Race("race", ("a", "b"), SWEEP, 5)
+    file = tmp_path / "race.partial.json"
+    with pytest.raises(CannotGoOn, match=r"is not there: leave out --go-on"):
+        runs_of_whole_rounds(file, race, BEFORE)
+    file.write_text(json.dumps(BEFORE))
+    elsewhere = {**BEFORE, "work": {}, "machine": {**BEFORE["machine"], "processor": "Q"}}
+    with pytest.raises(CannotGoOn, match="of other work and processor"):
+        runs_of_whole_rounds(file, race, elsewhere)
+
+
+@pytest.mark.parametrize("race", RACES.values(), ids=lambda race: race.name)
+def test_all_get_the_images_that_the_alternatives_split_off(race: Any) -> None:
+    # As Keras cuts validation_split=0.1.
+    assert race.sweep.train == int(race.sweep.images * (1 - 0.1))
+    assert race.sweep.train + race.sweep.validation == race.sweep.images
+
+
+def test_an_answer_is_read_from_the_last_line_and_must_be_whole() -> None:
+    line = '{"variants": [{"variant": "f8-max", "test_accuracy": 0.5}]}'
+    assert answers_of("ray_tune", f"noise\n{line}\nmore", SWEEP)[0]["test_accuracy"] == 0.5
+    with pytest.raises(ValueError, match="must print"):
+        answers_of("ray_tune", "noise", SWEEP)
+    with pytest.raises(ValueError, match="f8-none"):
+        answers_of("ray_tune", line, Sweep((8,), ("max", "none"), 1, 100))
+
+
+def test_what_is_left_is_counted(tmp_path: Path) -> None:
+    (tmp_path / "deep").mkdir()
+    for name in ("a.keras", "deep/b.weights.h5", "deep/model_summary.txt", "deep/c.png"):
+        (tmp_path / name).write_bytes(b"0" * 2**18)
+    store = sqlite3.connect(tmp_path / "mlflow.db")
+    store.execute("create table runs (a)")
+    store.execute("create table metrics (a)")
+    store.execute("insert into metrics values (1), (2)")
+    store.commit()
+    store.close()
+    found = remains_of(tmp_path)
+    assert (found.runs, found.metrics, found.models) == (0, 2, 2)
+    assert (found.summaries, found.pictures) == (1, 1)
+    assert found.mib == pytest.approx(1, abs=0.1)
+
+
+def test_a_command_is_measured_with_what_it_starts() -> None:
+    busy = "import time\nwhile time.process_time() < 0.3: pass"
+    code = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {busy!r}]); print('hi')"
+    begin = time.perf_counter()
+    found = timed([sys.executable, "-c", code])
+    assert found.output == "hi\n"
+    assert found.cpu_s >= 0.3
+    assert 0.3 <= found.wall_s <= time.perf_counter() - begin
+    assert found.peak_mib > 5
+
+
+def test_a_command_that_fails_says_what_it_wrote_last() -> None:
+    with pytest.raises(CommandFailed, match=r"status 3[\s\S]*so bad"):
+        timed([sys.executable, "-c", "import sys; print('so bad'); sys.exit(3)"])
+    with pytest.raises(CommandFailed, match="ran past"):
+        timed([sys.executable, "-c", "import time; time.sleep(60)"], limit_s=0.5)
+
+
+@pytest.mark.parametrize("rival", environments.names())
+def test_an_alternative_is_pinned_to_the_versions_that_we_use(rival: str) -> None:
+    lines = (environments.RIVALS / rival / "requirements.txt").read_text("utf-8").splitlines()
+    wanted = [Requirement(line) for line in lines]
+    assert wanted
+    lock = (ROOT / "requirements.lock").read_text("utf-8")
+    for need in wanted:
+        assert [clause.operator for clause in need.specifier] == ["=="], need
+        if need.name in ("tensorflow", "keras", "mlflow"):
+            pin = re.search(rf"^{need.name}==(\S+)", lock, re.MULTILINE)
+            assert pin is not None and pin[1] in need.specifier
+
+
+def test_every_alternative_has_a_script_and_a_title() -> None:
+    assert set(contestants.RIVAL_OF) == set(TITLES) - {OURS}
+    rivals = contestants.RIVAL_OF.values()
+    assert set(environments.names()) == {rival.environment for rival in rivals}
+    for rival in rivals:
+        script = environments.RIVALS / rival.environment / rival.script
+        assert "https://" in script.read_text("utf-8")
+
+
+def test_a_table_is_put_between_its_marks_and_nothing_else_changes(tmp_path: Path) -> None:
+    (tmp_path / "speed.md").write_text("2 rounds.\n\n| a |\n| --- |\n")
+    page = "before\n<!-- results: speed -->\nold\n<!-- end -->\nafter\n"
+    once = filled(page, tmp_path)
+    assert once == (
+        "before\n<!-- results: speed -->\n\n2 rounds.\n\n| a |\n| --- |\n\n<!-- end -->\nafter\n"
+    )
+    assert filled(once, tmp_path) == once
+    with pytest.raises(FileNotFoundError):
+        filled(page.replace("speed", "unmeasured"), tmp_path)
+
+
+@pytest.mark.docs
+def test_the_page_shows_the_tables_as_they_were_measured() -> None:
+    page = PAGE.read_text("utf-8")
+    assert filled(page, RESULTS) == page
+
+
+def test_the_suite_names_modules_that_are_there() -> None:
+    for module, *races in PARTS.values():
+        assert (Path(suite.__file__).parent / f"{module}.py").is_file()
+        assert set(races) <= RACES.keys()
+
+
+@pytest.mark.parametrize(
+    ("operation", "row"),
+    [
+        ("sequential_1/conv1_1/conv1_forward:PyFuncStateless", "conv1, forward"),
+        ("conv2_gradients_1:PyFuncStateless", "conv2, gradients"),
+        ("sequential_1/conv2_1/convolution:_MklNativeConv2D", "conv2, forward"),
+        ("gradient_tape/while/s_1/conv2_1/Conv2DBackpropInput:_MklNative", "conv2, gradients"),
+        ("sequential_1/conv2_1/MaxPool2d:_MklNativeMaxPool", "conv2, pooling, forward"),
+        ("sequential_1/conv2_1/Relu:Relu", "conv2, ReLU, forward"),
+        ("sequential_1/dense_1/Relu:_MklNativeFusedMatMul", "dense, forward"),
+        ("gradient_tape/while/s_1/logits_1/MatMul/MatMul:_MklMatMul", "logits, gradients"),
+        ("fused_adam/ResourceApplyAdam_4:ResourceApplyAdam", "Adam"),
+        ("add_14:AddV2", "loss, scaling, batches"),
+    ],
+)
+def test_an_operation_of_the_profile_has_a_row(operation: str, row: str) -> None:
+    assert roofline.row_of(f"while/body/_1/while/{operation}") == row
+
+
+def test_work_and_traffic_of_a_step_are_counted() -> None:
+    plan = plan_layers(Variant(), (28, 28, 1), 10)
+    found = roofline.operations_of(plan, 4, {"conv2, pooling, forward"})
+    # By hand: 128 images, 11 x 11 places, 64 filters, each 3 x 3 x 64 multiply-adds; twice
+    # backwards.
+    assert found["conv2, forward"].gflop == 2 * 128 * 11 * 11 * 64 * 576 / 1e9
+    assert found["conv2, gradients"].gflop == 2 * found["conv2, forward"].gflop
+    assert found["conv1, gradients"].gflop == found["conv1, forward"].gflop
+    numbers = 128 * 64 * (13 * 13 + 11 * 11) + 576 * 64 + 64
+    assert found["conv2, forward"].mb == pytest.approx(4 * numbers / 1e6)
+    # Without a row for its pooling it writes 13 x 13.
+    assert found["conv1, forward"].mb == pytest.approx(
+        4 * (128 * (28 * 28 + 13 * 13 * 64) + 10 * 64) / 1e6
+    )
+    assert found["conv2, pooling, gradients"].mb == pytest.approx(
+        4 * 128 * 64 * (11 * 11 + 5 * 5) / 1e6
+    )
+    assert found["Adam"].mb == pytest.approx(28 * plan.num_params / 1e6)
+
+
+def test_trainings_on_a_gpu_are_told_apart_in_words() -> None:
+    words = [case.text for engine in ("fit", "graph", "loop") for case in gpu.cases(engine)]
+    assert len(set(words)) == len(words)
+    assert "loop, bfloat16, pooling max, batch 128, 4 trainers" in words
+    assert {name for names in gpu.ENGINES.values() for name in names} == {"fit", "graph", "loop"}
+
+
+def test_of_trainers_that_share_a_device_those_epochs_count_that_ended_while_all_trained() -> None:
+    assert gpu.rates_together([[7.0, 9.0, 13.0]], 100) == [50, 25]
+    early = [2.0 + n for n in range(10)]  # to 11
+    late = [5.0 + 2 * n for n in range(5)]  # to 13
+    # From 5 to 11: six epochs of one and three of the other, which are too few.
+    with pytest.raises(gpu.NotTogether, match="at the same time"):
+        gpu.rates_together([early, late], 100)
+    assert gpu.rates_together([early, late, early], 100) == [100 * 15 / 6]
+    with pytest.raises(gpu.NotTogether, match="at the same time"):
+        gpu.rates_together([early, [moment + 30 for moment in early]], 100)
+
+
+def test_processes_answer_together_or_their_failure_is_named() -> None:
+    words = [sys.executable, "-c", "print('noise'); print('[1, 2]')"]
+    assert answers_at_once(words, 2) == [[1, 2], [1, 2]]
+    with pytest.raises(CommandFailed, match="ended with status 3"):
+        answers_at_once([sys.executable, "-c", "raise SystemExit(3)"], 2)
+
+
+@pytest.mark.slow
+def test_without_a_gpu_nothing_is_measured() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks.gpu"],
+        capture_output=True,
+        text=True,
+        timeout=DEADLINE,
+        env={**os.environ, "CUDA_VISIBLE_DEVICES": ""},
+    )
+    assert done.returncode == 2
+    assert "a GPU that tensorflow sees is required, received" in done.stderr
+    assert "Traceback" not in done.stderr

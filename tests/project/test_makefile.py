@@ -1,0 +1,106 @@
+"""The words that people, hooks and CI share."""
+
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
+
+
+def make(folder: Path, *words: str, **environ: str) -> subprocess.CompletedProcess[str]:
+    # A make that runs this suite hands its own words on.
+    outer = {"ARGS", "MAKEFLAGS", "MAKELEVEL", "MAKEOVERRIDES", "MFLAGS", "PYTHON"}
+    inherited = {k: v for k, v in os.environ.items() if k not in outer}
+    return subprocess.run(
+        ["make", *words],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        env={**inherited, **environ},
+    )
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    """A copy of what make reads, in a folder with a hard name and with nothing installed."""
+    folder = tmp_path / "ein Ördner (1)"
+    folder.mkdir()
+    for name in ("Makefile", "pyproject.toml", "requirements.lock", "requirements-dev.lock"):
+        shutil.copy(ROOT / name, folder)
+    return folder
+
+
+def pretend_installed(checkout: Path) -> None:
+    """Lay out what an installation leaves, with a program that tells how it was called."""
+    programs = checkout / ".venv" / "bin"
+    programs.mkdir(parents=True)
+    for name in ("python", "cnn-pipeline"):
+        path = programs / name
+        path.write_text(f'#!/bin/sh\necho "{name} $@"\n')
+        path.chmod(0o755)
+    for stamp in (".made", ".runtime-installed", ".dev-installed"):
+        (checkout / ".venv" / stamp).touch()
+
+
+def test_make_alone_lists_the_commands(checkout: Path) -> None:
+    done = make(checkout)
+    listed = re.findall(r"^  make (\w+)", done.stdout, re.MULTILINE)
+    assert {"run", "test", "install", "ui", "check", "help"} <= set(listed)
+    phony = next(line for line in MAKEFILE.splitlines() if line.startswith(".PHONY:"))
+    assert set(listed) == set(phony.split()[1:])
+
+
+def test_an_installed_checkout_runs_at_once(checkout: Path) -> None:
+    pretend_installed(checkout)
+    assert make(checkout, "run").stdout == "cnn-pipeline run\n"
+    assert make(checkout, "run", "ARGS=--epochs 1").stdout == "cnn-pipeline run --epochs 1\n"
+    assert make(checkout, "ui").stdout == "cnn-pipeline ui\n"
+    assert make(checkout, "install").returncode == 0
+
+
+def test_a_changed_lock_installs_again(checkout: Path) -> None:
+    pretend_installed(checkout)
+    os.utime(checkout / "requirements.lock", (4e9, 4e9))
+    done = make(checkout, "install")
+    assert "python -m pip" in done.stdout
+    assert "--require-hashes --no-deps -r requirements.lock" in done.stdout
+    assert "--no-build-isolation --no-index --editable ." in done.stdout
+
+
+def test_the_suite_is_run_whole(checkout: Path) -> None:
+    pretend_installed(checkout)
+    assert make(checkout, "test").stdout == "python -m pytest -m slow or not slow\n"
+
+
+def test_a_wrong_python_is_told_with_a_remedy(checkout: Path) -> None:
+    done = make(checkout, "install", "PYTHON=/nowhere/python3")
+    assert done.returncode != 0
+    assert "Python 3.11, 3.12 or 3.13 with venv is required" in done.stderr
+    assert "make PYTHON=/path/to/python" in done.stderr
+    assert not (checkout / ".venv").exists()
+
+
+@pytest.mark.slow
+def test_a_half_made_environment_is_made_anew(checkout: Path) -> None:
+    broken = checkout / ".venv" / "bin"
+    broken.mkdir(parents=True)
+    (broken / "python").touch()
+    done = make(checkout, ".venv/.made")
+    assert done.returncode == 0, done.stderr
+    assert "making .venv with Python 3.1" in done.stdout
+    pip = subprocess.run([broken / "python", "-m", "pip", "--version"], check=False)
+    assert pip.returncode == 0
+
+
+def test_ci_uses_the_same_words() -> None:
+    script = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
+    assert "\nmake check\nmake test\n" in script
+    assert "CNN_PIPELINE_REQUIRE_ALL=1" in script
+    assert subprocess.run(["bash", "-n", ROOT / ".ci" / "run"]).returncode == 0
+    assert os.access(ROOT / ".ci" / "run", os.X_OK)

@@ -1,0 +1,95 @@
+"""The command in a run's note trains the same trial again."""
+
+from __future__ import annotations
+
+import shlex
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from cnn_pipeline.cli.commands.run import command
+from cnn_pipeline.cli.flags import FLAGS, sweep_from_flags
+from cnn_pipeline.cli.parsing import faults_of
+from cnn_pipeline.settings.command_line import reproducing_command
+from cnn_pipeline.settings.named import course_exercises, filters_and_pooling
+from cnn_pipeline.settings.sweep import Sweep
+from cnn_pipeline.settings.trial import DataSettings, Training, Trial, Variant
+
+counts = st.integers(1, 1024)
+variants = st.builds(
+    Variant,
+    filters=counts | st.lists(counts, min_size=3, max_size=3).map(tuple),
+    conv_layers=st.just(3),
+    kernel_size=st.integers(1, 15),
+    pooling=st.sampled_from(["max", "average", "strided", "none"]),
+    pool_size=st.integers(2, 8),
+    padding=st.sampled_from(["valid", "same"]),
+    dense_units=st.integers(1, 16_384),
+    dropout=st.floats(0, 0.95),
+    batch_norm=st.booleans(),
+)
+trainings = st.builds(
+    Training,
+    epochs=st.integers(1, 10_000),
+    batch_size=st.integers(1, 65_536),
+    optimizer=st.sampled_from(["adam", "adamw", "rmsprop", "sgd"]),
+    learning_rate=st.floats(0, 10, exclude_min=True),
+    precision=st.sampled_from(["auto", "float32", "bfloat16"]),
+    threads=st.integers(0, 1024),
+    stop_at_accuracy=st.none() | st.floats(0, 1, exclude_min=True),
+)
+sources = st.sampled_from(
+    ["fashion-mnist", "fashion-mnist-sample", "/data/my photos", "it's $HOME;`x`", "späces/*.npz"]
+)
+data_settings = st.builds(
+    DataSettings,
+    source=sources,
+    validation_size=st.integers(1, 10_000_000),
+    train_limit=st.none() | st.integers(1, 100_000_000),
+    split_seed=st.integers(0, 2**31 - 1),
+)
+
+
+def understood(line: str) -> Sweep:
+    """The sweep that `cnn-pipeline run` would run for this line of a shell."""
+    program, subcommand, *words = shlex.split(line)
+    assert (program, subcommand) == ("cnn-pipeline", "run")
+    context = command.make_context("run", words)
+    faults_of(context).stop()
+    known = {flag.key for flag in FLAGS} | {"sweep"}
+    values = {k: v for k, v in context.params.items() if v is not None and k in known}
+    return sweep_from_flags(values)
+
+
+def check_round_trip(trial: Trial, data: DataSettings) -> None:
+    sweep = understood(reproducing_command(trial, data))
+    (again,) = sweep.trials()
+    assert (again.variant, again.training, again.seed) == (
+        trial.variant,
+        trial.training,
+        trial.seed,
+    )
+    assert sweep.data == data
+
+
+@settings(max_examples=150, deadline=None)
+@given(variants, trainings, st.integers(0, 2**31 - 1), data_settings)
+def test_the_command_means_the_same_trial(
+    variant: Variant, training: Training, seed: int, data: DataSettings
+) -> None:
+    trial = Trial(variant=variant, training=training, seed=seed, label="any")
+    check_round_trip(trial, data)
+
+
+@pytest.mark.parametrize("sweep", [filters_and_pooling(), course_exercises()], ids=lambda s: s.name)
+def test_the_command_of_every_named_trial(sweep: Sweep) -> None:
+    for trial in sweep.trials():
+        check_round_trip(trial, sweep.data)
+
+
+def test_the_command_says_only_what_differs() -> None:
+    trial = Trial(variant=Variant(), training=Training(), seed=7, label="any")
+    assert reproducing_command(trial, DataSettings()) == (
+        "cnn-pipeline run --filters 64 --pooling max --seeds 7"
+    )

@@ -1,0 +1,258 @@
+"""What an experiment may be, and what is refused."""
+
+import math
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from cnn_pipeline.settings.sweep import Axes, Entry, Sweep
+from cnn_pipeline.settings.trial import (
+    NAME_PATTERN,
+    DataSettings,
+    Expectation,
+    Training,
+    Trial,
+    Variant,
+)
+
+
+def messages(error: pytest.ExceptionInfo[ValidationError]) -> str:
+    return "\n".join(item["msg"] for item in error.value.errors())
+
+
+def test_the_default_variant_is_the_tutorials_network() -> None:
+    variant = Variant()
+    assert variant.filters_per_layer == (64, 64)
+    assert (variant.kernel_size, variant.pooling, variant.pool_size) == (3, "max", 2)
+    assert (variant.padding, variant.dense_units, variant.dropout) == ("valid", 128, 0.0)
+    assert variant.name == "f64-max"
+
+
+@pytest.mark.parametrize(
+    ("fields", "name"),
+    [
+        ({"filters": 16, "pooling": "none"}, "f16-none"),
+        ({"filters": (32, 64)}, "f32-64-max"),
+        ({"conv_layers": 3, "kernel_size": 5}, "f64-max-c3-k5"),
+        ({"pool_size": 3, "padding": "same"}, "f64-max-p3-same"),
+        ({"dense_units": 64, "dropout": 0.25, "batch_norm": True}, "f64-max-d64-do25-bn"),
+        ({"dropout": 0.05}, "f64-max-do05"),
+    ],
+)
+def test_a_name_tells_what_differs_from_the_tutorial(fields: dict[str, object], name: str) -> None:
+    assert Variant.model_validate(fields).name == name
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ({"filters": (32, 32)}, {"filters": 32}),
+        ({"filters": [16, 16, 16]}, {"filters": 16, "conv_layers": 3}),
+        ({"pooling": "none", "pool_size": 3}, {"pooling": "none"}),
+    ],
+)
+def test_equal_networks_are_equal_values(one: dict[str, object], other: dict[str, object]) -> None:
+    first, second = Variant.model_validate(one), Variant.model_validate(other)
+    assert first == second
+    assert first.content_hash() == second.content_hash()
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"filters": 0},
+        {"filters": 1025},
+        {"filters": True},
+        {"filters": 16.0},
+        {"filters": "16"},
+        {"filters": []},
+        {"filters": [1] * 7},
+        {"filters": [16, True]},
+        {"conv_layers": 0},
+        {"conv_layers": 7},
+        {"kernel_size": 0},
+        {"pooling": "maximum"},
+        {"pool_size": 0},
+        {"dense_units": 0},
+        {"dropout": 1.0},
+        {"dropout": -0.1},
+        {"dropout": math.nan},
+        {"dropout": True},
+        {"batch_norm": 1},
+        {"batch_norm": "true"},
+        {"filter": 16},
+        {"filters": [16, 32], "conv_layers": 3},
+        {"pooling": "max", "pool_size": 1},
+    ],
+)
+def test_a_wrong_variant_is_refused(fields: dict[str, object]) -> None:
+    with pytest.raises(ValidationError):
+        Variant.model_validate(fields)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"epochs": 0},
+        {"epochs": True},
+        {"epochs": 1.0},
+        {"batch_size": 0},
+        {"learning_rate": 0.0},
+        {"learning_rate": math.nan},
+        {"learning_rate": math.inf},
+        {"learning_rate": "0.1"},
+        {"optimizer": "Adam"},
+        {"precision": "float16"},
+        {"threads": -1},
+        {"stop_at_accuracy": 0.0},
+        {"stop_at_accuracy": 1.1},
+        {"epoch": 3},
+    ],
+)
+def test_a_wrong_training_is_refused(fields: dict[str, object]) -> None:
+    with pytest.raises(ValidationError):
+        Training.model_validate(fields)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"source": ""},
+        {"validation_size": 0},
+        {"train_limit": 0},
+        {"split_seed": -1},
+        {"split_seed": 2**31},
+    ],
+)
+def test_wrong_data_settings_are_refused(fields: dict[str, object]) -> None:
+    with pytest.raises(ValidationError):
+        DataSettings.model_validate(fields)
+
+
+def test_values_cannot_be_changed() -> None:
+    with pytest.raises(ValidationError, match="frozen"):
+        Variant().filters = 3  # type: ignore[misc]
+
+
+@given(
+    st.builds(
+        Variant,
+        filters=st.integers(1, 1024),
+        conv_layers=st.integers(1, 6),
+        kernel_size=st.integers(1, 15),
+        pooling=st.sampled_from(["max", "average", "strided", "none"]),
+        pool_size=st.integers(2, 8),
+        dropout=st.floats(0, 0.95),
+    )
+)
+def test_json_and_back_is_the_same_variant(variant: Variant) -> None:
+    again = Variant.model_validate_json(variant.model_dump_json())
+    assert again == variant
+    assert again.content_hash() == variant.content_hash()
+
+
+def test_a_grid_is_every_combination_in_the_order_given() -> None:
+    sweep = Sweep(axes=Axes(filters=(32, 16), pooling=("none", "max")), seeds=(1, 0))
+    assert [trial.name for trial in sweep.trials()] == [
+        "f32-none-s1", "f32-max-s1", "f16-none-s1", "f16-max-s1",
+        "f32-none-s0", "f32-max-s0", "f16-none-s0", "f16-max-s0",
+    ]  # fmt: skip
+    assert sweep.labels == ("f32-none", "f32-max", "f16-none", "f16-max")
+
+
+def test_a_sweep_without_axes_is_the_base_alone() -> None:
+    sweep = Sweep(variant=Variant(filters=8))
+    assert [trial.variant for trial in sweep.trials()] == [Variant(filters=8)]
+
+
+def test_layers_may_be_listed_along_an_axis() -> None:
+    sweep = Sweep(axes=Axes(filters=(64, (32, 64), (8, 16, 32))))
+    assert [trial.variant.filters_per_layer for trial in sweep.trials()] == [
+        (64, 64),
+        (32, 64),
+        (8, 16, 32),
+    ]
+
+
+def test_pooling_along_an_axis_gets_its_window_back() -> None:
+    sweep = Sweep(variant=Variant(pooling="none"), axes=Axes(pooling=("none", "max")))
+    assert [trial.variant.pool_size for trial in sweep.trials()] == [1, 2]
+
+
+def test_an_entry_changes_the_training_of_its_trial_only() -> None:
+    sweep = Sweep(
+        entries=(Entry(), Entry(label="long", training={"epochs": 9})),
+        training=Training(batch_size=32),
+    )
+    short, long = sweep.trials()
+    assert (short.training.epochs, long.training.epochs) == (5, 9)
+    assert short.training.batch_size == long.training.batch_size == 32
+    assert long.name == "long-s0"
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({"axes": {"filters": []}}, "axes.filters is empty"),
+        ({"axes": {"filters": [16, 16]}}, "'f16-max' is there twice"),
+        ({"axes": {"filters": [64, [64, 64]]}}, "'f64-max' is there twice"),
+        ({"axes": {"pooling": ["none"], "pool_size": [2, 3]}}, "pool_size changes nothing"),
+        ({"axes": {"filters": [8]}, "entries": [{}]}, "not both"),
+        ({"seeds": [0, 0]}, "seeds lists 0 2 times"),
+        ({"seeds": []}, "at least 1 item"),
+        ({"seeds": [True]}, "valid integer"),
+        ({"seeds": [-1]}, "greater than or equal to 0"),
+        ({"baseline": "f99-max"}, "baseline must be one of ['f64-max']"),
+        ({"name": "No Spaces"}, "match pattern"),
+        ({"entries": [{}, {"training": {"epochs": 9}}]}, "different trials; give them labels"),
+        ({"entries": [{"training": {"epochs": 0}}]}, "epochs"),
+        ({"entries": [{"label": "a"}, {"label": "b"}]}, "(also as 'a')"),
+        (
+            {"variant": {"filters": [8, 16]}, "axes": {"conv_layers": [2, 3]}},
+            "conv_layers cannot be an axis",
+        ),
+        ({"axis": {}}, "Extra inputs"),
+    ],
+)
+def test_a_wrong_sweep_is_refused_with_its_reason(fields: dict[str, object], said: str) -> None:
+    with pytest.raises(ValidationError) as error:
+        Sweep.model_validate(fields)
+    assert said in messages(error)
+
+
+def test_a_name_stays_short_and_its_own_where_everything_differs() -> None:
+    fields: dict[str, object] = {
+        "filters": [1024, 512, 256, 128, 64, 32],
+        "pooling": "average",
+        "kernel_size": 15,
+        "padding": "same",
+        "dense_units": 16_384,
+        "batch_norm": True,
+    }
+    names = {Variant(**fields, dropout=share).name for share in (0.123456, 0.123457)}
+    assert len(names) == 2
+    for name in names:
+        trial = Trial(variant=Variant(), training=Training(), seed=2**31 - 1, label=name)
+        assert re.fullmatch(NAME_PATTERN, trial.name)
+
+
+def test_an_expectation_must_name_a_variant_of_the_sweep() -> None:
+    expect = (Expectation(metric="macs", direction="lower", against="f99-max"),)
+    with pytest.raises(ValidationError) as error:
+        Sweep(entries=(Entry(expect=expect),))
+    assert "expect.against must be one of ['f64-max'], received 'f99-max'" in messages(error)
+
+
+def test_the_baseline_is_the_tutorials_network_else_the_first() -> None:
+    assert Sweep(axes=Axes(filters=(16, 64))).baseline_label == "f64-max"
+    assert Sweep(axes=Axes(filters=(16, 32))).baseline_label == "f16-max"
+    assert Sweep(axes=Axes(filters=(16, 32)), baseline="f32-max").baseline_label == "f32-max"
+
+
+def test_every_field_says_what_it_is() -> None:
+    for model in (Variant, Training, DataSettings, Axes, Sweep, Entry, Expectation):
+        for name, field in model.model_fields.items():
+            assert field.description, f"{model.__name__}.{name}"
