@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -37,18 +36,11 @@ def load_comparison(sweep_id: str | None, home: Home) -> Comparison:
     Raises:
         UserError: there is no such sweep.
     """
-    return read_comparison(sweep_id, home)[0]
-
-
-def read_comparison(
-    sweep_id: str | None, home: Home
-) -> tuple[Comparison, Mapping[str, str | None]]:
-    """As `load_comparison`, and the SHA-256 (hex) of each artifact that was read, by address."""
     from cnn_pipeline.tracking.reader import Reader
     from cnn_pipeline.tracking.store import open_store
 
     reader = Reader(open_store(home, os.environ, create=False))
-    return _compare(reader, reader.sweep(sweep_id))[1], reader.digests
+    return _compare(reader, reader.sweep(sweep_id))[1]
 
 
 def load_report(sweep_id: str | None, home: Home, pair: tuple[str, str] | None = None) -> str:

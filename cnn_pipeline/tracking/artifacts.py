@@ -8,11 +8,6 @@ from pathlib import Path
 import mlflow.artifacts
 
 
-def artifact_address(root: str, name: str) -> str:
-    """Address of the file `name` below the address `root`."""
-    return f"{root.rstrip('/')}/{name}"
-
-
 def copy_artifact(root: str, name: str, folder: Path, tracking_uri: str) -> Path:
     """Copy in `folder` of the file `name` below the address `root`, a run's or a model's own.
 
@@ -20,8 +15,9 @@ def copy_artifact(root: str, name: str, folder: Path, tracking_uri: str) -> Path
         MlflowException: the store of the artifacts does not answer, or not with this file.
         OSError: there is no such file.
     """
+    address = f"{root.rstrip('/')}/{name}"
     path = mlflow.artifacts.download_artifacts(
-        artifact_uri=artifact_address(root, name), dst_path=str(folder), tracking_uri=tracking_uri
+        artifact_uri=address, dst_path=str(folder), tracking_uri=tracking_uri
     )
     return Path(path)
 

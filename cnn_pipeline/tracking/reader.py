@@ -22,7 +22,7 @@ from cnn_pipeline.network.results import Status, TrialResult
 from cnn_pipeline.settings.sweep import Sweep
 from cnn_pipeline.settings.trial import DataSettings, Trial
 from cnn_pipeline.tracking import names
-from cnn_pipeline.tracking.artifacts import artifact_address, read_artifact
+from cnn_pipeline.tracking.artifacts import read_artifact
 from cnn_pipeline.tracking.store import Store, StoreError, redacted
 from cnn_pipeline.tracking.writer import copy_model_file
 
@@ -73,8 +73,6 @@ class Reader:
         self._client = MlflowClient(store.uri)
         self._roots: dict[str, str] = {}
         """Where the artifacts of runs are that were found."""
-        self.digests: dict[str, str | None] = {}
-        """SHA-256 (hex) of each artifact that was read, by address; None where it was not there."""
 
     def sweep(self, sweep_id: str | None) -> SweepRecord:
         """The sweep of that id, or the latest one.
@@ -292,12 +290,7 @@ class Reader:
     def _artifact(self, run_id: str, name: str) -> bytes:
         if run_id not in self._roots:
             self._roots[run_id] = self._client.get_run(run_id).info.artifact_uri
-        root = self._roots[run_id]
-        address = artifact_address(root, name)
-        self.digests[address] = None
-        content = read_artifact(root, name, self._store.uri)
-        self.digests[address] = hashlib.sha256(content).hexdigest()
-        return content
+        return read_artifact(self._roots[run_id], name, self._store.uri)
 
     def _search(self, condition: str, limit: int | None = None) -> Iterator[Run]:
         try:

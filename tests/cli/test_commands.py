@@ -108,23 +108,6 @@ def test_run_calls_the_flow_with_what_was_asked(flow: Flow, tmp_path: Path) -> N
     assert (home, workers, force) == (Home(tmp_path), 2, False)
 
 
-def test_run_has_the_comparison_at_hand_for_who_asks_next(
-    flow: Flow,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    printed: list[str] = []
-    module(
-        "cnn_pipeline.experiment.comparison_cache",
-        monkeypatch,
-        keep_latest=lambda home: printed.append(f"{home.root}: {capsys.readouterr().out}"),
-    )
-    assert status_of(["run", "--home", str(tmp_path)]) == 0
-    (before,) = printed
-    assert before.startswith(f"{tmp_path}: Sweep {SWEEP_ID}")
-
-
 def test_run_force_trains_anew(flow: Flow, tmp_path: Path) -> None:
     assert status_of(["run", "--force", "--home", str(tmp_path)]) == 0
     assert flow.calls[0][2:] == (0, True)
@@ -263,12 +246,10 @@ class Store:
     def __init__(self) -> None:
         self.asked: list[tuple[str | None, Home]] = []
 
-    def read_comparison(
-        self, sweep_id: str | None, home: Home
-    ) -> tuple[Comparison, dict[str, str]]:
+    def load_comparison(self, sweep_id: str | None, home: Home) -> Comparison:
         self.asked.append((sweep_id, home))
         print("chatter")
-        return comparison([trial("f64-max-s0", "FINISHED", 0.9)]), {}
+        return comparison([trial("f64-max-s0", "FINISHED", 0.9)])
 
     def load_report(
         self, sweep_id: str | None, home: Home, pair: tuple[str, str] | None = None
@@ -285,7 +266,7 @@ def store(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Store:
     module(
         "cnn_pipeline.experiment.stored",
         monkeypatch,
-        read_comparison=made.read_comparison,
+        load_comparison=made.load_comparison,
         load_report=made.load_report,
     )
     return made

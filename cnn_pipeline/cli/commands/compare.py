@@ -11,10 +11,8 @@ from cnn_pipeline.base.startup import never_collected
 from cnn_pipeline.cli.options import choice, home_from, home_option
 from cnn_pipeline.cli.output import clean_stdout, writable_file, write_whole
 from cnn_pipeline.cli.parsing import CollectingCommand, faults_of
-from cnn_pipeline.experiment.comparison_cache import FORMS, comparison_text
 
-FORMATS = (*FORMS, "html")
-
+FORMATS = ("table", "csv", "json", "markdown", "html")
 SUFFIXES = {".csv": "csv", ".json": "json", ".md": "markdown", ".html": "html", ".htm": "html"}
 
 EPILOG = """\b
@@ -73,8 +71,15 @@ def _kind_of(target: Path | None) -> str:
 
 
 def _rendered(kind: str, sweep_id: str | None, home: Home) -> str:
-    if kind == "html":  # the page shows more than the comparison knows
-        from cnn_pipeline.experiment.stored import load_report
+    from cnn_pipeline.comparison import render
+    from cnn_pipeline.experiment.stored import load_comparison, load_report
 
+    if kind == "html":  # the page shows more than the comparison knows
         return load_report(sweep_id, home)
-    return comparison_text(kind, sweep_id, home)
+    writers = {
+        "table": render.to_text,
+        "csv": render.to_csv,
+        "json": render.to_json,
+        "markdown": render.to_markdown,
+    }
+    return writers[kind](load_comparison(sweep_id, home))

@@ -79,7 +79,6 @@ def command(
 
     from cnn_pipeline.cli.launch import run_flow
     from cnn_pipeline.cli.progress import progress_on
-    from cnn_pipeline.experiment.comparison_cache import keep_latest
 
     with clean_stdout(), progress_on(sys.stderr):
         outcome = run_flow(checked[0], place, workers=count, force=force)
@@ -87,8 +86,6 @@ def command(
         print_json(outcome_json(outcome))
     else:
         click.echo(outcome_text(outcome, home))
-    with clean_stdout():
-        keep_latest(place)  # `compare` is what comes next
     return 0 if outcome.ok else 1
 
 
