@@ -24,15 +24,19 @@ class TrainerPool:
     """At most `count` trainers of `threads` threads; `run` blocks until a job is done.
 
     The first starts at once, the others when a job finds none idle. All write their errors to
-    `log_file`.
+    `log_file`. A `launcher` that the caller passes in can serve several pools: `close` ends this
+    pool's trainers and leaves it open. Without one, or once it has died, the pool starts its own.
     """
 
-    def __init__(self, count: int, threads: int, log_folder: Path) -> None:
+    def __init__(
+        self, count: int, threads: int, log_folder: Path, launcher: Launcher | None = None
+    ) -> None:
         self.count = count
         self.threads = threads
         self.log_file = new_log(log_folder, _KEPT_LOGS)
         self._log = self.log_file.open("ab")
-        self._launcher = new_launcher(self._log)
+        self._owns_launcher = launcher is None
+        self._launcher = launcher or new_launcher(self._log)
         self._places = threading.BoundedSemaphore(count)
         self._lock = threading.Lock()
         self._closed = False
@@ -81,8 +85,9 @@ class TrainerPool:
 
     def _start(self) -> _Trainer:
         if not self._launcher.alive:
-            self._launcher.close()
+            self._close_launcher()
             self._launcher = new_launcher(self._log)
+            self._owns_launcher = True
         trainer = _Trainer(self._launcher, self.threads, self._log)
         self._all.add(trainer)
         return trainer
@@ -95,10 +100,14 @@ class TrainerPool:
             # but the sweep that closes it is there to say how they ended.
             for trainer in self._all:
                 trainer.kill()
-            self._launcher.close()
+            self._close_launcher()
             for trainer in self._all:
                 trainer.close()
             self._log.close()
+
+    def _close_launcher(self) -> None:
+        if self._owns_launcher:
+            self._launcher.close()
 
 
 class _Trainer:
@@ -176,13 +185,19 @@ def close_warm() -> None:
 
 
 @contextmanager
-def trainers(count: int, threads: int, log_folder: Path) -> Iterator[TrainerPool]:
-    """A pool of trainers, a warm one where there is one; ended with the block."""
-    pool = next((p for p in _warm if (p.count, p.threads) == (count, threads)), None)
+def trainers(
+    count: int, threads: int, log_folder: Path, launcher: Launcher | None = None
+) -> Iterator[TrainerPool]:
+    """A pool of trainers that ends with the block; a warm one if one fits and `launcher` is None.
+
+    See `TrainerPool` for the arguments.
+    """
+    fitting = (p for p in _warm if (p.count, p.threads) == (count, threads))
+    pool = next(fitting, None) if launcher is None else None
     if pool is not None:
         _warm.remove(pool)
     else:
-        pool = TrainerPool(count, threads, log_folder)
+        pool = TrainerPool(count, threads, log_folder, launcher)
     try:
         yield pool
     finally:

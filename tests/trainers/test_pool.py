@@ -244,15 +244,40 @@ def test_a_fork_server_that_is_killed_fails_what_it_forked_and_is_replaced(
         assert finished.status == "FINISHED"
 
 
+@needs_fork_server
+def test_pools_share_a_fork_server_and_leave_it_open(home: Home, tmp_path: Path) -> None:
+    with (tmp_path / "server.log").open("ab") as log:
+        server = ForkServer(log)
+        before = trainers_below(os.getpid())
+        try:
+            with (
+                trainers(1, 1, tmp_path / "logs", server) as one,
+                trainers(1, 1, tmp_path / "logs", server) as other,
+            ):
+                for pool in (one, other):
+                    (result,) = run_trials(begin(one_trial(), home, tmp_path), pool)
+                    assert result.status == "FINISHED"
+                own = trainers_below(os.getpid()) - before
+                assert len(own) == 2
+            assert gone(own)
+            assert server.alive
+            # A pool whose launcher has died starts its own.
+            server.close()
+            with trainers(1, 1, tmp_path / "logs", server) as one:
+                (result,) = run_trials(begin(one_trial(), home, tmp_path), one)
+            assert result.status == "FINISHED"
+        finally:
+            server.close()
+
+
 @pytest.mark.slow
 def test_trainers_that_are_not_forked_give_the_same(
-    home: Home, tmp_path: Path, pool: TrainerPool, monkeypatch: pytest.MonkeyPatch
+    home: Home, tmp_path: Path, pool: TrainerPool
 ) -> None:
     """As on macOS, and with JAX."""
     (forked,) = run_trials(begin(one_trial(), home, tmp_path), pool)
-    monkeypatch.setattr(workers, "new_launcher", lambda log: Spawner())
     before = below(os.getpid(), FORK_SERVER)
-    with trainers(1, 1, tmp_path / "logs") as own:
+    with trainers(1, 1, tmp_path / "logs", Spawner()) as own:
         (spawned,) = run_trials(begin(one_trial(), home, tmp_path), own)
         assert below(os.getpid(), FORK_SERVER) == before
         (trainer,) = below(os.getpid(), SPAWNED)
@@ -345,12 +370,11 @@ def test_that_convolutions_are_compiled_is_told_once(
     home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, launcher: str
 ) -> None:
     """It takes ten seconds, in which nothing else is said."""
-    if launcher == "spawned":
-        monkeypatch.setattr("cnn_pipeline.trainers.launching.can_fork", lambda: False)
     monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path / "cache"))
     for expected in (1, 0):
         told: list[Event] = []
-        with events.listening(told.append), trainers(1, 1, tmp_path / "logs") as pool:
+        given = Spawner() if launcher == "spawned" else None
+        with events.listening(told.append), trainers(1, 1, tmp_path / "logs", given) as pool:
             (result,) = run_trials(begin(one_trial(), home, tmp_path), pool)
         assert result.status == "FINISHED"
         assert told.count(events.Delay(COMPILING)) == expected
