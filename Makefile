@@ -56,7 +56,7 @@ docs: $(DEV) ## Build the documentation into docs/_build/html; a broken link is 
 	@$(BIN)/python -m sphinx --quiet --fail-on-warning --keep-going docs docs/_build/html
 	@echo "docs/_build/html/index.html"
 
-bench: $(RUNTIME) ## Measure everything, against the alternatives too, about two hours (ARGS="startup memory")
+bench: $(RUNTIME) ## Measure everything, against the alternatives too, about an hour and a half (ARGS="startup memory")
 	@$(BIN)/python -m benchmarks.suite $(ARGS)
 
 lock: $(DEV) ## Write requirements.lock and requirements-dev.lock anew from pyproject.toml

@@ -1,6 +1,6 @@
 """Every measurement of docs/performance.md, one after the other.
 
-    make bench                                       # all, about two hours
+    make bench                                       # all, about an hour and a half
     .venv/bin/python -m benchmarks.suite startup memory
 
 Each writes its own table into `benchmarks/results`.
@@ -16,14 +16,10 @@ PARTS = {
     "sweep": ["race", "sweep"],
     "training": ["race", "training"],
     "training-speed": ["training_speed"],
-    "roofline": ["roofline"],
     "overhead": ["overhead"],
     "startup": ["startup"],
     "compare-many-runs": ["compare_many_runs"],
     "memory": ["memory"],
-    "precision": ["precision_accuracy"],
-    "arithmetic": ["arithmetic_accuracy"],
-    "cost": ["cost"],
     "default": ["race", "default"],
 }
 

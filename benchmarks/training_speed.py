@@ -5,7 +5,7 @@
 
 Each contestant runs in a process of its own, in turn, the order rotating; the first epoch, which
 compiles, is left out. 'Two trainings at once' are two processes of one thread, their images added.
-Figures go to `benchmarks/results/training-speed.json`, a table with the roofline to `.md`.
+Figures go to `benchmarks/results/training-speed-*.json`, a table to `.md`.
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ import sys
 import time
 from collections.abc import Collection
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -29,11 +28,8 @@ from cnn_pipeline.network.plan import plan_layers
 from cnn_pipeline.settings.trial import Training, Variant
 from cnn_pipeline.trainers.launching import trainer_environment
 
-if TYPE_CHECKING:
-    from cnn_pipeline.network.device import Device
-
 RESULTS = Path(__file__).parent / "results"
-IMAGES, EPOCHS, BATCH = 6400, 4, 128
+EPOCHS, BATCH = 4, 128
 # Name: (who, precision, threads, processes at once).
 CONTESTANTS = {
     "Keras fit, float32": ("keras", "float32", 2, 1),
@@ -51,17 +47,18 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--filters", type=int, default=64)
     parser.add_argument("--pooling", default="max")
+    parser.add_argument("--images", type=int, default=6400, help="of an epoch; a GPU needs more")
     parser.add_argument("--one", nargs=3, metavar=("WHO", "PRECISION", "THREADS"))
     given = parser.parse_args()
     if given.one:
         who, precision, threads = given.one
-        print(json.dumps(_measure(who, precision, int(threads), given.filters, given.pooling)))
+        print(json.dumps(_measure(who, precision, int(threads), given)))
         return 0
     names = _contestants(processor_flags())
     measured: dict[str, list[float]] = {name: [] for name in names}
     for index in range(given.rounds):
         for name in rotated(names, index):
-            measured[name].append(_run(name, given.filters, given.pooling))
+            measured[name].append(_run(name, given))
             print(f"{name}: {measured[name][-1]:,.0f} images/s", file=sys.stderr, flush=True)
     gflop = gflop_of_an_image(Variant(filters=given.filters, pooling=given.pooling))
     rows = [
@@ -100,41 +97,36 @@ def gflop_of_an_image(variant: Variant) -> float:
     return plan_layers(variant, (28, 28, 1), 10).macs * 2 * 3 / 1e9
 
 
-def _run(name: str, filters: int, pooling: str) -> float:
+def _run(name: str, given: argparse.Namespace) -> float:
     who, precision, threads, at_once = CONTESTANTS[name]
     words = [sys.executable, "-m", "benchmarks.training_speed"]
-    words += ["--filters", str(filters), "--pooling", pooling]
+    words += ["--filters", str(given.filters), "--pooling", given.pooling]
+    words += ["--images", str(given.images)]
     words += ["--one", who, precision, str(threads)]
     environment = trainer_environment() if who == "ours" else dict(os.environ)
     environment["TF_CPP_MIN_LOG_LEVEL"] = "3"
     return float(sum(answers_at_once(words, at_once, environment)))
 
 
-def _measure(who: str, precision: str, threads: int, filters: int, pooling: str) -> float:
-    from cnn_pipeline.network.device import configure
-
+def _measure(who: str, precision: str, threads: int, given: argparse.Namespace) -> float:
     rng = np.random.default_rng(0)
-    images = rng.integers(0, 256, (IMAGES, 28, 28, 1), dtype=np.uint8)
-    labels = rng.integers(0, 10, IMAGES)
-    if who == "ours":
-        device = configure(threads)
-        return _ours(images, labels, precision, filters, pooling, device)
-    return _keras(images, labels, precision, filters, pooling)
+    images = rng.integers(0, 256, (given.images, 28, 28, 1), dtype=np.uint8)
+    labels = rng.integers(0, 10, given.images)
+    if who == "keras":
+        return _keras(images, labels, precision, given.filters, given.pooling)
+    variant = Variant(filters=given.filters, pooling=given.pooling)
+    return _ours(images, labels, precision, threads, variant)
 
 
 def _ours(
-    images: np.ndarray,
-    labels: np.ndarray,
-    precision: str,
-    filters: int,
-    pooling: str,
-    device: Device,
+    images: np.ndarray, labels: np.ndarray, precision: str, threads: int, variant: Variant
 ) -> float:
     from cnn_pipeline.data.dataset import Split
     from cnn_pipeline.network.build import build_model, build_twin
+    from cnn_pipeline.network.device import configure
     from cnn_pipeline.network.train import train
 
-    variant = Variant(filters=filters, pooling=pooling)
+    device = configure(threads)
     model = build_model(variant, (28, 28, 1), 10, seed=0)
     twin = build_twin(model, variant, precision=precision, seed=0)
     split = Split("train", images, labels)

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from cnn_pipeline.base.errors import InvalidInput
 from cnn_pipeline.settings.trial import Training, Variant
 
-# Least squares over the default sweep and one of 2,000 images: an AMD EPYC of 2 cores without
-# AVX-512, two trainers at a time.
+# Non-negative least squares on relative errors, over the trials of the default sweep and of one on
+# 2,000 images: an AMD EPYC of 2 cores without AVX-512, two trainers at a time.
 _SECONDS_PER_TRIAL = 3.3
 _SECONDS_PER_IMAGE = 4.0e-5
 _SECONDS_PER_MAC = 7.1e-11
@@ -140,9 +140,9 @@ def estimate_seconds(plan: Plan, training: Training, num_train: int, num_test: i
     """Seconds that one trial is expected to take, from its start to its logged model.
 
     A straight line in the images that are trained on, each once an epoch, and in the
-    multiply-accumulates of these and of the test images, fitted by `benchmarks/estimate_fit.py`: to
-    score an image by direct sums takes about as long as to train on it. Validation images are left
-    out. A guess to plan by: other processors differ by a factor.
+    multiply-accumulates of these and of the test images: to score an image by direct sums takes
+    about as long as to train on it. Validation images are left out. A rough guess: other processors
+    differ by a factor.
     """
     trained = training.epochs * num_train
     computed = (trained + num_test) * plan.macs

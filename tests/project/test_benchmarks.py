@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import re
 import sqlite3
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -16,7 +14,7 @@ from typing import Any
 import pytest
 from packaging.requirements import Requirement
 
-from benchmarks import contestants, environments, gpu, roofline, suite
+from benchmarks import contestants, environments, suite
 from benchmarks.contestants import OURS, TITLES, Sweep, answers_of
 from benchmarks.page import PAGE, RESULTS, filled
 from benchmarks.race import RACES, CannotGoOn, Race, runs_of_whole_rounds
@@ -25,9 +23,6 @@ from benchmarks.remains import Remains, remains_of
 from benchmarks.suite import PARTS
 from benchmarks.tables import markdown, mean_interval, paired_interval, ratios, spread
 from benchmarks.timing import CommandFailed, answers_at_once, rotated, timed
-from cnn_pipeline.network.plan import plan_layers
-from cnn_pipeline.settings.trial import Variant
-from tests.running import DEADLINE
 
 ROOT = Path(__file__).parent.parent.parent
 SWEEP = Sweep((8,), ("max",), 1, 100)
@@ -272,80 +267,8 @@ def test_the_suite_names_modules_that_are_there() -> None:
         assert set(races) <= RACES.keys()
 
 
-@pytest.mark.parametrize(
-    ("operation", "row"),
-    [
-        ("sequential_1/conv1_1/conv1_forward:PyFuncStateless", "conv1, forward"),
-        ("conv2_gradients_1:PyFuncStateless", "conv2, gradients"),
-        ("sequential_1/conv2_1/convolution:_MklNativeConv2D", "conv2, forward"),
-        ("gradient_tape/while/s_1/conv2_1/Conv2DBackpropInput:_MklNative", "conv2, gradients"),
-        ("sequential_1/conv2_1/MaxPool2d:_MklNativeMaxPool", "conv2, pooling, forward"),
-        ("sequential_1/conv2_1/Relu:Relu", "conv2, ReLU, forward"),
-        ("sequential_1/dense_1/Relu:_MklNativeFusedMatMul", "dense, forward"),
-        ("gradient_tape/while/s_1/logits_1/MatMul/MatMul:_MklMatMul", "logits, gradients"),
-        ("fused_adam/ResourceApplyAdam_4:ResourceApplyAdam", "Adam"),
-        ("add_14:AddV2", "loss, scaling, batches"),
-    ],
-)
-def test_an_operation_of_the_profile_has_a_row(operation: str, row: str) -> None:
-    assert roofline.row_of(f"while/body/_1/while/{operation}") == row
-
-
-def test_work_and_traffic_of_a_step_are_counted() -> None:
-    plan = plan_layers(Variant(), (28, 28, 1), 10)
-    found = roofline.operations_of(plan, 4, {"conv2, pooling, forward"})
-    # By hand: 128 images, 11 x 11 places, 64 filters, each 3 x 3 x 64 multiply-adds; twice
-    # backwards.
-    assert found["conv2, forward"].gflop == 2 * 128 * 11 * 11 * 64 * 576 / 1e9
-    assert found["conv2, gradients"].gflop == 2 * found["conv2, forward"].gflop
-    assert found["conv1, gradients"].gflop == found["conv1, forward"].gflop
-    numbers = 128 * 64 * (13 * 13 + 11 * 11) + 576 * 64 + 64
-    assert found["conv2, forward"].mb == pytest.approx(4 * numbers / 1e6)
-    # Without a row for its pooling it writes 13 x 13.
-    assert found["conv1, forward"].mb == pytest.approx(
-        4 * (128 * (28 * 28 + 13 * 13 * 64) + 10 * 64) / 1e6
-    )
-    assert found["conv2, pooling, gradients"].mb == pytest.approx(
-        4 * 128 * 64 * (11 * 11 + 5 * 5) / 1e6
-    )
-    assert found["Adam"].mb == pytest.approx(28 * plan.num_params / 1e6)
-
-
-def test_trainings_on_a_gpu_are_told_apart_in_words() -> None:
-    words = [case.text for engine in ("fit", "graph", "loop") for case in gpu.cases(engine)]
-    assert len(set(words)) == len(words)
-    assert "loop, bfloat16, pooling max, batch 128, 4 trainers" in words
-    assert {name for names in gpu.ENGINES.values() for name in names} == {"fit", "graph", "loop"}
-
-
-def test_of_trainers_that_share_a_device_those_epochs_count_that_ended_while_all_trained() -> None:
-    assert gpu.rates_together([[7.0, 9.0, 13.0]], 100) == [50, 25]
-    early = [2.0 + n for n in range(10)]  # to 11
-    late = [5.0 + 2 * n for n in range(5)]  # to 13
-    # From 5 to 11: six epochs of one and three of the other, which are too few.
-    with pytest.raises(gpu.NotTogether, match="at the same time"):
-        gpu.rates_together([early, late], 100)
-    assert gpu.rates_together([early, late, early], 100) == [100 * 15 / 6]
-    with pytest.raises(gpu.NotTogether, match="at the same time"):
-        gpu.rates_together([early, [moment + 30 for moment in early]], 100)
-
-
 def test_processes_answer_together_or_their_failure_is_named() -> None:
     words = [sys.executable, "-c", "print('noise'); print('[1, 2]')"]
     assert answers_at_once(words, 2) == [[1, 2], [1, 2]]
     with pytest.raises(CommandFailed, match="ended with status 3"):
         answers_at_once([sys.executable, "-c", "raise SystemExit(3)"], 2)
-
-
-@pytest.mark.slow
-def test_without_a_gpu_nothing_is_measured() -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "benchmarks.gpu"],
-        capture_output=True,
-        text=True,
-        timeout=DEADLINE,
-        env={**os.environ, "CUDA_VISIBLE_DEVICES": ""},
-    )
-    assert done.returncode == 2
-    assert "a GPU that tensorflow sees is required, received" in done.stderr
-    assert "Traceback" not in done.stderr

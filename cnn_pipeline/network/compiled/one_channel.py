@@ -1,8 +1,8 @@
 """The first convolution of grey images: 3x3, with bias, max-pooling and ReLU in one pass.
 
 A convolution of one channel multiplies nine times for each number that it writes, so that writing
-it, reading it to pool, and the same again for the gradients is what takes the time (the roofline
-in docs/performance.md). Here an output is pooled while it is in a register.
+it, reading it to pool, and the same again for the gradients is what takes the time (decision 15).
+Here an output is pooled while it is in a register.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ can be: a last batch that is shorter is filled up with images that count nothing
 normalised they would count, and it is compiled for its own length. (Dropout gives the others what
 it gives them in a shorter batch: JAX draws the same first numbers of a longer row.)
 
-`benchmarks/gpu.py` measures it.
+`benchmarks/training_speed.py` measures it.
 """
 
 from __future__ import annotations
