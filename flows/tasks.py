@@ -25,7 +25,7 @@ from prefect.runtime import flow_run
 from prefect.task_runners import ThreadPoolTaskRunner
 from pydantic import Field
 
-from cnn_pipeline.base import links
+from cnn_pipeline.base import links, metric_names
 from cnn_pipeline.base.errors import DataError
 from cnn_pipeline.base.home import cache_dir
 from cnn_pipeline.comparison import render
@@ -35,6 +35,7 @@ from cnn_pipeline.experiment.data_card import DataCard
 from cnn_pipeline.experiment.sweep_run import Outcome, SweepRun
 from cnn_pipeline.network.results import TrialResult
 from cnn_pipeline.settings.trial import DataSettings, Trial
+from cnn_pipeline.tracking import names
 from cnn_pipeline.trainers.pool import TrainerPool
 
 Workers = Annotated[
@@ -83,8 +84,8 @@ def train_variant(sweep_run: SweepRun, trial: Trial, pool: TrainerPool) -> Trial
         raise TrialFailed(result)
     logger.info(
         "validation %.4f, test %.4f",
-        result.metrics["val_accuracy_final"],
-        result.metrics["test_accuracy"],
+        result.metrics[metric_names.VAL_ACCURACY_FINAL],
+        result.metrics[metric_names.TEST_ACCURACY],
     )
     return result
 
@@ -186,9 +187,9 @@ def prefect_tags() -> dict[str, str]:
     """Which flow run this is: tags that link MLflow's runs to it."""
     page = str(flow_run.ui_url or "")
     return {
-        "prefect.flow_run_id": str(flow_run.id or ""),
+        names.FLOW_RUN_ID: str(flow_run.id or ""),
         # A server without a UI, as a single command's own, gives an address without a host.
-        **({"prefect.flow_run_url": page} if page.startswith("http") else {}),
+        **({names.FLOW_RUN_URL: page} if page.startswith("http") else {}),
     }
 
 

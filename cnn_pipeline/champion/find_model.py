@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from mlflow.exceptions import MlflowException
 
+from cnn_pipeline.base import metric_names
 from cnn_pipeline.base.errors import UserError
 from cnn_pipeline.base.home import Home
 from cnn_pipeline.champion.registry import CHAMPION, Registry, registered_name
@@ -114,7 +115,8 @@ def best_run(sweep_id: str | None, home: Home) -> str:
     scored = [
         (accuracy, result.run_id)
         for result in candidates
-        if result.finished and (accuracy := result.metric("val_accuracy_final")) is not None
+        if result.finished
+        and (accuracy := result.metric(metric_names.VAL_ACCURACY_FINAL)) is not None
     ]
     if not scored:
         raise UserError(
@@ -185,7 +187,9 @@ def _find(reader: Reader, word: str) -> str:
             return result.run_id
     finished = [result for result in results if result.label == word and result.finished]
     if finished:
-        best = max(finished, key=lambda result: result.metric("val_accuracy_final") or 0.0)
+        best = max(
+            finished, key=lambda result: result.metric(metric_names.VAL_ACCURACY_FINAL) or 0.0
+        )
         return best.run_id
     names = list(dict.fromkeys([result.label for result in results]))
     hint = did_you_mean(word, [*names, *(result.name for result in results)])

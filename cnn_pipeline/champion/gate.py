@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
+from cnn_pipeline.base import metric_names
 from cnn_pipeline.comparison.statistics import Interval, paired_interval
 from cnn_pipeline.settings.trial import Settings
 
@@ -187,7 +188,7 @@ def _finite(challenger: Candidate) -> Rule:
 def _alone(challenger: Candidate, settings: GateSettings) -> list[Rule]:
     """What a challenger must show whatever the champion is."""
     score = challenger.score
-    logged = challenger.metrics.get("test_accuracy")
+    logged = challenger.metrics.get(metric_names.TEST_ACCURACY)
     texts = {
         "same test accuracy": "exactly "
         + ("the logged one, which is missing" if logged is None else f"{logged:.6f}, as logged"),
@@ -259,7 +260,7 @@ def _against(
             "the champion still knows the test images",
             texts["the champion still knows the test images"],
             theirs,
-            champion.metrics.get("test_accuracy"),
+            champion.metrics.get(metric_names.TEST_ACCURACY),
             settings.max_champion_loss,
         ),
     ]

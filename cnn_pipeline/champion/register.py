@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from cnn_pipeline.base import links
+from cnn_pipeline.base import links, metric_names
 from cnn_pipeline.base.errors import UserError
 from cnn_pipeline.base.home import Home
 from cnn_pipeline.champion.registry import (
@@ -15,22 +15,23 @@ from cnn_pipeline.champion.registry import (
     registered_name,
 )
 from cnn_pipeline.settings.trial import DataSettings
+from cnn_pipeline.tracking import names
 from cnn_pipeline.tracking.reader import Reader
 from cnn_pipeline.tracking.store import open_store
 
 # Tags of a run, or of its sweep, that its registered version carries on.
 _LINEAGE = (
-    "sweep_id",
-    "sweep_hash",
-    "variant",
-    "variant_hash",
-    "data_source",
-    "class_counts",
-    "code_digest",
-    "git_commit",
-    "git_dirty",
-    "prefect.flow_run_id",
-    "prefect.flow_run_url",
+    names.SWEEP_ID,
+    names.SWEEP_HASH,
+    names.VARIANT,
+    names.VARIANT_HASH,
+    names.DATA_SOURCE,
+    names.CLASS_COUNTS,
+    names.CODE_DIGEST,
+    names.GIT_COMMIT,
+    names.GIT_DIRTY,
+    names.FLOW_RUN_ID,
+    names.FLOW_RUN_URL,
 )
 
 
@@ -50,10 +51,10 @@ def register_run(run_id: str, home: Home) -> ModelVersion:
     stored = reader.model(run_id)
     tags = reader.tags(run_id)
     lineage = {key: tags[key] for key in _LINEAGE if tags.get(key)}
-    lineage["run_url"] = links.run_page(reader.experiment_of(run_id), run_id)
-    accuracy = reader.metrics(run_id).get("test_accuracy")
+    lineage[names.RUN_URL] = links.run_page(reader.experiment_of(run_id), run_id)
+    accuracy = reader.metrics(run_id).get(metric_names.TEST_ACCURACY)
     if accuracy is not None:
-        lineage["test_accuracy"] = repr(accuracy)
+        lineage[metric_names.TEST_ACCURACY] = repr(accuracy)
     return registry.register(stored, lineage)
 
 

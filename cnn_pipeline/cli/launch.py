@@ -17,6 +17,7 @@ from cnn_pipeline.base import events
 from cnn_pipeline.base.home import TRACKING_VARIABLE, Home, cache_dir
 from cnn_pipeline.services.temporary_prefect import TemporaryServer
 from cnn_pipeline.settings.sweep import Sweep
+from cnn_pipeline.tracking import names
 from cnn_pipeline.trainers.pool import close_warm, warm_up
 from cnn_pipeline.trainers.scheduling import threads_for, workers_for
 
@@ -81,11 +82,14 @@ def _seen(sweep: Sweep, home: Home) -> bool:
     """
     if os.environ.get(TRACKING_VARIABLE) or not home.database.exists():
         return False
-    question = "SELECT 1 FROM tags WHERE key = 'sweep_hash' AND value = ? LIMIT 1"
+    question = "SELECT 1 FROM tags WHERE key = ? AND value = ? LIMIT 1"
     try:
         address = f"{home.database.as_uri()}?mode=ro"
         with contextlib.closing(sqlite3.connect(address, uri=True)) as store:
-            return store.execute(question, (sweep.content_hash(),)).fetchone() is not None
+            return (
+                store.execute(question, (names.SWEEP_HASH, sweep.content_hash())).fetchone()
+                is not None
+            )
     except sqlite3.Error:
         return False
 

@@ -15,6 +15,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from cnn_pipeline.base import metric_names
 from cnn_pipeline.base.events import (
     Delay,
     DownloadProgress,
@@ -184,17 +185,23 @@ def ending(event: TrialEnded) -> str:
 
 
 _SHOWN = (
-    ("accuracy", "train"),
-    ("val_accuracy", "val"),
-    ("val_accuracy_final", "val"),
-    ("test_accuracy", "test"),
+    (metric_names.ACCURACY, "train"),
+    (metric_names.VAL_ACCURACY, "val"),
+    (metric_names.VAL_ACCURACY_FINAL, "val"),
+    (metric_names.TEST_ACCURACY, "test"),
 )
 
 
 def accuracies(metrics: Mapping[str, float]) -> str:
     """'train 0.912, val 0.889', of those that are there."""
-    if "val_accuracy_final" in metrics:  # the ended trial: its choice and its score are enough
-        metrics = {k: v for k, v in metrics.items() if k not in ("accuracy", "val_accuracy")}
+    if (
+        metric_names.VAL_ACCURACY_FINAL in metrics
+    ):  # the ended trial: its choice and its score are enough
+        metrics = {
+            k: v
+            for k, v in metrics.items()
+            if k not in (metric_names.ACCURACY, metric_names.VAL_ACCURACY)
+        }
     return ", ".join(f"{word} {metrics[key]:.3f}" for key, word in _SHOWN if key in metrics)
 
 

@@ -8,6 +8,7 @@ from itertools import product
 
 import numpy as np
 
+from cnn_pipeline.base import metric_names
 from cnn_pipeline.comparison.numbers import in_words
 from cnn_pipeline.comparison.statistics import (
     Interval,
@@ -132,9 +133,9 @@ def _effect(variants: Sequence[VariantTrials], axis: str, level: str, against: s
         validation=mean_of(
             a.at(seed).validation - b.at(seed).validation for a, b in pairs for seed in seeds
         ),
-        params_ratio=_ratio(pairs, "num_params"),
-        macs_ratio=_ratio(pairs, "macs"),
-        seconds_ratio=_ratio(pairs, "train_seconds"),
+        params_ratio=_ratio(pairs, metric_names.NUM_PARAMS),
+        macs_ratio=_ratio(pairs, metric_names.MACS),
+        seconds_ratio=_ratio(pairs, metric_names.TRAIN_SECONDS),
         reason=reason,
     )
 

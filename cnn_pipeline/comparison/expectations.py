@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from cnn_pipeline.base import metric_names
 from cnn_pipeline.comparison import numbers
 from cnn_pipeline.comparison.pairs import compare_pair, correct_for_number
 from cnn_pipeline.comparison.statistics import welch
@@ -34,7 +35,8 @@ def check_expectations(
     on_accuracy = {
         (label, expected): None
         for label, expected in listed
-        if expected.metric == "test_accuracy" and {label, expected.against} <= by_label.keys()
+        if expected.metric == metric_names.TEST_ACCURACY
+        and {label, expected.against} <= by_label.keys()
     }
     differences = correct_for_number(
         [compare_pair(by_label[label], by_label[e.against]) for label, e in on_accuracy]
@@ -53,7 +55,7 @@ def _check(
     if missing:
         reason = f"{numbers.in_words(missing)} did not finish"
         return ExpectationCheck(label, expected, "cannot say", "not measured", reason)
-    if expected.metric == "test_accuracy":
+    if expected.metric == metric_names.TEST_ACCURACY:
         return _check_accuracy(label, expected, tested[label, expected])
     return _check_cost(label, expected, by_label[label], by_label[expected.against])
 
@@ -80,7 +82,7 @@ def _check_cost(
         return ExpectationCheck(label, expected, "cannot say", "not measured", reason)
     ratio = ours / theirs
     reason = ""
-    if expected.metric == "train_seconds":
+    if expected.metric == metric_names.TRAIN_SECONDS:
         reason = _timing_doubt(variant, against)
     return ExpectationCheck(
         label,
@@ -104,7 +106,8 @@ def _timing_doubt(variant: VariantTrials, against: VariantTrials) -> str:
         [
             math.log(seconds)
             for trial in side.trials
-            if (seconds := trial.result.metric("train_seconds")) is not None and seconds > 0
+            if (seconds := trial.result.metric(metric_names.TRAIN_SECONDS)) is not None
+            and seconds > 0
         ]
         for side in (variant, against)
     )
@@ -119,6 +122,6 @@ def _timing_doubt(variant: VariantTrials, against: VariantTrials) -> str:
 
 
 def _cost(metric: str, value: float) -> str:
-    if metric == "train_seconds":
+    if metric == metric_names.TRAIN_SECONDS:
         return numbers.seconds(value)
-    return numbers.count(value) if metric == "num_params" else numbers.scaled(value)
+    return numbers.count(value) if metric == metric_names.NUM_PARAMS else numbers.scaled(value)

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
+from cnn_pipeline.base import metric_names
 from cnn_pipeline.comparison.numbers import in_words
 from cnn_pipeline.comparison.statistics import Interval, t_interval, wilson_interval
 from cnn_pipeline.comparison.types import Comparison, Row
@@ -55,7 +56,7 @@ def leaderboard(comparison: Comparison) -> pd.DataFrame:
             {"label": row.label, **{name: row.params.get(name) for name in settings}, **record}
         )
     frame = pd.DataFrame.from_records(records)
-    for name in ("rank", "num_params", "macs", "model_bytes"):
+    for name in ("rank", metric_names.NUM_PARAMS, metric_names.MACS, metric_names.MODEL_BYTES):
         if name in frame:
             frame[name] = pd.to_numeric(frame[name]).round().astype("Int64")
     if "efficient" in frame:
@@ -79,13 +80,13 @@ def _row(variant: VariantTrials, num_test: int) -> Row:
         test_accuracy=float(np.mean(tests)) if tests else None,
         test_spread=_spread(tests),
         test_interval=_test_interval(tests, num_test),
-        num_params=variant.mean("num_params"),
-        macs=variant.mean("macs"),
-        train_seconds=variant.mean("train_seconds"),
-        images_per_second=variant.mean("images_per_second"),
-        latency_ms=variant.mean("latency_ms"),
-        latency_ms_batch_256=variant.mean("latency_ms_batch_256"),
-        model_bytes=variant.mean("model_bytes"),
+        num_params=variant.mean(metric_names.NUM_PARAMS),
+        macs=variant.mean(metric_names.MACS),
+        train_seconds=variant.mean(metric_names.TRAIN_SECONDS),
+        images_per_second=variant.mean(metric_names.IMAGES_PER_SECOND),
+        latency_ms=variant.mean(metric_names.LATENCY_MS),
+        latency_ms_batch_256=variant.mean(metric_names.LATENCY_MS_BATCH_256),
+        model_bytes=variant.mean(metric_names.MODEL_BYTES),
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from cnn_pipeline.base import metric_names
 from cnn_pipeline.comparison.types import Expected
 
 _POOLING = {
@@ -17,16 +18,16 @@ _UNITS = {
     "epochs": "epochs",
 }
 _METRICS = {
-    "test_accuracy": "test accuracy",
-    "train_seconds": "training time",
-    "num_params": "parameters",
-    "macs": "MACs",
+    metric_names.TEST_ACCURACY: "test accuracy",
+    metric_names.TRAIN_SECONDS: "training time",
+    metric_names.NUM_PARAMS: "parameters",
+    metric_names.MACS: "MACs",
 }
 _AMOUNTS = {"higher": "more", "lower": "fewer"}
 _DIRECTIONS = {
-    "num_params": _AMOUNTS,
-    "macs": _AMOUNTS,
-    "train_seconds": {"higher": "longer", "lower": "shorter"},
+    metric_names.NUM_PARAMS: _AMOUNTS,
+    metric_names.MACS: _AMOUNTS,
+    metric_names.TRAIN_SECONDS: {"higher": "longer", "lower": "shorter"},
 }
 
 

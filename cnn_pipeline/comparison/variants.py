@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from cnn_pipeline.base import metric_names
 from cnn_pipeline.comparison.types import TrialFault
 from cnn_pipeline.network.results import Scalar, TrialResult
 from cnn_pipeline.settings.trial import Training, Variant
@@ -150,9 +151,12 @@ def _score(
 ) -> ScoredTrial | TrialFault:
     if not result.finished:
         return _fault(result, result.reason or "no reason was recorded")
-    validation = result.metric("val_accuracy_final")
+    validation = result.metric(metric_names.VAL_ACCURACY_FINAL)
     if validation is None or not 0 <= validation <= 1:
-        return _fault(result, "its metric val_accuracy_final is missing or no share from 0 to 1")
+        return _fault(
+            result,
+            f"its metric {metric_names.VAL_ACCURACY_FINAL} is missing or no share from 0 to 1",
+        )
     correct = _checked_answers(result.name, answers, num_test, notes)
     return ScoredTrial(result, validation, _test_accuracy(result, correct, notes), correct)
 
@@ -189,7 +193,7 @@ def _checked_answers(
 def _test_accuracy(
     result: TrialResult, correct: NDArray[np.bool_] | None, notes: list[str]
 ) -> float | None:
-    logged = result.metric("test_accuracy")
+    logged = result.metric(metric_names.TEST_ACCURACY)
     if logged is not None and not 0 <= logged <= 1:
         logged = None
     if correct is None:
@@ -200,7 +204,7 @@ def _test_accuracy(
     # Half an image: any larger gap is another model or other images, not rounding.
     if logged is not None and abs(logged - counted) > 0.5 / correct.size:
         notes.append(
-            f"{result.name}: its metric test_accuracy says {logged:.4f}, its predictions give "
-            f"{counted:.4f}; the predictions are used."
+            f"{result.name}: its metric {metric_names.TEST_ACCURACY} says {logged:.4f}, its "
+            f"predictions give {counted:.4f}; the predictions are used."
         )
     return counted

@@ -10,6 +10,7 @@ from typing import Any
 
 import pandas as pd
 
+from cnn_pipeline.base import metric_names
 from cnn_pipeline.base.errors import UserError
 from cnn_pipeline.comparison.report import ReportData, TrialData
 from cnn_pipeline.comparison.types import Comparison
@@ -24,7 +25,6 @@ from cnn_pipeline.tracking.details import RunDetails, read_details
 from cnn_pipeline.tracking.reader import SweepRecord
 from cnn_pipeline.tracking.store import Store
 
-_CURVES = ("loss", "accuracy", "val_loss", "val_accuracy")
 _JOURNEY = "plots/journey.png"
 _CONFIG, _LAYERS = names.CONFIG_FILE, names.LAYERS_FILE
 _FILES = (names.PREDICTIONS_FILE, _CONFIG, _LAYERS, _JOURNEY)
@@ -40,7 +40,7 @@ def report_data(
     """All that the report of a sweep shows; what cannot be had is left out, with the reason."""
     parent = read_details(store, record.run_id)
     trials = tuple(_trial(store, result) for result in results)
-    dataset, reason = _dataset(record.sweep.data, parent.tags.get("data_digest", ""), cache)
+    dataset, reason = _dataset(record.sweep.data, parent.tags.get(names.DATA_DIGEST, ""), cache)
     return ReportData(
         comparison=comparison,
         trials=trials,
@@ -53,7 +53,7 @@ def report_data(
 
 
 def _trial(store: Store, result: TrialResult) -> TrialData:
-    details = read_details(store, result.run_id, curves=_CURVES, files=_FILES)
+    details = read_details(store, result.run_id, curves=metric_names.CURVES, files=_FILES)
     return TrialData(
         name=result.name,
         label=result.label,
@@ -69,10 +69,10 @@ def _trial(store: Store, result: TrialResult) -> TrialData:
 
 def _answers(details: RunDetails) -> Answers | None:
     file = details.files.get(names.PREDICTIONS_FILE)
-    if file is None or "class_names" not in details.tags:
+    if file is None or names.CLASS_NAMES not in details.tags:
         return None
     labels, probabilities = read_predictions(pd.read_parquet(io.BytesIO(file)))
-    class_names = tuple(json.loads(details.tags["class_names"]))
+    class_names = tuple(json.loads(details.tags[names.CLASS_NAMES]))
     return Evaluation(class_names, labels, probabilities).answers
 
 
@@ -96,12 +96,12 @@ def _dataset(settings: DataSettings, digest: str, cache: Path) -> tuple[Dataset 
 
 def _facts(parent: RunDetails) -> dict[str, str]:
     tags = parent.tags
-    commit = tags.get("git_commit", "")
-    if commit and tags.get("git_dirty") == "true":
+    commit = tags.get(names.GIT_COMMIT, "")
+    if commit and tags.get(names.GIT_DIRTY) == "true":
         commit += " with changes that were not committed"
     facts = {
         "started": f"{parent.started:%Y-%m-%d %H:%M} UTC",
         "git commit": commit,
-        "code digest": tags.get("code_digest", ""),
+        "code digest": tags.get(names.CODE_DIGEST, ""),
     }
     return {name: value for name, value in facts.items() if value}

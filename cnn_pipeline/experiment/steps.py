@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING
 
-from cnn_pipeline.base import events
+from cnn_pipeline.base import events, metric_names
 from cnn_pipeline.base.home import Home, cache_dir
 from cnn_pipeline.comparison import render
 from cnn_pipeline.comparison.leaderboard import leaderboard
@@ -29,6 +29,7 @@ from cnn_pipeline.network.plan import Plan, estimate_seconds
 from cnn_pipeline.network.results import TrialResult
 from cnn_pipeline.settings.sweep import Sweep
 from cnn_pipeline.settings.trial import Trial
+from cnn_pipeline.tracking import names
 from cnn_pipeline.trainers.messages import Job
 from cnn_pipeline.trainers.pool import TrainerPool, trainers
 from cnn_pipeline.trainers.scheduling import longest_first, threads_for, workers_for
@@ -49,21 +50,20 @@ def new_sweep_id(name: str) -> str:
 
 def begin(sweep: Sweep, card: DataCard, home: Home, tags: Mapping[str, str]) -> SweepRun:
     """Open the store and the parent run; from here on something is written."""
-    from cnn_pipeline.tracking.names import experiment_name
     from cnn_pipeline.tracking.store import open_store
     from cnn_pipeline.tracking.writer import Tracker
 
     store = open_store(home, os.environ)
     tracker = Tracker(store)
     sweep_id = new_sweep_id(sweep.name)
-    experiment_id = tracker.experiment(experiment_name(card.name))
+    experiment_id = tracker.experiment(names.experiment_name(card.name))
     facts = {
-        "dataset": card.name,
-        "data_digest": card.digest,
-        "data_source": card.source,
-        "num_validation": str(card.num_validation),
-        "num_test": str(card.num_test),
-        "class_counts": json.dumps({"fitted": card.fitted_counts, "test": card.test_counts}),
+        names.DATASET: card.name,
+        names.DATA_DIGEST: card.digest,
+        names.DATA_SOURCE: card.source,
+        names.NUM_VALIDATION: str(card.num_validation),
+        names.NUM_TEST: str(card.num_test),
+        names.CLASS_COUNTS: json.dumps({"fitted": card.fitted_counts, "test": card.test_counts}),
     }
     run_id = tracker.start_sweep(experiment_id, sweep_id, sweep, {**facts, **tags})
     tracker.log_inputs(run_id, card.inputs)
@@ -113,7 +113,6 @@ def start_trial(
     tracker: Tracker, sweep_run: SweepRun, trial: Trial, key: str, tags: Mapping[str, str]
 ) -> str:
     """Begin the MLflow run of a trial with the content `key`; returns its run id."""
-    from cnn_pipeline.tracking import names
     from cnn_pipeline.tracking.views import run_colors
 
     return tracker.start_trial(
@@ -158,8 +157,6 @@ def finish(sweep_run: SweepRun) -> Outcome:
     The results are read back from MLflow: the verdict rests on what was stored, and
     `cnn-pipeline compare` says the same tomorrow.
     """
-    from cnn_pipeline.tracking import names
-
     events.emit(events.Stage("comparing"))
     tracker, reader = _tracker(sweep_run), _reader(sweep_run)
     record = reader.sweep(sweep_run.sweep_id)
@@ -187,7 +184,7 @@ def finish(sweep_run: SweepRun) -> Outcome:
 def comparison_files(comparison: Comparison) -> dict[str, str | bytes]:
     """The comparison as artifacts of the parent run."""
     return {
-        "comparison.json": render.to_json(comparison),
+        names.COMPARISON_FILE: render.to_json(comparison),
         "comparison.md": render.to_markdown(comparison),
         "comparison.txt": render.to_text(comparison),
         "leaderboard.csv": render.to_csv(comparison),
@@ -197,12 +194,10 @@ def comparison_files(comparison: Comparison) -> dict[str, str | bytes]:
 
 def comparison_tags(comparison: Comparison) -> dict[str, str]:
     """The verdict where a list of runs shows it."""
-    from cnn_pipeline.tracking import names
-
     return {
         names.NOTE: render.to_markdown(comparison),
-        "verdict": comparison.verdict.headline,
-        "chosen_variant": comparison.verdict.chosen or "",
+        names.VERDICT: comparison.verdict.headline,
+        names.CHOSEN_VARIANT: comparison.verdict.chosen or "",
     }
 
 
@@ -254,11 +249,9 @@ def announce(
 
 
 def _note_against_baseline(note: str, result: TrialResult, comparison: Comparison) -> str:
-    from cnn_pipeline.tracking import names
-
     baseline = comparison.sweep.baseline
     accuracies = {row.label: row.test_accuracy for row in comparison.rows}
-    base, own = accuracies.get(baseline or ""), result.metric("test_accuracy")
+    base, own = accuracies.get(baseline or ""), result.metric(metric_names.TEST_ACCURACY)
     if not note or base is None or own is None or result.label == baseline:
         return ""
     points = (own - base) * 100

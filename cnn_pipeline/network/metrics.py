@@ -8,18 +8,19 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from cnn_pipeline.base import metric_names
 from cnn_pipeline.network.evaluation import Evaluation
 from cnn_pipeline.network.history import History
 from cnn_pipeline.network.latency import Latency
 from cnn_pipeline.network.plan import Plan
 
 MEASURED_ON = {
-    "best_val_accuracy": "validation",
-    "val_accuracy_final": "validation",
-    "val_loss_final": "validation",
-    "test_accuracy": "test",
-    "test_loss": "test",
-    "calibration_error": "test",
+    metric_names.BEST_VAL_ACCURACY: "validation",
+    metric_names.VAL_ACCURACY_FINAL: "validation",
+    metric_names.VAL_LOSS_FINAL: "validation",
+    metric_names.TEST_ACCURACY: "test",
+    metric_names.TEST_LOSS: "test",
+    metric_names.CALIBRATION_ERROR: "test",
 }
 """Which split a headline metric was measured on; the others rest on none, or on two."""
 
@@ -42,32 +43,34 @@ def headline_metrics(outcome: TrialOutcome) -> dict[str, float]:
     last = outcome.history.epochs[-1]
     best = outcome.history.best
     return {
-        "best_val_accuracy": best.val_accuracy,
-        "best_epoch": float(best.epoch),
-        "val_accuracy_final": outcome.validation.accuracy,
-        "val_loss_final": outcome.validation.loss,
-        "test_accuracy": outcome.test.accuracy,
-        "test_loss": outcome.test.loss,
-        "generalization_gap": last.accuracy - outcome.test.accuracy,
-        "calibration_error": outcome.test.calibration_error,
+        metric_names.BEST_VAL_ACCURACY: best.val_accuracy,
+        metric_names.BEST_EPOCH: float(best.epoch),
+        metric_names.VAL_ACCURACY_FINAL: outcome.validation.accuracy,
+        metric_names.VAL_LOSS_FINAL: outcome.validation.loss,
+        metric_names.TEST_ACCURACY: outcome.test.accuracy,
+        metric_names.TEST_LOSS: outcome.test.loss,
+        metric_names.GENERALIZATION_GAP: last.accuracy - outcome.test.accuracy,
+        metric_names.CALIBRATION_ERROR: outcome.test.calibration_error,
         # Digits beyond a clock's worth would crowd the columns of MLflow's list.
-        "train_seconds": round(outcome.history.train_seconds, 3),
-        "images_per_second": round(outcome.history.images_per_second, 1),
-        "num_params": float(outcome.plan.num_params),
-        "macs": float(outcome.plan.macs),
-        "latency_ms": round(outcome.latency.batch_1, 4),
-        "latency_ms_batch_256": round(outcome.latency.batch_256, 4),
+        metric_names.TRAIN_SECONDS: round(outcome.history.train_seconds, 3),
+        metric_names.IMAGES_PER_SECOND: round(outcome.history.images_per_second, 1),
+        metric_names.NUM_PARAMS: float(outcome.plan.num_params),
+        metric_names.MACS: float(outcome.plan.macs),
+        metric_names.LATENCY_MS: round(outcome.latency.batch_1, 4),
+        metric_names.LATENCY_MS_BATCH_256: round(outcome.latency.batch_256, 4),
     }
 
 
 def detail_metrics(outcome: TrialOutcome) -> dict[str, float]:
     """Per-class scores on test and seconds by phase, grouped by MLflow's UI through the prefix."""
-    metrics = {f"time/{phase}_seconds": value for phase, value in outcome.seconds.items()}
+    metrics = {
+        f"{metric_names.TIME}/{phase}_seconds": value for phase, value in outcome.seconds.items()
+    }
     rows = outcome.test.per_class
     for key, row in zip(metric_keys([row["name"] for row in rows]), rows, strict=True):
-        metrics[f"class_precision/{key}"] = row["precision"]
-        metrics[f"class_recall/{key}"] = row["recall"]
-        metrics[f"class_f1/{key}"] = row["f1"]
+        metrics[f"{metric_names.CLASS_PRECISION}/{key}"] = row["precision"]
+        metrics[f"{metric_names.CLASS_RECALL}/{key}"] = row["recall"]
+        metrics[f"{metric_names.CLASS_F1}/{key}"] = row["f1"]
     return metrics
 
 

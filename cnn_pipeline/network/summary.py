@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from cnn_pipeline.base import metric_names
 from cnn_pipeline.network.plan import Plan
 from cnn_pipeline.settings.trial import Trial
 
@@ -51,8 +52,8 @@ def layers_json(plan: Plan) -> str:
     record = {
         "architecture": plan.architecture,
         "image_shape": list(plan.image_shape),
-        "num_params": plan.num_params,
-        "macs": plan.macs,
+        metric_names.NUM_PARAMS: plan.num_params,
+        metric_names.MACS: plan.macs,
         "layers": rows,
     }
     return json.dumps(record, indent=2) + "\n"
@@ -69,13 +70,22 @@ def trial_note(
         f"What do {trial.variant.filters_text} filters with "
         f"{'no' if trial.variant.pooling == 'none' else trial.variant.pooling} pooling reach?"
     )
+    validation, test, seconds, latency = (
+        metrics[name]
+        for name in (
+            metric_names.VAL_ACCURACY_FINAL,
+            metric_names.TEST_ACCURACY,
+            metric_names.TRAIN_SECONDS,
+            metric_names.LATENCY_MS,
+        )
+    )
     return (
         f"**{hypothesis}**\n\n"
         f"`{plan.architecture}`\n\n"
-        f"- validation accuracy {metrics['val_accuracy_final']:.2%} (the variant is chosen by it)\n"
-        f"- test accuracy {metrics['test_accuracy']:.2%}\n"
+        f"- validation accuracy {validation:.2%} (the variant is chosen by it)\n"
+        f"- test accuracy {test:.2%}\n"
         f"- {plan.num_params:,} parameters, {plan.macs:,} multiply-accumulates an image\n"
-        f"- {metrics['train_seconds']:.1f} s of training, {metrics['latency_ms']:.2f} ms an image "
+        f"- {seconds:.1f} s of training, {latency:.2f} ms an image "
         f"at batch 1\n"
         f"- [the logged model]({model_page})\n\n"
         f"Train it again:\n\n```\n{command}\n```\n"

@@ -19,13 +19,14 @@ from pydantic import (
     model_validator,
 )
 
+from cnn_pipeline.base.metric_names import ExpectedMetric
+
 NAME_PATTERN = r"^[a-z0-9][a-z0-9_-]{0,63}$"
 
 Pooling = Literal["max", "average", "strided", "none"]
 Padding = Literal["valid", "same"]
 Optimizer = Literal["adam", "adamw", "rmsprop", "sgd"]
 Precision = Literal["auto", "float32", "bfloat16"]
-ExpectedMetric = Literal["test_accuracy", "train_seconds", "num_params", "macs"]
 Direction = Literal["higher", "lower"]
 
 # JSON and TOML have no tuples, and strict mode would refuse their lists.

@@ -11,8 +11,11 @@ from typing import TYPE_CHECKING
 from mlflow.entities import Dataset as MlflowDataset
 from mlflow.entities import DatasetInput, InputTag
 
+from cnn_pipeline.tracking import names
+
 if TYPE_CHECKING:
-    from cnn_pipeline.data.dataset import Dataset
+    from cnn_pipeline.tracking import names
+from cnn_pipeline.data.dataset import Dataset
 
 # MLflow's column for a data set's digest holds 36 characters.
 _DIGEST_CHARACTERS = 32
@@ -69,7 +72,7 @@ def mlflow_inputs(inputs: Sequence[Input]) -> list[DatasetInput]:
                     }
                 ),
             ),
-            tags=[InputTag("mlflow.data.context", one.role)],
+            tags=[InputTag(names.DATA_ROLE, one.role)],
         )
         for one in inputs
     ]

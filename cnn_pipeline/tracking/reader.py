@@ -16,6 +16,7 @@ from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
+from cnn_pipeline.base import metric_names
 from cnn_pipeline.base.errors import InvalidInput, UserError
 from cnn_pipeline.network.evaluation import read_predictions
 from cnn_pipeline.network.results import Status, TrialResult
@@ -109,9 +110,9 @@ class Reader:
             run_id=run.info.run_id,
             status=run.info.status,
             sweep=Sweep.model_validate(json.loads(text)),
-            dataset=tags["dataset"],
-            num_validation=int(tags["num_validation"]),
-            num_test=int(tags["num_test"]),
+            dataset=tags[names.DATASET],
+            num_validation=int(tags[names.NUM_VALIDATION]),
+            num_test=int(tags[names.NUM_TEST]),
         )
 
     def trials(self, record: SweepRecord) -> tuple[TrialResult, ...]:
@@ -166,8 +167,8 @@ class Reader:
                     return [f"{', '.join(gone)} must be among its artifacts"]
                 labels, probabilities = self._predictions(result.run_id)
                 right = float(np.mean(probabilities.argmax(axis=1) == labels))
-                if right != result.metrics.get("test_accuracy"):
-                    logged = result.metrics.get("test_accuracy")
+                if right != result.metrics.get(metric_names.TEST_ACCURACY):
+                    logged = result.metrics.get(metric_names.TEST_ACCURACY)
                     return [
                         f"{names.PREDICTIONS_FILE} must give the logged {logged}, gives {right}"
                     ]
@@ -192,7 +193,7 @@ class Reader:
         """The newest finished sweep of equal settings; None where its record cannot be read."""
         found = self._client.search_runs(
             [experiment_id],
-            filter_string=f"tags.sweep_hash = '{sweep.content_hash()}'"
+            filter_string=f"tags.{names.SWEEP_HASH} = '{sweep.content_hash()}'"
             f" and tags.{names.KIND} = '{names.SWEEP_KIND}' and attributes.status = 'FINISHED'",
             max_results=1,
             order_by=["attributes.start_time DESC"],
@@ -270,10 +271,10 @@ class Reader:
             run_name=run.info.run_name,
             model_id=outputs[-1].model_id,
             sha256=sha256,
-            dataset=run.data.tags["dataset"],
-            data_digest=run.data.tags["data_digest"],
-            class_names=tuple(json.loads(run.data.tags["class_names"])),
-            image_shape=_shape(run.data.tags["image_shape"]),
+            dataset=run.data.tags[names.DATASET],
+            data_digest=run.data.tags[names.DATA_DIGEST],
+            class_names=tuple(json.loads(run.data.tags[names.CLASS_NAMES])),
+            image_shape=_shape(run.data.tags[names.IMAGE_SHAPE]),
         )
 
     def model_file(self, stored: StoredModel, folder: Path) -> Path:

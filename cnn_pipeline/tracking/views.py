@@ -15,6 +15,7 @@ import zlib
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from cnn_pipeline.base import metric_names
 from cnn_pipeline.settings.sweep import Sweep
 from cnn_pipeline.tracking import names
 
@@ -22,20 +23,25 @@ TAG_PREFIX = "mlflow.sharedViewState."
 # What a sweep asks about, so shown also where it does not vary.
 _ALWAYS = ("filters", "pooling")
 _METRICS = (
-    "val_accuracy_final",
-    "test_accuracy",
-    "num_params",
-    "macs",
-    "train_seconds",
-    "latency_ms",
+    metric_names.VAL_ACCURACY_FINAL,
+    metric_names.TEST_ACCURACY,
+    metric_names.NUM_PARAMS,
+    metric_names.MACS,
+    metric_names.TRAIN_SECONDS,
+    metric_names.LATENCY_MS,
 )
-_CURVES = ("val_accuracy", "val_loss", "accuracy", "loss")
+_CURVES = (
+    metric_names.VAL_ACCURACY,
+    metric_names.VAL_LOSS,
+    metric_names.ACCURACY,
+    metric_names.LOSS,
+)
 # Sections that MLflow makes for every other metric; closed, because there are dozens of charts.
 _CLOSED_SECTIONS = (
-    "class_f1",
-    "class_precision",
-    "class_recall",
-    "time",
+    metric_names.CLASS_F1,
+    metric_names.CLASS_PRECISION,
+    metric_names.CLASS_RECALL,
+    metric_names.TIME,
     "Model metrics",
     "System metrics",
 )
@@ -77,7 +83,7 @@ def varying_params(sweep: Sweep) -> tuple[str, ...]:
         settings = {
             **trial.variant.model_dump(mode="json"),
             **trial.training.model_dump(mode="json"),
-            "seed": trial.seed,
+            names.SEED: trial.seed,
         }
         if trial.variant.pooling == "none":
             del settings["pool_size"]
@@ -108,7 +114,7 @@ def _state(sweep: Sweep, sweep_id: str) -> dict[str, Any]:
     return {
         # A filtered list is flat: its rows need not be expanded, which no view could ask for.
         "searchFilter": f"tags.{names.SWEEP_ID} = '{sweep_id}'",
-        "orderByKey": "metrics.`val_accuracy_final`",
+        "orderByKey": f"metrics.`{metric_names.VAL_ACCURACY_FINAL}`",
         "orderByAsc": False,
         "startTime": "ALL",
         "lifecycleFilter": "Active",
@@ -152,7 +158,7 @@ def _charts(params: Sequence[str]) -> Iterable[dict[str, Any]]:
         "settings",
         "Settings and test accuracy",
         selectedParams=list(params),
-        selectedMetrics=["test_accuracy"],
+        selectedMetrics=[metric_names.TEST_ACCURACY],
         showAllRuns=True,
     )
     for name in _METRICS:

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 # What `copy_trial` leaves behind: it holds of the run that was copied, or is written at the end.
 _OF_ONE_RUN_ONLY = {names.COMPLETE, names.NOTE, names.REUSED_FROM}
 # What it takes over although the new run has its own: the code that trained, not that which copies.
-_OF_THE_TRAINING = {"code_digest", "git_commit", "git_dirty"}
+_OF_THE_TRAINING = {names.CODE_DIGEST, names.GIT_COMMIT, names.GIT_DIRTY}
 _BATCH = 1000
 """Metrics that MLflow takes in one call."""
 _CUT = "\n\n[cut here: MLflow keeps no more; the run's artifacts have the whole]\n"
@@ -81,8 +81,8 @@ class Tracker:
             tags={
                 names.KIND: names.SWEEP_KIND,
                 names.SWEEP_ID: sweep_id,
-                "sweep": sweep.name,
-                "sweep_hash": sweep.content_hash(),
+                names.SWEEP: sweep.name,
+                names.SWEEP_HASH: sweep.content_hash(),
                 **_code_tags(),
                 **tags,
             },
@@ -111,7 +111,7 @@ class Tracker:
                 names.SWEEP_ID: sweep_id,
                 names.TRIAL: trial.name,
                 names.VARIANT: trial.label,
-                "variant_hash": trial.variant.content_hash(),
+                names.VARIANT_HASH: trial.variant.content_hash(),
                 **_code_tags(),
                 **tags,
             },
@@ -128,7 +128,7 @@ class Tracker:
         own = self._client.get_run(run_id).data.tags
         left = own.keys() - _OF_THE_TRAINING | _OF_ONE_RUN_ONLY
         tags = {key: value for key, value in source.data.tags.items() if key not in left}
-        params = source.data.params | {"variant": own[names.VARIANT]}
+        params = source.data.params | {names.VARIANT: own[names.VARIANT]}
         points = [
             Metric(point.key, point.value, point.timestamp, point.step)
             for key in source.data.metrics
@@ -333,9 +333,9 @@ def _dataset(one: Input | None) -> dict[str, str]:
 def _code_tags() -> dict[str, str]:
     git = versions.git_state()
     return {
-        "code_digest": versions.code_digest(),
-        "git_commit": git.commit,
-        "git_dirty": str(git.dirty).lower(),
+        names.CODE_DIGEST: versions.code_digest(),
+        names.GIT_COMMIT: git.commit,
+        names.GIT_DIRTY: str(git.dirty).lower(),
     }
 
 

@@ -9,6 +9,7 @@ import keras
 import numpy as np
 from PIL import Image
 
+from cnn_pipeline.base import metric_names
 from cnn_pipeline.data.dataset import Dataset
 from cnn_pipeline.data.picture import prepare_image
 from cnn_pipeline.network.latency import LARGE_BATCH, Timed
@@ -54,9 +55,9 @@ def score_model(job: ScoreJob, dataset: Dataset) -> dict[str, float]:
     latency = predict.latency(images)
     png = prepare_image(_png(images[0]), dataset.image_shape, convention="as-is").pixels
     return {
-        "latency_ms": latency.batch_1,
-        "latency_ms_batch_256": latency.batch_256,
-        "model_bytes": float(path.stat().st_size),
+        metric_names.LATENCY_MS: latency.batch_1,
+        metric_names.LATENCY_MS_BATCH_256: latency.batch_256,
+        metric_names.MODEL_BYTES: float(path.stat().st_size),
         "png_class": float(np.argmax(predict(png[np.newaxis])[0])),
         "array_class": float(np.argmax(predict(images[:1])[0])),
     }

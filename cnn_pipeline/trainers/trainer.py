@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, TextIO
 
 from cnn_pipeline.base import events
 from cnn_pipeline.base.startup import lean_imports, never_collected
+from cnn_pipeline.tracking import names
 from cnn_pipeline.trainers.messages import AnyJob, Job, Reply, ScoreJob, job_from_line, to_line
 
 if TYPE_CHECKING:
@@ -104,7 +105,7 @@ def _serve(job: Job, device: Device, loaded: dict[tuple[object, str], Dataset]) 
         )
     except Exception as error:
         if isinstance(error, Diverged):
-            tracker.tag(job.run_id, {"diverged": "true"})
+            tracker.tag(job.run_id, {names.DIVERGED: "true"})
         details = redacted(traceback.format_exc())
         sys.stderr.write(details)
         tracker.log_files(job.run_id, {"error.txt": details})

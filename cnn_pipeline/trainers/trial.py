@@ -14,7 +14,7 @@ from contextlib import contextmanager
 
 import keras
 
-from cnn_pipeline.base import events, links, versions
+from cnn_pipeline.base import events, links, metric_names, versions
 from cnn_pipeline.data.dataset import Dataset
 from cnn_pipeline.data.samples import journey_images
 from cnn_pipeline.explain import plots as figures
@@ -101,10 +101,10 @@ def run_trial(
         run_id,
         model,
         params,
-        tags={names.VARIANT: trial.label, "data_digest": dataset.digest},
+        tags={names.VARIANT: trial.label, names.DATA_DIGEST: dataset.digest},
         step=history.epochs[-1].epoch,
     )
-    metrics = {**headline_metrics(outcome), "model_bytes": float(logged.num_bytes)}
+    metrics = {**headline_metrics(outcome), metric_names.MODEL_BYTES: float(logged.num_bytes)}
     splits = {one.role: one for one in describe_inputs(dataset)}
     measured_on = {name: splits[role] for name, role in MEASURED_ON.items()}
     tracker.log_summary(run_id, metrics, model_id=logged.model_id, measured_on=measured_on)
@@ -117,7 +117,7 @@ def run_trial(
         names.NOTE: trial_note(trial, plan, metrics, command, page),
     }
     if history.stop_reason:
-        tags["stop_reason"] = history.stop_reason
+        tags[names.STOP_REASON] = history.stop_reason
     # Last, so that a run that has it has everything.
     tracker.tag(run_id, tags | {names.COMPLETE: "true"})
     return metrics
@@ -135,7 +135,7 @@ def trial_params(
     variant, training = trial.variant, trial.training
     pool_size = variant.pool_size if variant.pooling != "none" else Variant().pool_size
     return {
-        "variant": trial.label,
+        names.VARIANT: trial.label,
         "filters": variant.filters if isinstance(variant.filters, int) else variant.filters_text,
         "conv_layers": variant.conv_layers,
         "kernel_size": variant.kernel_size,
@@ -151,10 +151,10 @@ def trial_params(
         "epochs": training.epochs,
         # A missing param would group apart from the others in MLflow, so "never" has a word.
         "stop_at_accuracy": training.stop_at_accuracy or "never",
-        "seed": trial.seed,
+        names.SEED: trial.seed,
         "precision": precision,
         "threads": device.threads,
-        "train_samples": len(dataset.train.labels),
+        names.TRAIN_SAMPLES: len(dataset.train.labels),
     }
 
 
@@ -169,8 +169,7 @@ def draw(
     ]
     titles = [f"{dataset.class_names[test.labels[i]]} (test image {i})" for i in chosen]
     curves = {
-        name: [getattr(epoch, name) for epoch in history.epochs]
-        for name in ("loss", "accuracy", "val_loss", "val_accuracy")
+        name: [getattr(epoch, name) for epoch in history.epochs] for name in metric_names.CURVES
     }
     drawn = {
         "curves": figures.curves(curves, f"{trial.name}: learning curves"),
@@ -250,14 +249,17 @@ def _history_csv(history: History) -> str:
 
 def _trial_tags(dataset: Dataset, device: Device) -> dict[str, str]:
     return {
-        "dataset": dataset.name,
-        "data_digest": dataset.digest,
-        "data_source": dataset.source,
-        "class_names": json.dumps(dataset.class_names),
-        "image_shape": "x".join(map(str, dataset.image_shape)),
-        "device": device.name,
-        "keras_backend": keras.backend.backend(),
-        **{f"version.{name}": version for name, version in versions.versions().items()},
+        names.DATASET: dataset.name,
+        names.DATA_DIGEST: dataset.digest,
+        names.DATA_SOURCE: dataset.source,
+        names.CLASS_NAMES: json.dumps(dataset.class_names),
+        names.IMAGE_SHAPE: "x".join(map(str, dataset.image_shape)),
+        names.DEVICE: device.name,
+        names.KERAS_BACKEND: keras.backend.backend(),
+        **{
+            f"{names.VERSION_PREFIX}{name}": version
+            for name, version in versions.versions().items()
+        },
     }
 
 
@@ -276,7 +278,7 @@ class _Reporter(Callback):
     def on_epoch(self, epoch: Epoch) -> None:
         metrics = epoch_metrics(epoch)
         # MLflow's compare view opens with the metric that was written first.
-        curves = {"val_accuracy": metrics["val_accuracy"], **metrics}
+        curves = {metric_names.VAL_ACCURACY: metrics[metric_names.VAL_ACCURACY], **metrics}
         self._tracker.log_curves(self._run_id, epoch.epoch, curves)
         self._emit(epoch.epoch, (epoch.epoch + 1) * self._count, metrics)
 

@@ -21,8 +21,8 @@ from cnn_pipeline.champion.registry import (
     Registry,
     registered_name,
 )
-from cnn_pipeline.champion.registry import reader as registry_reader
 from cnn_pipeline.champion.registry.promoter import ChampionChanged
+from cnn_pipeline.tracking import names
 from cnn_pipeline.tracking.store import Store
 from tests.champion.retraining.stored import CLASSES, DATASET, log_run, model_path
 
@@ -257,7 +257,7 @@ def test_a_promotion_killed_at_any_step_is_whole_or_invisible_afterwards(
     assert [d.champion_after for d in promoter.history(NAME)] == [1, 2]
     tags = promoter.version(NAME, 2).tags
     assert (tags["decision"], tags["content_key"]) == ("promote", "k")
-    assert registry_reader.PENDING not in promoter.model_tags(NAME)
+    assert names.PENDING_DECISION not in promoter.model_tags(NAME)
     assert promoter.settle(NAME) is None
 
 

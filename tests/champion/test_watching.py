@@ -10,10 +10,10 @@ from mlflow.tracking import MlflowClient
 
 from cnn_pipeline.base.home import Home
 from cnn_pipeline.champion.registry import CHAMPION, registered_name
-from cnn_pipeline.champion.registry import reader as tags
 from cnn_pipeline.champion.watching import Announcement, DataNews, compare_data
 from cnn_pipeline.experiment.data_card import prepare_data
 from cnn_pipeline.settings.trial import DataSettings
+from cnn_pipeline.tracking import names
 
 SAMPLE = DataSettings(source="fashion-mnist-sample")
 
@@ -32,12 +32,12 @@ def crown(home: Home, digest: str) -> None:
         name,
         source=home.artifacts.as_uri(),
         tags={
-            tags.MODEL_ID: "m-1",
-            tags.SHA256: "0" * 64,
-            tags.DATASET: SAMPLE.source,
-            tags.DATA_DIGEST: digest,
-            tags.CLASS_NAMES: json.dumps(["a", "b"]),
-            tags.IMAGE_SHAPE: "28x28x1",
+            names.MODEL_ID: "m-1",
+            names.MODEL_SHA256: "0" * 64,
+            names.DATASET: SAMPLE.source,
+            names.DATA_DIGEST: digest,
+            names.CLASS_NAMES: json.dumps(["a", "b"]),
+            names.IMAGE_SHAPE: "28x28x1",
         },
     )
     client.set_registered_model_alias(name, CHAMPION, version.version)

@@ -45,6 +45,7 @@ MAKES_NO_NUMBER = (
     "base/file_cache.py",
     "base/home.py",
     "base/links.py",
+    "base/metric_names.py",
     "base/versions.py",
     "explain",
     "settings/__init__.py",

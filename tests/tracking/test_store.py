@@ -21,7 +21,8 @@ OPEN = """
 import sys
 from pathlib import Path
 from cnn_pipeline.base.home import Home
-from cnn_pipeline.tracking import Tracker, open_store
+from cnn_pipeline.tracking.store import open_store
+from cnn_pipeline.tracking.writer import Tracker
 
 print("ready", flush=True)
 sys.stdin.readline()

@@ -19,7 +19,6 @@ from filelock import FileLock, Timeout
 from mlflow.exceptions import MlflowException
 
 from cnn_pipeline.base.errors import UserError
-from cnn_pipeline.champion.registry import reader
 from cnn_pipeline.champion.registry.reader import Registry
 from cnn_pipeline.champion.registry.version import (
     CHALLENGER,
@@ -30,6 +29,7 @@ from cnn_pipeline.champion.registry.version import (
     ModelVersion,
     registered_name,
 )
+from cnn_pipeline.tracking import names
 from cnn_pipeline.tracking.reader import StoredModel
 from cnn_pipeline.tracking.store import Store, StoreError, as_default
 
@@ -145,7 +145,7 @@ class Promoter(Registry):
 
     def settle(self, name: str) -> Decision | None:
         """Carry out a change that was killed half-way; returns it, None where there is none."""
-        pending = self.model_tags(name).get(reader.PENDING)
+        pending = self.model_tags(name).get(names.PENDING_DECISION)
         if pending is None:
             return None
         with self._locked():
@@ -193,17 +193,19 @@ class Promoter(Registry):
             champion_after=after,
             why=why[:MAX_WHY],
             at=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-            flow_run_id=(tags or {}).get("prefect.flow_run_id", ""),
+            flow_run_id=(tags or {}).get(names.FLOW_RUN_ID, ""),
             previous_after=kept if action == "refuse" else before,
-            version_tags={**(tags or {}), "decision": action, "why": why[:MAX_WHY]},
+            version_tags={**(tags or {}), names.DECISION: action, names.WHY: why[:MAX_WHY]},
         )
         self._on_step(1)
-        self._client.set_registered_model_tag(version.name, reader.PENDING, decision.to_json())
+        self._client.set_registered_model_tag(
+            version.name, names.PENDING_DECISION, decision.to_json()
+        )
         self._carry_out(version.name, decision)
         return decision
 
     def _settle(self, name: str) -> Decision | None:
-        text = self.model_tags(name).get(reader.PENDING)
+        text = self.model_tags(name).get(names.PENDING_DECISION)
         if text is None:
             return None
         decision = Decision.from_json(text)
@@ -211,7 +213,7 @@ class Promoter(Registry):
         number = current.version if current else None
         if number not in (decision.champion_before, decision.champion_after):
             # Somebody moved the alias by hand since: that is the later word.
-            self._client.delete_registered_model_tag(name, reader.PENDING)
+            self._client.delete_registered_model_tag(name, names.PENDING_DECISION)
             return None
         self._carry_out(name, decision)
         return decision
@@ -236,7 +238,7 @@ class Promoter(Registry):
         self._on_step(6)
         # The version's tags say the same, and are not written a second time.
         record = dataclasses.replace(decision, version_tags={})
-        key = f"{reader.DECISION_PREFIX}{decision.number:06d}"
+        key = f"{names.DECISION_PREFIX}{decision.number:06d}"
         client.set_registered_model_tag(name, key, record.to_json())
         self._forget_oldest(name)
         self._on_step(7)
@@ -249,10 +251,10 @@ class Promoter(Registry):
                 "Look at `cnn-pipeline history`, then start again."
             )
         self._on_step(8)
-        client.delete_registered_model_tag(name, reader.PENDING)
+        client.delete_registered_model_tag(name, names.PENDING_DECISION)
 
     def _forget_oldest(self, name: str) -> None:
-        keys = sorted(k for k in self.model_tags(name) if k.startswith(reader.DECISION_PREFIX))
+        keys = sorted(k for k in self.model_tags(name) if k.startswith(names.DECISION_PREFIX))
         for key in keys[:-KEPT_DECISIONS]:
             self._client.delete_registered_model_tag(name, key)
 
@@ -267,13 +269,13 @@ class Promoter(Registry):
             )
         all_tags = {
             **tags,
-            reader.RUN_NAME: stored.run_name,
-            reader.MODEL_ID: stored.model_id,
-            reader.SHA256: stored.sha256,
-            reader.DATASET: stored.dataset,
-            reader.DATA_DIGEST: stored.data_digest,
-            reader.CLASS_NAMES: json.dumps(stored.class_names),
-            reader.IMAGE_SHAPE: "x".join(map(str, stored.image_shape)),
+            names.RUN_NAME: stored.run_name,
+            names.MODEL_ID: stored.model_id,
+            names.MODEL_SHA256: stored.sha256,
+            names.DATASET: stored.dataset,
+            names.DATA_DIGEST: stored.data_digest,
+            names.CLASS_NAMES: json.dumps(stored.class_names),
+            names.IMAGE_SHAPE: "x".join(map(str, stored.image_shape)),
         }
         # MLflow looks the model up in the process's default store, whatever this client's is.
         with as_default(self.store.uri):

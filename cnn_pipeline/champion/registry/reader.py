@@ -20,18 +20,15 @@ from cnn_pipeline.tracking.store import Store, StoreError, redacted
 _ABSENT = {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"}
 _PAGE = 1000
 
-# Tags of a version: written when it is made, all at once.
-RUN_NAME = "run_name"
-MODEL_ID = "model_id"  # MLflow's own field is left out of its search results
-SHA256 = names.MODEL_SHA256
-DATASET = "dataset"
-DATA_DIGEST = "data_digest"
-CLASS_NAMES = "class_names"
-IMAGE_SHAPE = "image_shape"
-
-# Tags of the registered model.
-DECISION_PREFIX = "decision."
-PENDING = "pending_decision"
+# Tags that a version must have; written all at once when it is made.
+_REQUIRED = (
+    names.MODEL_ID,
+    names.MODEL_SHA256,
+    names.DATASET,
+    names.DATA_DIGEST,
+    names.CLASS_NAMES,
+    names.IMAGE_SHAPE,
+)
 
 
 class Registry:
@@ -101,7 +98,7 @@ class Registry:
         decisions = [
             Decision.from_json(value)
             for key, value in self.model_tags(name).items()
-            if key.startswith(DECISION_PREFIX)
+            if key.startswith(names.DECISION_PREFIX)
         ]
         return tuple(sorted(decisions, key=lambda item: item.number))
 
@@ -153,28 +150,24 @@ class Registry:
 
 def _version(found: StoredVersion, aliases: tuple[str, ...] | None = None) -> ModelVersion:
     tags = dict(found.tags)
-    missing = [
-        key
-        for key in (MODEL_ID, SHA256, DATASET, DATA_DIGEST, CLASS_NAMES, IMAGE_SHAPE)
-        if key not in tags
-    ]
+    missing = [key for key in _REQUIRED if key not in tags]
     if missing:
         raise UserError(
             f"{found.name} version {found.version} must have the tags that cnn-pipeline writes, "
             f"but {', '.join(missing)} is missing: something else registered it. "
             "Delete the version, or move the alias with `cnn-pipeline promote RUN --why TEXT`."
         )
-    height, width, channels = map(int, tags[IMAGE_SHAPE].split("x"))
+    height, width, channels = map(int, tags[names.IMAGE_SHAPE].split("x"))
     return ModelVersion(
         name=found.name,
         version=int(found.version),
         run_id=str(found.run_id),
-        model_id=tags[MODEL_ID],
-        sha256=tags[SHA256],
+        model_id=tags[names.MODEL_ID],
+        sha256=tags[names.MODEL_SHA256],
         aliases=tuple(sorted(found.aliases)) if aliases is None else aliases,
         tags=tags,
-        dataset=tags[DATASET],
-        data_digest=tags[DATA_DIGEST],
-        class_names=tuple(json.loads(tags[CLASS_NAMES])),
+        dataset=tags[names.DATASET],
+        data_digest=tags[names.DATA_DIGEST],
+        class_names=tuple(json.loads(tags[names.CLASS_NAMES])),
         image_shape=(height, width, channels),
     )

@@ -7,6 +7,8 @@ import json
 from dataclasses import dataclass, field
 from typing import Literal
 
+from cnn_pipeline.tracking import names
+
 CHAMPION = "champion"
 CHALLENGER = "challenger"
 PREVIOUS = "previous"
@@ -70,4 +72,4 @@ class Decision:
 
 def registered_name(dataset: str) -> str:
     """'fashion-mnist-cnn': the registered model has the name of the experiment."""
-    return f"{dataset}-cnn"
+    return names.experiment_name(dataset)

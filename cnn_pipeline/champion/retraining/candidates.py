@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from statistics import fmean
 
+from cnn_pipeline.base import metric_names
 from cnn_pipeline.network.results import TrialResult
 from cnn_pipeline.settings.sweep import Entry, Sweep
 from cnn_pipeline.settings.trial import Training, Trial
@@ -58,7 +59,8 @@ def choose(results: Sequence[TrialResult]) -> TrialResult | None:
     scored = [
         (result, accuracy)
         for result in results
-        if result.finished and (accuracy := result.metric("val_accuracy_final")) is not None
+        if result.finished
+        and (accuracy := result.metric(metric_names.VAL_ACCURACY_FINAL)) is not None
     ]
     by_label: dict[str, list[float]] = {}
     for result, accuracy in scored:

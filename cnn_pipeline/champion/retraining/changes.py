@@ -14,9 +14,7 @@ from cnn_pipeline.base import versions as provenance
 from cnn_pipeline.champion.registry import ModelVersion
 from cnn_pipeline.champion.retraining.settings import RetrainSettings
 from cnn_pipeline.experiment.content_key import TRIAL_CODE, libraries
-
-CONTENT = "content"
-"""Tag of a version that was decided on: the content as JSON."""
+from cnn_pipeline.tracking import names
 
 # Folders and files of the package that can move a number or a decision.
 CODE = (*TRIAL_CODE, "champion", "comparison")
@@ -90,11 +88,11 @@ def content_of(data_digest: str, settings: RetrainSettings) -> Content:
 
 def find_change(content: Content, versions: Sequence[ModelVersion], *, force: bool) -> Change:
     """Compare with the content of the last version that was promoted or refused."""
-    decided = [version for version in versions if CONTENT in version.tags]
+    decided = [version for version in versions if names.CONTENT in version.tags]
     if not decided:
         return Change(content, None, ("everything",), force)
     last = decided[-1]
-    before = json.loads(last.tags[CONTENT])
+    before = json.loads(last.tags[names.CONTENT])
     what = [
         f"{name} ({before.get(name)} to {value})" if name == "libraries" else name
         for name, value in vars(content).items()

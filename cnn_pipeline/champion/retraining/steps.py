@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from cnn_pipeline.base import events
+from cnn_pipeline.base import events, metric_names
 from cnn_pipeline.base.errors import InvalidInput, UserError
 from cnn_pipeline.base.home import Home, cache_dir
 from cnn_pipeline.champion.gate import Candidate, Score, judge
@@ -27,7 +27,7 @@ from cnn_pipeline.champion.registry import (
 )
 from cnn_pipeline.champion.retraining import candidates
 from cnn_pipeline.champion.retraining import text as report
-from cnn_pipeline.champion.retraining.changes import CONTENT, content_of, find_change
+from cnn_pipeline.champion.retraining.changes import content_of, find_change
 from cnn_pipeline.champion.retraining.drift import DataSummary, compare_data
 from cnn_pipeline.champion.retraining.outcome import (
     Assessment,
@@ -170,12 +170,12 @@ def decide(
     before = assessment.champion.version if assessment.champion else None
     challenger, gate = judgement.challenger, judgement.gate
     kept = {
-        CONTENT: assessment.change.content.to_json(),
-        "content_key": assessment.change.content.key,
-        "config_hash": settings.content_hash(),
-        "parent_run_id": choice.parent_run_id,
-        "decision.flow_run_id": tags.get("prefect.flow_run_id", ""),
-        "decision.flow_run_url": tags.get("prefect.flow_run_url", ""),
+        names.CONTENT: assessment.change.content.to_json(),
+        names.CONTENT_KEY: assessment.change.content.key,
+        names.CONFIG_HASH: settings.content_hash(),
+        names.PARENT_RUN_ID: choice.parent_run_id,
+        names.DECIDED_BY_FLOW_RUN: tags.get(names.FLOW_RUN_ID, ""),
+        names.DECIDED_BY_FLOW_URL: tags.get(names.FLOW_RUN_URL, ""),
     }
     kept = {key: value for key, value in kept.items() if value}
     if gate.passed:
@@ -218,13 +218,13 @@ def publish(outcome: RetrainOutcome, home: Home) -> None:
     )
     tracker.tag(
         outcome.parent_run_id,
-        {names.NOTE: f"{text}\n\n{note}", "retraining": outcome.message},
+        {names.NOTE: f"{text}\n\n{note}", names.RETRAINING: outcome.message},
     )
 
 
 def data_summary(version: ModelVersion) -> DataSummary | None:
     """The data that a version was trained on; None where its sweep kept no counts."""
-    text = version.tags.get("class_counts")
+    text = version.tags.get(names.CLASS_COUNTS)
     if text is None:
         return None
     counts = json.loads(text)
@@ -257,7 +257,8 @@ def _score(
 ) -> Candidate:
     """Score a version as whoever asks the registry for its alias gets it."""
     registry = open_registry(home)
-    name = f"{version.tags.get('run_name', version.run_id)} (version {version.version})"
+    run_name = version.tags.get(names.RUN_NAME, version.run_id)
+    name = f"{run_name} (version {version.version})"
     metrics = Reader(registry.store).metrics(version.run_id)
     with tempfile.TemporaryDirectory() as folder:
         try:
@@ -295,8 +296,8 @@ def _scored(labels: np.ndarray, probabilities: np.ndarray, facts: Mapping[str, f
     return Score(
         labels=labels,
         predictions=np.where(finite, probabilities.argmax(axis=1), -1),
-        latency_ms=facts["latency_ms"],
-        model_bytes=int(facts["model_bytes"]),
+        latency_ms=facts[metric_names.LATENCY_MS],
+        model_bytes=int(facts[metric_names.MODEL_BYTES]),
         finite=bool(finite.all()),
         png_class=int(facts["png_class"]),
         array_class=int(facts["array_class"]),

@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from cnn_pipeline.base import metric_names
 from cnn_pipeline.cli.options import home_from, home_option, json_option
 from cnn_pipeline.cli.output import clean_stdout, print_json
 from cnn_pipeline.cli.parsing import CollectingCommand, faults_of
+from cnn_pipeline.tracking import names
 
 if TYPE_CHECKING:
     from cnn_pipeline.champion.registry import ModelVersion
@@ -22,20 +24,20 @@ Examples:
 
 # What a person asks first, in this order: (label, tag).
 LINEAGE = (
-    ("why", "why"),
-    ("test accuracy", "test_accuracy"),
-    ("run", "run_name"),
-    ("run page", "run_url"),
-    ("sweep", "sweep_id"),
-    ("data digest", "data_digest"),
-    ("data source", "data_source"),
-    ("flow run", "prefect.flow_run_id"),
-    ("flow run page", "prefect.flow_run_url"),
-    ("configuration", "variant_hash"),
-    ("retraining settings", "config_hash"),
-    ("code digest", "code_digest"),
-    ("git commit", "git_commit"),
-    ("sha256", "model_sha256"),
+    ("why", names.WHY),
+    ("test accuracy", metric_names.TEST_ACCURACY),
+    ("run", names.RUN_NAME),
+    ("run page", names.RUN_URL),
+    ("sweep", names.SWEEP_ID),
+    ("data digest", names.DATA_DIGEST),
+    ("data source", names.DATA_SOURCE),
+    ("flow run", names.FLOW_RUN_ID),
+    ("flow run page", names.FLOW_RUN_URL),
+    ("configuration", names.VARIANT_HASH),
+    ("retraining settings", names.CONFIG_HASH),
+    ("code digest", names.CODE_DIGEST),
+    ("git commit", names.GIT_COMMIT),
+    ("sha256", names.MODEL_SHA256),
 )
 
 model_option = click.option(

@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from cnn_pipeline.base import metric_names
 from cnn_pipeline.cli.flags import checked_sweep, sweep_options
 from cnn_pipeline.cli.options import cache_from_environment, json_option
 from cnn_pipeline.cli.output import duration, print_json
@@ -73,8 +74,8 @@ def plan_json(
                 "name": label,
                 "architecture": plan.architecture,
                 "layers": [asdict(layer) for layer in plan.layers],
-                "num_params": plan.num_params,
-                "macs": plan.macs,
+                metric_names.NUM_PARAMS: plan.num_params,
+                metric_names.MACS: plan.macs,
                 "estimated_seconds": seconds[label],
             }
             for label, plan in plans.items()

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from cnn_pipeline.base import metric_names
 from cnn_pipeline.comparison.report.charts import FOCUS, Chart, draw
 from cnn_pipeline.comparison.report.data import TrialData
 from cnn_pipeline.comparison.report.marks import Mark
@@ -18,10 +19,10 @@ _MARKED = 30
 _MOST_POINTS = 1200
 """Of one chart, and rows of the table: longer curves keep every second epoch, or third, ..."""
 _PANELS = (
-    ("val_accuracy", "validation accuracy"),
-    ("accuracy", "training accuracy"),
-    ("val_loss", "validation loss"),
-    ("loss", "training loss"),
+    (metric_names.VAL_ACCURACY, "validation accuracy"),
+    (metric_names.ACCURACY, "training accuracy"),
+    (metric_names.VAL_LOSS, "validation loss"),
+    (metric_names.LOSS, "training loss"),
 )
 
 
@@ -44,14 +45,22 @@ HEADER = (
 
 def curve_rows(trials: Sequence[TrialData]) -> list[tuple[str, ...]]:
     """The curves as numbers, under `HEADER`."""
-    metrics = ("accuracy", "val_accuracy", "loss", "val_loss")
+    metrics = (
+        metric_names.ACCURACY,
+        metric_names.VAL_ACCURACY,
+        metric_names.LOSS,
+        metric_names.VAL_LOSS,
+    )
     whole = [trial for trial in trials if all(trial.curves.get(metric) for metric in metrics)]
     lengths = [min(len(trial.curves[metric]) for metric in metrics) for trial in whole]
     return [
         (
             trial.name,
             str(epoch),
-            *(_shown(trial.curves[metric][epoch], "accuracy" in metric) for metric in metrics),
+            *(
+                _shown(trial.curves[metric][epoch], metric_names.ACCURACY in metric)
+                for metric in metrics
+            ),
         )
         for trial, length in zip(whole, lengths, strict=True)
         for epoch in _kept(length, max(lengths), len(whole))
@@ -71,7 +80,7 @@ def _panel(
     curves = {name: (t, line) for name, (t, line) in curves.items() if _finite(line)}
     if not curves:
         return None
-    percent = metric.endswith("accuracy")
+    percent = metric.endswith(metric_names.ACCURACY)
     longest = max(len(line) for _, line in curves.values())
     values = [
         _datum(trial, epoch, line[epoch], percent, title, looks[trial.label])

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from cnn_pipeline.base import metric_names
 from cnn_pipeline.comparison import numbers
 from cnn_pipeline.comparison.report.charts import FOCUS, Chart, draw
 from cnn_pipeline.comparison.report.labels import Box, place_labels
@@ -30,15 +31,15 @@ class Cost:
 
     def text(self, value: float) -> str:
         """The value as people read it."""
-        if self.field == "train_seconds":
+        if self.field == metric_names.TRAIN_SECONDS:
             return f"{numbers.seconds(value)} of training"
         return f"{numbers.scaled(value)} {self.title}"
 
 
 COSTS = (
-    Cost("num_params", "parameters", "parameters (logarithmic)"),
-    Cost("macs", "MACs", "MACs per image (logarithmic)"),
-    Cost("train_seconds", "training time", "training time, seconds (logarithmic)"),
+    Cost(metric_names.NUM_PARAMS, "parameters", "parameters (logarithmic)"),
+    Cost(metric_names.MACS, "MACs", "MACs per image (logarithmic)"),
+    Cost(metric_names.TRAIN_SECONDS, "training time", "training time, seconds (logarithmic)"),
 )
 
 

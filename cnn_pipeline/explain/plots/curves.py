@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
+from cnn_pipeline.base import metric_names
 from cnn_pipeline.explain.drawing.page import (
     BLUE,
     BODY,
@@ -50,7 +51,7 @@ def curves(history: Mapping[str, Sequence[float]], title: str) -> Figure:
 
 
 def _subtitle(history: Mapping[str, Sequence[float]]) -> str:
-    validation = np.asarray(history.get("val_accuracy", ()), dtype=np.float64)
+    validation = np.asarray(history.get(metric_names.VAL_ACCURACY, ()), dtype=np.float64)
     text = "epochs are counted from 0, as in MLflow"
     if np.isfinite(validation).any():
         best = int(np.nanargmax(validation))

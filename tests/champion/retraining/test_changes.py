@@ -9,7 +9,6 @@ from cnn_pipeline.champion.gate import GateSettings
 from cnn_pipeline.champion.registry import ModelVersion
 from cnn_pipeline.champion.retraining.changes import (
     CODE,
-    CONTENT,
     Content,
     content_of,
     find_change,
@@ -17,6 +16,7 @@ from cnn_pipeline.champion.retraining.changes import (
 from cnn_pipeline.champion.retraining.settings import RetrainSettings
 from cnn_pipeline.settings.sweep import Sweep
 from cnn_pipeline.settings.trial import DataSettings, Training
+from cnn_pipeline.tracking import names
 from tests.champion.retraining.stored import CLASSES, DATASET
 
 
@@ -28,7 +28,7 @@ def version(number: int, content: Content | None) -> ModelVersion:
         model_id="m",
         sha256="s",
         aliases=(),
-        tags={} if content is None else {CONTENT: content.to_json()},
+        tags={} if content is None else {names.CONTENT: content.to_json()},
         dataset=DATASET,
         data_digest="d",
         class_names=CLASSES,
