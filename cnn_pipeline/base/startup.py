@@ -1,10 +1,9 @@
-"""Importing Keras without what it imports only to offer something else with it.
+"""Faster imports: leave out packages that nothing here uses, and collect garbage rarely.
 
-Keras imports scikit-learn, and with it much of SciPy, for its scikit-learn wrappers, and
-matplotlib's pyplot for its galleries of images; TensorFlow imports JAX, where there is one, to
-convert JAX's functions for phones. All do without where the package is not installed, and nothing
-here uses any of them: without them the import takes less by a fifth and more
-(`docs/performance.md`).
+Keras imports scikit-learn, and with it much of SciPy, for its scikit-learn wrappers. TensorFlow
+imports JAX, if installed, to convert JAX functions for phones. Both work without these packages,
+and nothing here uses them: leaving them out saves a fifth of the import (`docs/performance.md`).
+Imports create hundreds of thousands of objects and hardly any garbage.
 """
 
 from __future__ import annotations
@@ -21,14 +20,14 @@ from cnn_pipeline.base.machine import backend_name
 
 @contextmanager
 def lean_imports() -> Iterator[None]:
-    """Have what is imported in this block take those modules for not installed.
+    """Hide scikit-learn, and JAX unless it is the backend, from imports in this block.
 
-    What has been imported already is left as it is; after the block all can be imported again.
-    Where no backend is chosen it is TensorFlow from here on: Keras would ask a file of the user's,
-    which may name the one that is left out.
+    Modules that are already imported stay. After the block everything can be imported again.
+    Sets `KERAS_BACKEND` to TensorFlow if it is not set: otherwise Keras would read the backend from
+    the user's `keras.json`, which may name the one that is hidden.
     """
     os.environ.setdefault("KERAS_BACKEND", backend_name())
-    unused = ["sklearn", "matplotlib.pyplot"]
+    unused = ["sklearn"]
     if backend_name() != "jax":
         unused.append("jax")
     hidden = [name for name in unused if name not in sys.modules]
@@ -43,17 +42,17 @@ def lean_imports() -> Iterator[None]:
 
 
 def collect_rarely() -> None:
-    """For a whole process: look seldom, and not at its end, when all of it goes anyway."""
+    """Collect garbage rarely in this process, and not at its end, where memory is freed anyway."""
     gc.set_threshold(100_000, 20, 20)
     atexit.register(gc.freeze)
 
 
 @contextmanager
 def never_collected() -> Iterator[None]:
-    """Look for none in this block, and never again at what it leaves."""
+    """Collect no garbage in this block, and never look at its objects again."""
     gc.disable()
     try:
         yield
     finally:
-        gc.freeze()  # or the next object made would have all the others looked through
+        gc.freeze()  # otherwise the next allocation would scan all of them
         gc.enable()

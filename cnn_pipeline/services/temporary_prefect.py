@@ -17,7 +17,7 @@ import time
 from pathlib import Path
 
 from cnn_pipeline.base.empty_database import keep_template, place_template
-from cnn_pipeline.base.startup import collect_rarely, never_collected
+from cnn_pipeline.base.startup import collect_rarely
 
 HOST = "127.0.0.1"
 _DATABASE = "PREFECT_SERVER_DATABASE_CONNECTION_URL"
@@ -60,8 +60,6 @@ class TemporaryServer:
                 # has no use for, and settings that are final.
                 "PREFECT__SERVER_EPHEMERAL": "1",
                 "PREFECT__SERVER_FINAL": "1",
-                # Checks of the types in a store of results that this server never uses.
-                "PY_KEY_VALUE_DISABLE_BEARTYPE": "true",
                 **blocks,
             },
         )
@@ -109,10 +107,9 @@ def _free_port() -> int:
 def main() -> None:
     """Serve until standard input closes."""
     collect_rarely()
-    with never_collected():  # `create_app` has garbage looked for, but not in what was there before
-        import httpx
-        import uvicorn
-        from prefect.server.api.server import create_app
+    import httpx
+    import uvicorn
+    from prefect.server.api.server import create_app
 
     port = httpx.URL(sys.argv[1]).port
     assert port is not None

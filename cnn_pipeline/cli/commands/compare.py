@@ -7,7 +7,6 @@ from pathlib import Path
 import click
 
 from cnn_pipeline.base.home import Home
-from cnn_pipeline.base.startup import never_collected
 from cnn_pipeline.cli.options import choice, home_from, home_option
 from cnn_pipeline.cli.output import clean_stdout, writable_file, write_whole
 from cnn_pipeline.cli.parsing import CollectingCommand, faults_of
@@ -56,7 +55,7 @@ def command(
     faults.stop()
     assert kind is not None and place is not None
 
-    with clean_stdout(), never_collected():
+    with clean_stdout():
         text = _rendered(kind, sweeps[0] if sweeps else None, place).rstrip("\n")
     if target is None:
         click.echo(text)
