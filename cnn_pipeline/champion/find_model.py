@@ -11,20 +11,18 @@ from typing import TYPE_CHECKING
 
 from mlflow.exceptions import MlflowException
 
-from cnn_pipeline.base import metric_names
-from cnn_pipeline.base.errors import UserError
+from cnn_pipeline.base.errors import UserError, did_you_mean
 from cnn_pipeline.base.home import Home
 from cnn_pipeline.champion.registry import CHAMPION, Registry, registered_name
-from cnn_pipeline.experiment.stored import load_comparison
+from cnn_pipeline.comparison.variants import best_trial
+from cnn_pipeline.data.dataset import load_dataset
+from cnn_pipeline.explain.subject import Subject
 from cnn_pipeline.network.load import load_verified
 from cnn_pipeline.tracking.reader import Reader, StoredModel
 from cnn_pipeline.tracking.store import Store, open_store
 
 if TYPE_CHECKING:
     import keras
-from cnn_pipeline.base.errors import did_you_mean
-from cnn_pipeline.data.dataset import load_dataset
-from cnn_pipeline.explain.subject import Subject
 
 DEFAULT_MODEL = registered_name("fashion-mnist")
 
@@ -110,20 +108,13 @@ def best_run(sweep_id: str | None, home: Home) -> str:
     """
     reader = Reader(open_store(home, os.environ, create=False))
     record = reader.sweep(sweep_id)
-    chosen = load_comparison(record.sweep_id, home).verdict.chosen
-    candidates = [result for result in reader.trials(record) if result.label == chosen]
-    scored = [
-        (accuracy, result.run_id)
-        for result in candidates
-        if result.finished
-        and (accuracy := result.metric(metric_names.VAL_ACCURACY_FINAL)) is not None
-    ]
-    if not scored:
+    best = best_trial(reader.trials(record))
+    if best is None:
         raise UserError(
             f"sweep {record.sweep_id} has no finished trial to predict with. Run it again, or "
             "name a run with --run ID."
         )
-    return max(scored, key=lambda item: item[0])[1]
+    return best.run_id
 
 
 def load_model(reader: Reader, stored: StoredModel) -> keras.Model:
@@ -185,11 +176,8 @@ def _find(reader: Reader, word: str) -> str:
     for result in results:
         if result.name == word:
             return result.run_id
-    finished = [result for result in results if result.label == word and result.finished]
-    if finished:
-        best = max(
-            finished, key=lambda result: result.metric(metric_names.VAL_ACCURACY_FINAL) or 0.0
-        )
+    best = best_trial(results, label=word)
+    if best is not None:
         return best.run_id
     names = list(dict.fromkeys([result.label for result in results]))
     hint = did_you_mean(word, [*names, *(result.name for result in results)])

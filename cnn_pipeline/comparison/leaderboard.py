@@ -12,22 +12,20 @@ from cnn_pipeline.base import metric_names
 from cnn_pipeline.comparison.numbers import in_words
 from cnn_pipeline.comparison.statistics import Interval, t_interval, wilson_interval
 from cnn_pipeline.comparison.types import Comparison, Row
-from cnn_pipeline.comparison.variants import VariantTrials, natural_key
+from cnn_pipeline.comparison.variants import VariantTrials, ranked
 
 
 def leaderboard_rows(variants: Sequence[VariantTrials], num_test: int) -> tuple[Row, ...]:
     """Rows of all variants: ranked ones first, best validation accuracy first.
 
-    Equal validation accuracies are ordered by MACs, then parameters, then label: the cheaper
-    variant is the better choice.
+    `variants.ranked` gives the order.
     """
-    rows = [_row(variant, num_test) for variant in variants]
-    ranked = sorted((row for row in rows if row.validation_accuracy is not None), key=_order)
-    others = [row for row in rows if row.validation_accuracy is None]
+    rows = [_row(variant, num_test) for variant in ranked(variants)]
+    others = [_row(variant, num_test) for variant in variants if variant.validation is None]
     return (
         *(
-            dataclasses.replace(row, rank=rank, efficient=_efficient(row, ranked))
-            for rank, row in enumerate(ranked, start=1)
+            dataclasses.replace(row, rank=rank, efficient=_efficient(row, rows))
+            for rank, row in enumerate(rows, start=1)
         ),
         *others,
     )
@@ -120,16 +118,6 @@ def _test_interval(tests: Sequence[float], num_test: int) -> Interval | None:
         return wilson_interval(round(tests[0] * num_test), num_test)
     interval = t_interval(tests)
     return interval and Interval(max(0.0, interval.low), min(1.0, interval.high))
-
-
-def _order(row: Row) -> tuple[object, ...]:
-    unknown = float("inf")
-    return (
-        -(row.validation_accuracy or 0.0),
-        unknown if row.macs is None else row.macs,
-        unknown if row.num_params is None else row.num_params,
-        natural_key(row.label),
-    )
 
 
 def _efficient(row: Row, rows: Sequence[Row]) -> bool | None:

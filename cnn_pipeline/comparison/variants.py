@@ -112,6 +112,41 @@ def gather(
     return tuple(variants), tuple(notes)
 
 
+def ranked(variants: Iterable[VariantTrials]) -> list[VariantTrials]:
+    """The variants with a validation accuracy, the best first.
+
+    Equal accuracies are ordered by MACs, then parameters, then label: the cheaper variant is the
+    better choice.
+    """
+    return sorted((one for one in variants if one.validation is not None), key=_rank)
+
+
+def best_trial(results: Sequence[TrialResult], label: str | None = None) -> TrialResult | None:
+    """The best seed of the best variant, or of the variant `label`, by validation accuracy.
+
+    Variants rank as on the leaderboard. Of equal seeds the first in `results` is taken. None where
+    no trial has finished with a validation accuracy.
+    """
+    variants, _ = gather(results, {}, num_test=0)
+    best = next((one for one in ranked(variants) if label in (None, one.label)), None)
+    if best is None:
+        return None
+    accuracies = {trial.result.name: trial.validation for trial in best.trials}
+    candidates = [result for result in results if result.name in accuracies]
+    return max(candidates, key=lambda result: accuracies[result.name])
+
+
+def _rank(variant: VariantTrials) -> tuple[object, ...]:
+    unknown = float("inf")
+    macs, params = variant.mean("macs"), variant.mean("num_params")
+    return (
+        -(variant.validation or 0.0),
+        unknown if macs is None else macs,
+        unknown if params is None else params,
+        natural_key(variant.label),
+    )
+
+
 def natural_key(text: str) -> tuple[Any, ...]:
     """Sort key under which 'f8' comes before 'f16', and 0.25 before 0.5."""
     try:

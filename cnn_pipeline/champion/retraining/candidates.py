@@ -1,12 +1,7 @@
-"""Which networks are trained, and which of them becomes the challenger."""
+"""The networks that a retraining trains."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from statistics import fmean
-
-from cnn_pipeline.base import metric_names
-from cnn_pipeline.network.results import TrialResult
 from cnn_pipeline.settings.sweep import Entry, Sweep
 from cnn_pipeline.settings.trial import Training, Trial
 
@@ -49,26 +44,6 @@ def candidate_sweep(sweep: Sweep, champion: Trial | None) -> Sweep:
     fields = {name: getattr(sweep, name) for name in type(sweep).model_fields}
     return Sweep(**{**fields, "variant": type(champion.variant)(), "axes": type(sweep.axes)(),
                     "entries": tuple(entries)})  # fmt: skip
-
-
-def choose(results: Sequence[TrialResult]) -> TrialResult | None:
-    """The challenger: best variant by mean validation accuracy, of it the best seed.
-
-    The test images have no say. The earlier of equals is taken. None where nothing finished.
-    """
-    scored = [
-        (result, accuracy)
-        for result in results
-        if result.finished
-        and (accuracy := result.metric(metric_names.VAL_ACCURACY_FINAL)) is not None
-    ]
-    by_label: dict[str, list[float]] = {}
-    for result, accuracy in scored:
-        by_label.setdefault(result.label, []).append(accuracy)
-    if not by_label:
-        return None
-    label = max(by_label, key=lambda name: fmean(by_label[name]))
-    return max((item for item in scored if item[0].label == label), key=lambda item: item[1])[0]
 
 
 def _without_threads(training: Training) -> Training:

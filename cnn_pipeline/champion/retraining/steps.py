@@ -37,6 +37,7 @@ from cnn_pipeline.champion.retraining.outcome import (
     RetrainOutcome,
 )
 from cnn_pipeline.champion.retraining.settings import RetrainSettings
+from cnn_pipeline.comparison.variants import best_trial
 from cnn_pipeline.experiment.data_card import DataCard
 from cnn_pipeline.experiment.sweep_run import Outcome
 from cnn_pipeline.settings.sweep import Sweep
@@ -113,7 +114,7 @@ def choose(assessment: Assessment, outcome: Outcome) -> Choice:
     Raises:
         Concluded: no candidate finished.
     """
-    result = candidates.choose(outcome.results)
+    result = best_trial(outcome.results)
     if result is None:
         number = assessment.champion.version if assessment.champion else None
         reasons = "; ".join(f"{item.name}: {item.reason}" for item in outcome.failed)

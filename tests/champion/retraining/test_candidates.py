@@ -1,9 +1,8 @@
-"""Which networks are trained, and which becomes the challenger."""
+"""The networks that a retraining trains."""
 
 from __future__ import annotations
 
-from cnn_pipeline.champion.retraining.candidates import candidate_sweep, choose
-from cnn_pipeline.network.results import TrialResult
+from cnn_pipeline.champion.retraining.candidates import candidate_sweep
 from cnn_pipeline.settings.sweep import Axes, Sweep
 from cnn_pipeline.settings.trial import Training, Trial, Variant
 
@@ -14,14 +13,6 @@ SWEEP = Sweep(
 
 def trial(variant: Variant, training: Training) -> Trial:
     return Trial(variant=variant, training=training, seed=5, label=variant.name)
-
-
-def result(name: str, validation: float | None, status: str = "FINISHED") -> TrialResult:
-    label, _, seed = name.rpartition("-s")
-    metrics = {"test_accuracy": 0.99 - (validation or 0)}
-    if validation is not None:
-        metrics["val_accuracy_final"] = validation
-    return TrialResult(name, label, int(seed), f"run-{name}", status, metrics=metrics)  # type: ignore[arg-type]
 
 
 def test_without_a_champion_the_sweep_is_as_configured() -> None:
@@ -54,23 +45,3 @@ def test_a_champion_from_an_earlier_mixed_sweep_is_added_once_more_and_no_more()
     champion = trial(Variant(filters=16), Training(epochs=9, threads=2))
     mixed = candidate_sweep(SWEEP, champion)
     assert candidate_sweep(mixed, champion) == mixed
-
-
-def test_the_best_mean_on_validation_is_chosen_and_of_it_the_best_seed() -> None:
-    results = [
-        result("a-s0", 0.95), result("a-s1", 0.70), result("b-s0", 0.88), result("b-s1", 0.90),
-    ]  # fmt: skip
-    chosen = choose(results)
-    assert chosen is not None and chosen.name == "b-s1"
-
-
-def test_unfinished_and_unscored_trials_are_never_chosen() -> None:
-    results = [result("a-s0", 0.99, "FAILED"), result("b-s0", None), result("c-s0", 0.5)]
-    chosen = choose(results)
-    assert chosen is not None and chosen.name == "c-s0"
-    assert choose(results[:2]) is None
-
-
-def test_the_earlier_of_equals_is_chosen() -> None:
-    chosen = choose([result("a-s0", 0.9), result("b-s0", 0.9)])
-    assert chosen is not None and chosen.name == "a-s0"
