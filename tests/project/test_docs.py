@@ -443,6 +443,27 @@ def test_the_site_asks_no_other_host_for_anything(site: Path) -> None:
         assert fetches == [], script.name
 
 
+def test_the_list_of_decisions_has_each_page_with_its_status() -> None:
+    listed = (DOCS / "decisions" / "index.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| \[(.+)\]\((\S+)\) \| (.+) \|$", listed, re.M)
+    pages = [
+        (text.partition("\n")[0].removeprefix("# "), page.name, status_of(text))
+        for page in sorted((DOCS / "decisions").glob("0*.md"))
+        for text in [page.read_text(encoding="utf-8")]
+    ]
+    assert rows == pages
+
+
+def status_of(decision: str) -> str:
+    """'accepted', 'withdrawn' or 'superseded by 17': its third line, without links and date."""
+    line = decision.splitlines()[2]
+    found = re.match(
+        r"Status: (accepted|withdrawn|superseded by \[\d+\]\(\S+\)), \d{4}-\d\d-\d\d", line
+    )
+    assert found is not None, line
+    return re.sub(r"\[(\d+)\]\(\S+\)", r"\1", found[1])
+
+
 @pytest.mark.slow
 def test_names_in_mlflow_are_those_of_the_reference(tiny: tuple[Home, Outcome]) -> None:
     from mlflow.tracking import MlflowClient
