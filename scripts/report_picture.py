@@ -1,4 +1,4 @@
-"""Take the README's picture of a sweep's report: the charts, in a real browser.
+"""Take the picture of a sweep's report: the charts, in a real browser.
 
     python -m scripts.report_picture REPORT.html PICTURE.png
 

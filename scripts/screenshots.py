@@ -1,4 +1,4 @@
-"""Take the README's pictures of MLflow's pages, from the last sweep of a home folder.
+"""Take the documentation's pictures of MLflow's pages, from the last sweep of a home folder.
 
     python -m scripts.screenshots HOME FOLDER
 
