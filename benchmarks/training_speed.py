@@ -26,7 +26,7 @@ from benchmarks.timing import answers_at_once, rotated
 from cnn_pipeline.network.device import processor_flags
 from cnn_pipeline.network.plan import plan_layers
 from cnn_pipeline.settings.trial import Training, Variant
-from cnn_pipeline.trainers.launching import trainer_environment
+from cnn_pipeline.trainers.environment import trainer_environment
 
 RESULTS = Path(__file__).parent / "results"
 EPOCHS, BATCH = 4, 128
@@ -103,7 +103,7 @@ def _run(name: str, given: argparse.Namespace) -> float:
     words += ["--filters", str(given.filters), "--pooling", given.pooling]
     words += ["--images", str(given.images)]
     words += ["--one", who, precision, str(threads)]
-    environment = trainer_environment() if who == "ours" else dict(os.environ)
+    environment = trainer_environment(os.environ) if who == "ours" else dict(os.environ)
     environment["TF_CPP_MIN_LOG_LEVEL"] = "3"
     return float(sum(answers_at_once(words, at_once, environment)))
 

@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from cnn_pipeline.base.home import Home
+from cnn_pipeline.base.startup import KERAS_ENVIRONMENT
 from cnn_pipeline.experiment import run
 from cnn_pipeline.experiment.sweep_run import Outcome
-from cnn_pipeline.trainers.launching import ONEDNN, trainer_environment
 from cnn_pipeline.trainers.pool import TrainerPool, trainers
 from tests.running import QUICK, TINY
 
@@ -23,9 +23,9 @@ def pytest_configure() -> None:
     """Ctrl-C works in whatever the tests start, and networks compute as in a trainer.
 
     A shell ignores it for what it starts in the background, and processes inherit that.
-    Without oneDNN, TensorFlow's ReLU makes zeros of what is no number.
+    Without oneDNN, TensorFlow's ReLU turns NaN into 0.
     """
-    os.environ[ONEDNN] = trainer_environment()[ONEDNN]
+    os.environ.update(KERAS_ENVIRONMENT)
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 

@@ -1,4 +1,4 @@
-"""Faster imports: leave out packages that nothing here uses, and collect garbage rarely.
+"""Import Keras faster and with fixed settings, and collect garbage rarely.
 
 Keras imports scikit-learn, and with it much of SciPy, for its scikit-learn wrappers. TensorFlow
 imports JAX, if installed, to convert JAX functions for phones. Both work without these packages,
@@ -17,16 +17,25 @@ from contextlib import contextmanager
 
 from cnn_pipeline.base.machine import backend_name
 
+# Read once, when TensorFlow and Keras are imported. TensorFlow uses oneDNN by default only with
+# AVX-512. It is faster without AVX-512, too, and its ReLU propagates NaN, while the default one
+# turns it into 0: with oneDNN, divergence is detected.
+KERAS_ENVIRONMENT = {"TF_ENABLE_ONEDNN_OPTS": "1", "KERAS_NNX_ENABLED": "0"}
+
 
 @contextmanager
 def lean_imports() -> Iterator[None]:
     """Hide scikit-learn, and JAX unless it is the backend, from imports in this block.
 
     Modules that are already imported stay. After the block everything can be imported again.
-    Sets `KERAS_BACKEND` to TensorFlow if it is not set: otherwise Keras would read the backend from
-    the user's `keras.json`, which may name the one that is hidden.
+    If the block is the first to import Keras, Keras gets the same settings in every process: what
+    the user's `keras.json` says of dtype, epsilon, data format and backend does not count, nor do
+    `TF_ENABLE_ONEDNN_OPTS`, `KERAS_MAX_EPOCHS` and `KERAS_MAX_STEPS_PER_EPOCH`. Only
+    `KERAS_BACKEND` is the user's choice; TensorFlow is the default.
     """
+    first = "keras" not in sys.modules
     os.environ.setdefault("KERAS_BACKEND", backend_name())
+    os.environ.update(KERAS_ENVIRONMENT)
     unused = ["sklearn"]
     if backend_name() != "jax":
         unused.append("jax")
@@ -39,6 +48,18 @@ def lean_imports() -> Iterator[None]:
         for name in hidden:
             if sys.modules.get(name, name) is None:  # another thread may have been in here as well
                 del sys.modules[name]
+    if first and "keras" in sys.modules:
+        _set_keras_defaults()
+
+
+def _set_keras_defaults() -> None:
+    import keras
+
+    keras.config.set_floatx("float32")
+    keras.config.set_epsilon(1e-7)
+    keras.config.set_image_data_format("channels_last")
+    keras.config.set_max_epochs(None)
+    keras.config.set_max_steps_per_epoch(None)
 
 
 def collect_rarely() -> None:

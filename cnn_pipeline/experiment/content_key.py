@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 
 from cnn_pipeline.base import versions as provenance
 from cnn_pipeline.base.machine import backend_name, has_gpu, processor_name
 from cnn_pipeline.settings.trial import DataSettings, Trial
+from cnn_pipeline.trainers.environment import numeric_environment
 
 # Folders and files of the package that can move a number of a trial; the command line, figures,
 # reports and tracking cannot. A needless training costs minutes, a missed change hides a wrong
@@ -49,6 +51,7 @@ def content_key(trial: Trial, data: DataSettings, data_digest: str, threads: int
         "seed": trial.seed,
         "code": provenance.code_digest(TRIAL_CODE),
         "libraries": libraries(),
+        "environment": numeric_environment(os.environ),
         "machine": {"backend": backend_name(), "processor": processor_name(), "gpu": has_gpu()},
     }
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()

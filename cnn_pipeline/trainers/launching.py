@@ -18,10 +18,9 @@ from typing import Any, BinaryIO, Protocol
 
 from cnn_pipeline.base import events
 from cnn_pipeline.base.machine import backend_name
+from cnn_pipeline.trainers.environment import trainer_environment
 from cnn_pipeline.trainers.messages import FORK_PACKET_BYTES
 
-# The variable by which TensorFlow takes oneDNN's operations, or does not.
-ONEDNN = "TF_ENABLE_ONEDNN_OPTS"
 _END_SECONDS = 5
 
 
@@ -83,7 +82,7 @@ class Spawner:
             stdin=stdin,
             stdout=stdout,
             stderr=log,
-            env=trainer_environment(),
+            env=trainer_environment(os.environ),
         )
 
     def close(self) -> None:
@@ -102,7 +101,7 @@ class ForkServer:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                env=trainer_environment(),
+                env=trainer_environment(os.environ),
             )
         self._channel = ours
         self._started: list[_Forked] = []
@@ -197,25 +196,6 @@ class _Forked:
     def kill(self) -> None:
         """End it at once; nothing where it has ended."""
         self._server.kill(self.number)
-
-
-def trainer_environment() -> dict[str, str]:
-    """Variables of a trainer's process: what must be set before it starts."""
-    return {
-        # Information and warnings of TensorFlow's start are noise in a log of failures.
-        "TF_CPP_MIN_LOG_LEVEL": "2",
-        # TensorFlow leaves oneDNN out without AVX-512. It is faster there as well, and keeps what
-        # is no number, of which the other ReLU makes zeros: a training that diverges is seen.
-        ONEDNN: "1",
-        **os.environ,
-        # A convolution computes its products on its own thread (`devices.configure`): OpenBLAS
-        # need not start any, which wait busily, and of which a fork takes none along.
-        "OPENBLAS_NUM_THREADS": "1",
-        # glibc gives large arrays back to the system when they are freed, and each step gets new,
-        # emptied pages: a quarter of a step of two threads. The first is the most that it takes.
-        "MALLOC_MMAP_THRESHOLD_": str(32 * 2**20),
-        "MALLOC_TRIM_THRESHOLD_": str(4 * 2**30),
-    }
 
 
 def new_log(folder: Path, kept: int) -> Path:
