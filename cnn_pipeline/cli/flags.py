@@ -20,6 +20,7 @@ from cnn_pipeline.experiment.preflight import Preflight, check_sweep
 from cnn_pipeline.settings.command_line import flag_name
 from cnn_pipeline.settings.faults import Fault, Location, dotted, find_faults
 from cnn_pipeline.settings.named import DEFAULT, NAMED, resolve
+from cnn_pipeline.settings.spelling import spell
 from cnn_pipeline.settings.sweep import Axes, Sweep
 from cnn_pipeline.settings.trial import DataSettings, Training, Variant
 
@@ -114,17 +115,13 @@ def _metavar(field: FieldInfo) -> str:
 
 
 def _default(field: FieldInfo) -> str:
-    return f"(default {_spelled(field.default)})"
+    return f"(default {spell(field.default)})"
 
 
 def _axis_default(name: str) -> str:
     sweep = NAMED[DEFAULT]()
     values = getattr(sweep.axes, name) or (getattr(sweep.variant, name),)
-    return f"(default {','.join(map(_spelled, values))})"
-
-
-def _spelled(value: Any) -> str:
-    return str(value).lower() if value is None or isinstance(value, bool) else str(value)
+    return f"(default {','.join(map(spell, values))})"
 
 
 def _whole(text: str) -> Any:

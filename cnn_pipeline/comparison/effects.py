@@ -21,6 +21,7 @@ from cnn_pipeline.comparison.statistics import (
 )
 from cnn_pipeline.comparison.types import AxisEffects, Basis, Effect, MatchedPair
 from cnn_pipeline.comparison.variants import VariantTrials, mean_of, natural_key
+from cnn_pipeline.settings.trial import unused_settings
 
 _Pair = tuple[VariantTrials, VariantTrials]
 
@@ -65,9 +66,7 @@ def _distinct(
 
 def _level(variant: VariantTrials, axis: str) -> str | None:
     """The variant's level; None where the setting has no meaning for it."""
-    if axis == "pool_size" and variant.fields.get("pooling") == "none":
-        return None
-    return variant.fields.get(axis)
+    return None if axis in unused_settings(variant.fields) else variant.fields.get(axis)
 
 
 def _axis_effects(
@@ -141,10 +140,8 @@ def _effect(variants: Sequence[VariantTrials], axis: str, level: str, against: s
 
 
 def _differ_only_in(a: VariantTrials, b: VariantTrials, axis: str) -> bool:
-    ignored = {axis}
-    if axis == "pooling" and "none" in (a.fields["pooling"], b.fields["pooling"]):
-        # Without pooling there is no window: its size follows from the level, it is no choice.
-        ignored.add("pool_size")
+    # What one of them does not use follows from another setting: it is no choice of its own.
+    ignored = {axis} | unused_settings(a.fields) | unused_settings(b.fields)
     names = (a.fields.keys() | b.fields.keys()) - ignored
     return all(a.fields.get(name) == b.fields.get(name) for name in names)
 

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from cnn_pipeline.base import metric_names
 from cnn_pipeline.comparison.types import TrialFault
 from cnn_pipeline.network.results import Scalar, TrialResult
+from cnn_pipeline.settings.spelling import spell
 from cnn_pipeline.settings.trial import Training, Variant
 
 # Threads change the last bits of the weights, not the recipe.
@@ -167,14 +168,12 @@ def _refuse_repeated(results: Sequence[TrialResult]) -> None:
 
 
 def _fields(params: Mapping[str, Scalar]) -> dict[str, str]:
-    return {name: _text(params[name]) for name in DESIGN_FIELDS if name in params}
+    return {name: _level(params[name]) for name in DESIGN_FIELDS if name in params}
 
 
-def _text(value: Scalar) -> str:
-    """One spelling for a value, whether it comes from Python or as text from MLflow."""
-    text = str(value)
-    if text in ("True", "False"):
-        return text.lower()
+def _level(value: Scalar) -> str:
+    """Equal numbers are one level, whether they come from Python or as text from MLflow."""
+    text = spell(value)
     try:
         return f"{float(text):.12g}"
     except ValueError:

@@ -92,7 +92,7 @@ def _layers(
         keras.layers.Input(image_shape, dtype="uint8", name="image"),
         keras.layers.Rescaling(1 / 255, dtype=dtype, name="rescale"),
     ]
-    for number, filters in enumerate(variant.filters_per_layer, start=1):
+    for number, filters in enumerate(variant.filters, start=1):
         layers += _convolution(variant, number, filters, dtype=dtype, twin=twin)
     layers.append(keras.layers.Flatten(dtype=dtype, name="flatten"))
     layers.append(

@@ -84,7 +84,7 @@ def plan_layers(variant: Variant, image_shape: tuple[int, int, int], classes: in
     stride = variant.pool_size if variant.pooling == "strided" else 1
     kernel = variant.kernel_size
 
-    for number, filters in enumerate(variant.filters_per_layer, start=1):
+    for number, filters in enumerate(variant.filters, start=1):
         before = (height, width)
         height, width = (_convolved(size, kernel, stride, variant.padding) for size in before)
         _require_pixels(

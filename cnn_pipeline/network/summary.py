@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from cnn_pipeline.base import metric_names
 from cnn_pipeline.network.plan import Plan
+from cnn_pipeline.settings.spelling import spell
 from cnn_pipeline.settings.trial import Trial
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ def trial_note(
     `command` trains the trial again; `model_page` is the address of the logged model.
     """
     hypothesis = trial.hypothesis or (
-        f"What do {trial.variant.filters_text} filters with "
+        f"What do {spell(trial.variant.filters)} filters with "
         f"{'no' if trial.variant.pooling == 'none' else trial.variant.pooling} pooling reach?"
     )
     validation, test, seconds, latency = (

@@ -78,12 +78,12 @@ def course_exercises() -> Sweep:
         entries=(
             Entry(hypothesis="The tutorial's network: what the others are compared with."),
             Entry(
-                variant=Variant(filters=32),
+                variant=Variant(filters=(32, 32)),
                 hypothesis="Half the filters: faster, and a little less accurate.",
                 expect=_expected(base, train_seconds="lower", test_accuracy="lower", macs="lower"),
             ),
             Entry(
-                variant=Variant(filters=16),
+                variant=Variant(filters=(16, 16)),
                 hypothesis="A quarter of the filters: faster still, and less accurate.",
                 expect=_expected(base, train_seconds="lower", test_accuracy="lower", macs="lower"),
             ),

@@ -21,7 +21,7 @@ from cnn_pipeline.settings.trial import (
     DenseUnits,
     Dropout,
     Expectation,
-    Filters,
+    FiltersInput,
     KernelSize,
     Label,
     Padding,
@@ -70,7 +70,7 @@ class Entry(Settings):
 class Axes(Settings):
     """A grid: each field lists the values that one field of `Variant` takes."""
 
-    filters: Annotated[tuple[Filters, ...], _AsTuple] | None = None
+    filters: Annotated[tuple[FiltersInput, ...], _AsTuple] | None = None
     """Filter counts; a value may be a list with one number per layer."""
     conv_layers: Annotated[tuple[ConvLayers, ...], _AsTuple] | None = None
     """Numbers of convolution layers."""
@@ -136,7 +136,11 @@ class Sweep(Settings):
                 faults.append(
                     f"variant {trial.label!r} is there twice"
                     + (f" (also as {seen[key]!r})" if seen[key] != trial.label else "")
-                    + ("; pool_size changes nothing without pooling" if self.axes.pool_size else "")
+                    + "".join(
+                        f"; {name} changes nothing without pooling"
+                        for name in trial.variant.unused
+                        if getattr(self.axes, name)
+                    )
                 )
             seen.setdefault(key, trial.label)
         names = Counter(trial.name for trial in trials)
@@ -161,22 +165,12 @@ class Sweep(Settings):
             yield from self.entries
             return
         axes = {k: v for k, v in self.axes.model_dump().items() if v is not None}
-        fields = self.variant.model_dump()
-        if isinstance(self.variant.filters, tuple) and "conv_layers" in axes:
+        if "conv_layers" in axes and "conv_layers" not in self.variant.in_use:
             raise ValueError(
                 "conv_layers cannot be an axis while filters lists one number per layer"
             )
         for values in itertools.product(*axes.values()):
-            change = dict(zip(axes, values, strict=True))
-            if "filters" in change and "conv_layers" not in change:
-                listed = isinstance(change["filters"], tuple)
-                if listed or isinstance(self.variant.filters, tuple):
-                    change["conv_layers"] = (
-                        len(change["filters"]) if listed else self.variant.conv_layers
-                    )
-            if change.get("pooling", "none") != "none" and self.variant.pooling == "none":
-                change.setdefault("pool_size", Variant().pool_size)
-            yield Entry(variant=Variant(**{**fields, **change}))
+            yield Entry(variant=self.variant.changed(**dict(zip(axes, values, strict=True))))
 
     def trials(self) -> tuple[Trial, ...]:
         """Every trial, variants in the order given, seeds outermost.

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
@@ -16,10 +17,13 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    GetPydanticSchema,
+    PlainSerializer,
     model_validator,
 )
 
 from cnn_pipeline.base.metric_names import ExpectedMetric
+from cnn_pipeline.settings.spelling import spell
 
 NAME_PATTERN = r"^[a-z0-9][a-z0-9_-]{0,63}$"
 
@@ -34,7 +38,13 @@ _AsTuple = BeforeValidator(lambda value: tuple(value) if isinstance(value, list)
 
 FilterCount = Annotated[int, Field(ge=1, le=1024)]
 FilterList = Annotated[tuple[FilterCount, ...], Field(min_length=1, max_length=6), _AsTuple]
-Filters = FilterCount | FilterList
+FiltersInput = FilterCount | FilterList
+Filters = Annotated[
+    tuple[int, ...],
+    # Both forms are valid input, also in the JSON schema that Prefect checks parameters with.
+    GetPydanticSchema(lambda _, handler: handler(FiltersInput)),
+    PlainSerializer(lambda filters: filters[0] if len(set(filters)) == 1 else filters),
+]
 ConvLayers = Annotated[int, Field(ge=1, le=6)]
 KernelSize = Annotated[int, Field(ge=1, le=15)]
 PoolSize = Annotated[int, Field(ge=1, le=8)]
@@ -62,7 +72,7 @@ class Settings(BaseModel):
 class Variant(Settings):
     """One network. The defaults are the tutorial's: two 3x3 layers of 64, 2x2 max-pooling."""
 
-    filters: Filters = 64
+    filters: Filters = Field(default=64, validate_default=True)
     """Filters of each convolution: one number for all layers, or one per layer."""
     conv_layers: ConvLayers = 2
     """Number of convolution layers; follows from `filters` where that is a list."""
@@ -81,69 +91,68 @@ class Variant(Settings):
     batch_norm: bool = False
     """Batch normalisation between each convolution and its ReLU."""
 
-    @model_validator(mode="before")
-    @classmethod
-    def _canonical(cls, data: Any) -> Any:
-        """Give equal networks equal fields, so that duplicates can be seen."""
-        if not isinstance(data, dict):
-            return data
-        data = dict(data)
-        filters = data.get("filters")
-        if isinstance(filters, list | tuple) and filters:
-            data.setdefault("conv_layers", len(filters))
-            if (
-                len(filters) == data["conv_layers"]
-                and len(set(filters)) == 1
-                and all(type(count) is int for count in filters)
-            ):
-                data["filters"] = filters[0]
-        if data.get("pooling") == "none":
-            data["pool_size"] = 1
-        return data
-
     @model_validator(mode="after")
-    def _check(self) -> Self:
-        if isinstance(self.filters, tuple) and len(self.filters) != self.conv_layers:
+    def _canonical(self) -> Self:
+        """Fill in what follows from other fields, so that equal networks are equal values."""
+        given: Any = self.filters  # as validated: one number, or one per layer
+        if isinstance(given, int):
+            self._set(filters=(given,) * self.conv_layers)
+        elif "conv_layers" not in self.model_fields_set:
+            self._set(conv_layers=len(given))
+        elif len(given) != self.conv_layers:
             raise ValueError(
-                f"filters gives one number per layer, so conv_layers must be {len(self.filters)}; "
-                f"received filters={list(self.filters)}, conv_layers={self.conv_layers}. "
+                f"filters gives one number per layer, so conv_layers must be {len(given)}; "
+                f"received filters={list(given)}, conv_layers={self.conv_layers}. "
                 "Leave conv_layers out, or give one number for all layers."
             )
-        if self.pooling != "none" and self.pool_size == 1:
+        if self.pooling == "none":
+            self._set(pool_size=1)
+        elif self.pool_size == 1:
             raise ValueError(
                 f"pool_size 1 pools nothing, received pooling={self.pooling!r}. "
                 "Use pooling='none', or a pool_size of 2 or more."
             )
         return self
 
-    @property
-    def filters_per_layer(self) -> tuple[int, ...]:
-        """Filters of each convolution, first to last."""
-        if isinstance(self.filters, tuple):
-            return self.filters
-        return (self.filters,) * self.conv_layers
+    def _set(self, **fields: Any) -> None:
+        self.__dict__.update(fields)  # the model is frozen
+
+    def changed(self, **fields: Any) -> Variant:
+        """This network with other values of some settings, and what follows from them."""
+        kept = self.model_dump(exclude=self.unused)
+        if isinstance(fields.get("filters"), tuple):
+            del kept["conv_layers"]
+        return Variant(**{**kept, **fields})
 
     @property
-    def filters_text(self) -> str:
-        """'64', or '32-64' where the layers differ: the form that flags and MLflow use."""
-        if isinstance(self.filters, tuple):
-            return "-".join(map(str, self.filters))
-        return str(self.filters)
+    def unused(self) -> set[str]:
+        """Settings that change nothing in this network."""
+        return unused_settings(vars(self))
+
+    @property
+    def in_use(self) -> dict[str, Any]:
+        """The settings that describe this network, as they are stored.
+
+        Leaves out the unused ones, and `conv_layers` where `filters` gives one number per layer.
+        """
+        follows = set() if len(set(self.filters)) == 1 else {"conv_layers"}
+        return self.model_dump(exclude=self.unused | follows)
 
     @property
     def name(self) -> str:
         """Short and sortable, with only what differs from the tutorial's network: 'f64-max'."""
-        base = Variant()
-        parts = [f"f{self.filters_text}", self.pooling]
-        if not isinstance(self.filters, tuple) and self.conv_layers != base.conv_layers:
+        base = Variant().in_use
+        changed = {k: v for k, v in self.in_use.items() if v != base[k]}
+        parts = [f"f{spell(self.filters)}", self.pooling]
+        if "conv_layers" in changed:
             parts.append(f"c{self.conv_layers}")
-        if self.kernel_size != base.kernel_size:
+        if "kernel_size" in changed:
             parts.append(f"k{self.kernel_size}")
-        if self.pooling != "none" and self.pool_size != base.pool_size:
+        if "pool_size" in changed:
             parts.append(f"p{self.pool_size}")
-        if self.padding != base.padding:
+        if "padding" in changed:
             parts.append(self.padding)
-        if self.dense_units != base.dense_units:
+        if "dense_units" in changed:
             parts.append(f"d{self.dense_units}")
         if self.dropout:
             parts.append("do" + f"{self.dropout:.6f}".rstrip("0").partition(".")[2])
@@ -155,6 +164,14 @@ class Variant(Settings):
         # Where very much differs, the rest is named by its hash.
         kept = name[: MAX_LABEL - 9].rstrip("-")
         return f"{kept}-{self.content_hash()[:8]}"
+
+
+def unused_settings(fields: Mapping[str, object]) -> set[str]:
+    """Settings that change nothing in a network with these fields of `Variant`.
+
+    Recorded runs are asked too, so `fields` may be incomplete: without pooling there is no window.
+    """
+    return {"pool_size"} if fields.get("pooling") == "none" else set()
 
 
 class Training(Settings):

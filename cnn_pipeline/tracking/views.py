@@ -81,12 +81,10 @@ def varying_params(sweep: Sweep) -> tuple[str, ...]:
     values: dict[str, set[str]] = {}
     for trial in sweep.trials():
         settings = {
-            **trial.variant.model_dump(mode="json"),
+            **trial.variant.model_dump(mode="json", exclude=trial.variant.unused),
             **trial.training.model_dump(mode="json"),
             names.SEED: trial.seed,
         }
-        if trial.variant.pooling == "none":
-            del settings["pool_size"]
         for name, value in settings.items():
             values.setdefault(name, set()).add(json.dumps(value))
     others = [name for name, seen in values.items() if len(seen) > 1 and name not in _ALWAYS]

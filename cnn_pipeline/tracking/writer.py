@@ -18,6 +18,7 @@ from mlflow.utils.validation import MAX_TAG_VAL_LENGTH
 
 from cnn_pipeline.base import versions
 from cnn_pipeline.network.results import Scalar
+from cnn_pipeline.settings.spelling import spell
 from cnn_pipeline.settings.sweep import Sweep
 from cnn_pipeline.settings.trial import Trial
 from cnn_pipeline.tracking import names
@@ -171,7 +172,7 @@ class Tracker:
         """Params, tags and data set inputs: written before training, so a killed run compares."""
         self._client.log_batch(
             run_id,
-            params=[Param(key, _param_text(value)) for key, value in params.items()],
+            params=[Param(key, spell(value)) for key, value in params.items()],
             tags=[RunTag(key, value) for key, value in tags.items()],
         )
         self.log_inputs(run_id, describe_inputs(dataset))
@@ -218,7 +219,7 @@ class Tracker:
                 signature=signature,
                 # Given, because inferring them starts a second TensorFlow: 5 to 14 s.
                 pip_requirements=versions.serving_requirements(),
-                params={key: _param_text(value) for key, value in params.items()},
+                params={key: spell(value) for key, value in params.items()},
                 tags=dict(tags),
                 step=step,
             )
@@ -337,10 +338,6 @@ def _code_tags() -> dict[str, str]:
         names.GIT_COMMIT: git.commit,
         names.GIT_DIRTY: str(git.dirty).lower(),
     }
-
-
-def _param_text(value: Scalar) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _tag_text(value: str) -> str:

@@ -35,6 +35,7 @@ from cnn_pipeline.network.results import Scalar
 from cnn_pipeline.network.summary import layers_json, summary_text, trial_note
 from cnn_pipeline.network.train import Callback, train
 from cnn_pipeline.settings.command_line import reproducing_command
+from cnn_pipeline.settings.spelling import spell
 from cnn_pipeline.settings.trial import DataSettings, Trial, Variant
 from cnn_pipeline.tracking import names
 from cnn_pipeline.tracking.inputs import describe_inputs
@@ -133,14 +134,14 @@ def trial_params(
     of its own.
     """
     variant, training = trial.variant, trial.training
-    pool_size = variant.pool_size if variant.pooling != "none" else Variant().pool_size
+    recorded = Variant() if "pool_size" in variant.unused else variant
     return {
         names.VARIANT: trial.label,
-        "filters": variant.filters if isinstance(variant.filters, int) else variant.filters_text,
+        "filters": spell(variant.filters),
         "conv_layers": variant.conv_layers,
         "kernel_size": variant.kernel_size,
         "pooling": variant.pooling,
-        "pool_size": pool_size,
+        "pool_size": recorded.pool_size,
         "padding": variant.padding,
         "dense_units": variant.dense_units,
         "dropout": variant.dropout,

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from cnn_pipeline.cli.commands.run import command
 from cnn_pipeline.cli.flags import FLAGS, sweep_from_flags
 from cnn_pipeline.cli.parsing import faults_of
-from cnn_pipeline.settings.command_line import reproducing_command
+from cnn_pipeline.settings.command_line import reproducing_command, sweep_commands
 from cnn_pipeline.settings.named import course_exercises, filters_and_pooling
-from cnn_pipeline.settings.sweep import Sweep
+from cnn_pipeline.settings.sweep import Axes, Sweep
 from cnn_pipeline.settings.trial import DataSettings, Training, Trial, Variant
 
 counts = st.integers(1, 1024)
@@ -93,3 +93,25 @@ def test_the_command_says_only_what_differs() -> None:
     assert reproducing_command(trial, DataSettings()) == (
         "cnn-pipeline run --filters 64 --pooling max --seeds 7"
     )
+
+
+@pytest.mark.parametrize(
+    ("sweep", "lines"),
+    [
+        (Sweep(variant=Variant(filters=8), axes=Axes(dropout=(0.0, 0.5))), 1),
+        (Sweep(variant=Variant(pooling="none"), axes=Axes(pooling=("none", "max"))), 1),
+        (Sweep(axes=Axes(filters=((8, 16), (8, 16, 32)))), 1),
+        (Sweep(axes=Axes(filters=(8, (8, 16)), pooling=("max", "none"), pool_size=(3,))), 1),
+        # One line would give 8 filters the two layers that are the default.
+        (Sweep(variant=Variant(conv_layers=3), axes=Axes(filters=(8, (8, 16)))), 2),
+        # One line would train each of them with one layer and with two.
+        (Sweep(axes=Axes(filters=(8, (16,)))), 2),
+    ],
+)
+def test_the_commands_of_a_grid_train_its_variants(sweep: Sweep, lines: int) -> None:
+    commands = sweep_commands(sweep)
+    assert len(commands) == lines
+    trials = [trial for command in commands for trial in understood(command).trials()]
+    assert [(t.variant, t.training, t.seed) for t in trials] == [
+        (t.variant, t.training, t.seed) for t in sweep.trials()
+    ]

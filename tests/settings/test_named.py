@@ -47,7 +47,7 @@ def test_the_default_is_filters_with_and_without_pooling() -> None:
 def test_pooling_differs_in_pooling_alone() -> None:
     trials = named.pooling().trials()
     assert [trial.variant.pooling for trial in trials] == ["max", "average", "none", "strided"]
-    assert {trial.variant.filters for trial in trials} == {64}
+    assert {trial.variant.filters for trial in trials} == {(64, 64)}
 
 
 def test_smoke_is_small_and_needs_no_network() -> None:
@@ -59,7 +59,7 @@ def test_smoke_is_small_and_needs_no_network() -> None:
 
 def test_the_course_exercises_ask_every_question_once() -> None:
     trials = {trial.label: trial for trial in named.course_exercises().trials()}
-    networks = {label: trial.variant.filters_per_layer for label, trial in trials.items()}
+    networks = {label: trial.variant.filters for label, trial in trials.items()}
     assert networks == {
         "f64-max": (64, 64),
         "f32-max": (32, 32),

@@ -25,7 +25,7 @@ def messages(error: pytest.ExceptionInfo[ValidationError]) -> str:
 
 def test_the_default_variant_is_the_tutorials_network() -> None:
     variant = Variant()
-    assert variant.filters_per_layer == (64, 64)
+    assert variant.filters == (64, 64)
     assert (variant.kernel_size, variant.pooling, variant.pool_size) == (3, "max", 2)
     assert (variant.padding, variant.dense_units, variant.dropout) == ("valid", 128, 0.0)
     assert variant.name == "f64-max"
@@ -58,6 +58,71 @@ def test_equal_networks_are_equal_values(one: dict[str, object], other: dict[str
     first, second = Variant.model_validate(one), Variant.model_validate(other)
     assert first == second
     assert first.content_hash() == second.content_hash()
+
+
+@pytest.mark.parametrize(
+    ("given", "per_layer", "stored"),
+    [
+        ({}, (64, 64), 64),
+        ({"filters": 8}, (8, 8), 8),
+        ({"filters": 8, "conv_layers": 3}, (8, 8, 8), 8),
+        ({"conv_layers": 1}, (64,), 64),
+        ({"filters": [8, 8]}, (8, 8), 8),
+        ({"filters": [8]}, (8,), 8),
+        ({"filters": [8, 16, 8]}, (8, 16, 8), [8, 16, 8]),
+    ],
+)
+def test_filters_are_one_number_per_layer_and_stored_as_short_as_possible(
+    given: dict[str, object], per_layer: tuple[int, ...], stored: int | list[int]
+) -> None:
+    variant = Variant.model_validate(given)
+    assert variant.filters == per_layer
+    assert variant.conv_layers == len(per_layer)
+    assert variant.model_dump(mode="json")["filters"] == stored
+    assert Variant.model_validate(variant.model_dump()) == variant
+
+
+def test_the_schema_of_filters_takes_both_forms() -> None:
+    schema = Variant.model_json_schema()["properties"]["filters"]
+    assert [one["type"] for one in schema["anyOf"]] == ["integer", "array"]
+    assert schema["default"] == 64
+
+
+@pytest.mark.parametrize(
+    ("fields", "unused", "left_out"),
+    [
+        ({}, set(), set()),
+        ({"pooling": "none"}, {"pool_size"}, {"pool_size"}),
+        ({"pooling": "strided"}, set(), set()),
+        ({"filters": [8, 16]}, set(), {"conv_layers"}),
+        ({"filters": [8, 8]}, set(), set()),
+        ({"filters": [8, 16], "pooling": "none"}, {"pool_size"}, {"pool_size", "conv_layers"}),
+    ],
+)
+def test_a_variant_knows_which_of_its_settings_say_something(
+    fields: dict[str, object], unused: set[str], left_out: set[str]
+) -> None:
+    variant = Variant.model_validate(fields)
+    assert variant.unused == unused
+    assert set(Variant.model_fields) - set(variant.in_use) == left_out
+    assert Variant(**variant.in_use) == variant
+
+
+@pytest.mark.parametrize(
+    ("fields", "change", "expected"),
+    [
+        ({"conv_layers": 3}, {"filters": 8}, {"filters": 8, "conv_layers": 3}),
+        ({"conv_layers": 3}, {"filters": (8, 16)}, {"filters": (8, 16)}),
+        ({"filters": (8, 16, 32)}, {"filters": 8}, {"filters": 8, "conv_layers": 3}),
+        ({"pooling": "none"}, {"pooling": "max"}, {}),
+        ({"pool_size": 3}, {"pooling": "average"}, {"pooling": "average", "pool_size": 3}),
+        ({"pool_size": 3}, {"pooling": "none"}, {"pooling": "none"}),
+    ],
+)
+def test_what_follows_from_a_changed_setting_changes_with_it(
+    fields: dict[str, object], change: dict[str, object], expected: dict[str, object]
+) -> None:
+    assert Variant(**fields).changed(**change) == Variant(**expected)
 
 
 @pytest.mark.parametrize(
@@ -170,7 +235,7 @@ def test_a_sweep_without_axes_is_the_base_alone() -> None:
 
 def test_layers_may_be_listed_along_an_axis() -> None:
     sweep = Sweep(axes=Axes(filters=(64, (32, 64), (8, 16, 32))))
-    assert [trial.variant.filters_per_layer for trial in sweep.trials()] == [
+    assert [trial.variant.filters for trial in sweep.trials()] == [
         (64, 64),
         (32, 64),
         (8, 16, 32),
