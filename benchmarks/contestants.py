@@ -1,10 +1,12 @@
-"""The sweep to race over, and how this project and each alternative are started on it."""
+"""The sweep to race over, and how to start this project and each alternative on it."""
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
-import sys
+import subprocess
+import venv
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -12,39 +14,23 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.environments import RIVALS, python_of
+from benchmarks.report import say
+from benchmarks.timing import PROGRAM
 from cnn_pipeline.base.home import cache_dir
 from cnn_pipeline.data.dataset import load_dataset
 from cnn_pipeline.settings.trial import DataSettings
 
 OURS = "cnn-pipeline"
+# An alternative's name is its folder below `rivals`, with `requirements.txt` and `sweep.py`.
 TITLES = {
     OURS: "cnn-pipeline run",
-    "keras_autolog": "Keras loop, mlflow.keras.autolog",
     "keras_log_model": "Keras loop, autolog and log_model",
     "keras_tuner": "KerasTuner, GridSearch",
     "ray_tune": "Ray Tune, MLflowLoggerCallback",
     "pytorch": "PyTorch",
 }
-
-
-@dataclass(frozen=True)
-class Rival:
-    """How an alternative is started."""
-
-    environment: str
-    """Folder below `rivals` with its requirements and its script."""
-    script: str = "sweep.py"
-    options: tuple[str, ...] = ()
-
-
-RIVAL_OF = {
-    "keras_autolog": Rival("keras_autolog"),
-    "keras_log_model": Rival("keras_autolog", options=("--log-model",)),
-    "keras_tuner": Rival("keras_tuner"),
-    "ray_tune": Rival("ray_tune"),
-    "pytorch": Rival("pytorch", "training.py"),
-}
+RIVALS = Path(__file__).parent / "rivals"
+_ENVIRONMENTS = Path(__file__).parent / ".environments"
 
 
 @dataclass(frozen=True)
@@ -59,16 +45,16 @@ class Sweep:
 
     @property
     def validation(self) -> int:
-        """Images for validation."""
+        """Number of images for validation."""
         return self.images // 10
 
     @property
     def train(self) -> int:
-        """Images that are trained on."""
+        """Number of images to train on."""
         return self.images - self.validation
 
     def as_json(self) -> dict[str, Any]:
-        """All fields, as JSON gives them back: lists for tuples."""
+        """All fields as `json.load` returns them: lists for tuples."""
         return {
             name: list(value) if isinstance(value, tuple) else value
             for name, value in asdict(self).items()
@@ -86,10 +72,9 @@ class Sweep:
 
 
 def export_images(sweep: Sweep, path: Path) -> None:
-    """Write the images as .npz, uint8, in the order that gives the alternatives this split.
+    """Write the images as .npz, uint8, so that all contestants train on the same split.
 
-    Keras takes the last share of the arrays for validation, so ours stand there: all train and
-    validate on the same images.
+    Keras takes the last share of the arrays for validation, so our validation images stand there.
     """
     data = load_dataset(
         DataSettings(validation_size=sweep.validation, train_limit=sweep.train),
@@ -104,30 +89,39 @@ def export_images(sweep: Sweep, path: Path) -> None:
     )
 
 
+def python_of(rival: str) -> Path:
+    """The interpreter of an alternative's own environment; install its packages the first time.
+
+    Raises:
+        CalledProcessError: pip could not install them; it has said why.
+    """
+    requirements = RIVALS / rival / "requirements.txt"
+    wanted = hashlib.sha256(requirements.read_bytes()).hexdigest()
+    folder = _ENVIRONMENTS / rival
+    python, stamp = folder / "bin" / "python", folder / ".installed"
+    if not stamp.exists() or stamp.read_text() != wanted:
+        say(f"installing {rival}: {requirements}")
+        venv.create(folder, clear=True, with_pip=True)
+        pip: list[str | Path] = [python, "-m", "pip", "--quiet", "--disable-pip-version-check"]
+        subprocess.run([*pip, "install", "--requirement", requirements], check=True)
+        stamp.write_text(wanted)
+    return python
+
+
 def command_of(name: str, sweep: Sweep, data: Path, output: Path, seed: int) -> list[str | Path]:
-    """The command that does the sweep; what it keeps lies in `output`."""
+    """The command that runs the sweep and keeps its results in `output`."""
+    work = ["--filters", _comma(sweep.filters), "--pooling", _comma(sweep.pooling)]
+    work += ["--epochs", str(sweep.epochs)]
     if name == OURS:
-        return [
-            Path(sys.executable).parent / "cnn-pipeline",
-            "run",
-            *("--filters", _comma(sweep.filters), "--pooling", _comma(sweep.pooling)),
-            *("--epochs", str(sweep.epochs), "--train-limit", str(sweep.train)),
-            *("--validation-size", str(sweep.validation), "--seeds", str(seed)),
-            *("--home", output, "--json"),
-        ]
-    rival = RIVAL_OF[name]
-    return [
-        python_of(rival.environment),
-        RIVALS / rival.environment / rival.script,
-        *rival.options,
-        *("--data", data, "--output", output, "--seed", str(seed)),
-        *("--filters", _comma(sweep.filters), "--pooling", _comma(sweep.pooling)),
-        *("--epochs", str(sweep.epochs), "--images", str(sweep.images)),
-    ]
+        work += ["--train-limit", str(sweep.train), "--validation-size", str(sweep.validation)]
+        return [PROGRAM, "run", *work, "--seeds", str(seed), "--home", output, "--json"]
+    work += ["--images", str(sweep.images), "--seed", str(seed)]
+    script = RIVALS / name / "sweep.py"
+    return [python_of(name), script, *work, "--data", data, "--output", output]
 
 
 def environment_of(name: str, scratch: Path) -> Mapping[str, str]:
-    """Variables that its process gets: nothing reports its use, or is kept for the next round."""
+    """Variables of an alternative's process: report no usage, keep nothing for the next round."""
     if name == OURS:
         return {}
     return {
@@ -141,10 +135,10 @@ def environment_of(name: str, scratch: Path) -> Mapping[str, str]:
 
 
 def answers_of(name: str, output: str, sweep: Sweep) -> list[dict[str, Any]]:
-    """What each variant came to: variant, test_accuracy, fit_seconds, images_per_second.
+    """What each variant reached: variant, test_accuracy, fit_seconds, images_per_second.
 
-    `fit_seconds` holds training with its validation. In a sweep `images_per_second` is counted
-    over them; ours and PyTorch's leave the first epoch and the validation out.
+    `fit_seconds` includes validation. `images_per_second` is computed from it, except ours and
+    PyTorch's, which leave out the first epoch and validation.
 
     Raises:
         ValueError: the output does not end with the answers, or not with one for each variant.

@@ -1,63 +1,60 @@
-"""From the runs of a race to its tables in Markdown."""
+"""The tables of a race, from its runs."""
 
 from __future__ import annotations
 
 import statistics
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from benchmarks.contestants import OURS, TITLES
-from benchmarks.tables import markdown, paired_interval, ratios, spread
+from benchmarks.report import markdown, ratios, spread
+from cnn_pipeline.comparison.statistics import t_interval
 
 Run = Mapping[str, Any]
 
 
-def sweep_tables(runs: Sequence[Run]) -> str:
-    """Time, memory and accuracy of each contestant against ours, and what each left behind.
+def sweep_table(runs: Sequence[Run]) -> str:
+    """Time, memory and accuracy of each contestant, and its ratio to ours.
 
-    A ratio is the median over the rounds of its time by ours in the same round. An accuracy is the
-    mean over the variants of a round, and over the rounds; its difference from ours is paired by
-    round, which is by seed. Runs that failed count nowhere but in the column of rounds.
+    A ratio is the median over rounds of its time divided by ours in the same round. An accuracy is
+    the mean over variants and rounds; its difference from ours is paired by round, hence by seed.
+    A failed run counts in the column of rounds only.
     """
-    good = [run for run in runs if "failed" not in run]
-    names = _in_order(run["contestant"] for run in runs)
     header = ["what", "rounds", "wall s", "times ours", "processor s", "peak MiB", "fit s"]
     header += ["test %", "less ours, points"]
-    rows, kept = [], []
-    for name in names:
-        mine = [run for run in good if run["contestant"] == name]
-        total = sum(run["contestant"] == name for run in runs)
-        if not mine:
-            rows.append([TITLES[name], f"0 of {total}", *["-"] * (len(header) - 2)])
-            continue
-        wall, our_wall = _pairs(good, name, lambda run: run["wall_s"])
-        right, our_right = _pairs(good, name, accuracy)
-        rows.append(
-            [
-                TITLES[name],
-                f"{len(mine)} of {total}",
-                spread([run["wall_s"] for run in mine]).text(),
-                "1" if name == OURS else ratios(wall, our_wall).text(2) if wall else "-",
-                spread([run["cpu_s"] for run in mine]).text(),
-                spread([run["peak_mib"] for run in mine]).text(0),
-                spread([_fit(run) for run in mine]).text(),
-                f"{statistics.fmean(accuracy(run) for run in mine):.2f}",
-                "-" if name == OURS or not right else paired_interval(right, our_right).text(),
-            ]
-        )
-        left = mine[-1]["left"]
-        kept.append(
-            [TITLES[name]]
-            + [f"{left[key]:,}" for key in ("runs", "metrics", "models", "summaries", "pictures")]
-            + [f"{left['mib']:,.0f}"]
-        )
-    counts = ["what is left behind", "runs", "metric values", "models", "summaries", "pictures"]
-    return f"{markdown(header, rows)}\n{markdown([*counts, 'MiB'], kept)}"
+    rows = []
+    for name in TITLES:
+        all_of_it = [run for run in runs if run["contestant"] == name]
+        good = [run for run in all_of_it if "failed" not in run]
+        rounds = f"{len(good)} of {len(all_of_it)}"
+        if all_of_it and not good:
+            rows.append([TITLES[name], rounds, *["-"] * (len(header) - 2)])
+        elif good:
+            wall = _beside_ours(runs, name, lambda run: run["wall_s"])
+            points = [theirs - ours for theirs, ours in _beside_ours(runs, name, _accuracy)]
+            rows.append(
+                [
+                    TITLES[name],
+                    rounds,
+                    spread([run["wall_s"] for run in good]).text(),
+                    "1"
+                    if name == OURS
+                    else ratios(*zip(*wall, strict=True)).text(2)
+                    if wall
+                    else "-",
+                    spread([run["cpu_s"] for run in good]).text(),
+                    spread([run["peak_mib"] for run in good]).text(0),
+                    spread([_fit_seconds(run) for run in good]).text(),
+                    f"{statistics.fmean(map(_accuracy, good)):.2f}",
+                    _difference(points) if name != OURS and points else "-",
+                ]
+            )
+    return markdown(header, rows)
 
 
 def training_table(runs: Sequence[Run]) -> str:
-    """Training images a second of ours and of each of PyTorch's modes, and the ratio to ours."""
-    speeds: dict[str, dict[int, tuple[float, float]]] = {}
+    """Images a second of our training and of each of PyTorch's modes, and the ratio to ours."""
+    found: dict[str, dict[int, Run]] = {}
     failed: dict[str, str] = {}
     for run in runs:
         for answer in run.get("variants", ()):
@@ -65,46 +62,49 @@ def training_table(runs: Sequence[Run]) -> str:
             if "failed" in answer:
                 failed[title] = answer["failed"]
             else:
-                found = (answer["images_per_second"], answer["test_accuracy"])
-                speeds.setdefault(title, {})[run["round"]] = found
-    ours = speeds.get(TITLES[OURS], {})
+                found.setdefault(title, {})[run["round"]] = answer
+    ours = found.get(TITLES[OURS], {})
     rows = []
-    for title, rounds in speeds.items():
-        both = sorted(rounds.keys() & ours.keys())
-        ratio = ratios([rounds[i][0] for i in both], [ours[i][0] for i in both]) if both else None
+    for title, answers in found.items():
+        speeds = {index: answer["images_per_second"] for index, answer in answers.items()}
+        both = [index for index in speeds if index in ours]
+        ratio = [speeds[index] / ours[index]["images_per_second"] for index in both]
         rows.append(
             [
                 title,
-                str(len(rounds)),
-                spread([speed for speed, _ in rounds.values()]).text(0),
-                "1" if title == TITLES[OURS] else ratio.text(2) if ratio else "-",
-                f"{100 * statistics.fmean(right for _, right in rounds.values()):.2f}",
+                str(len(answers)),
+                spread([*speeds.values()]).text(0),
+                "1" if title == TITLES[OURS] else spread(ratio).text(2) if ratio else "-",
+                f"{100 * statistics.fmean(each['test_accuracy'] for each in answers.values()):.2f}",
             ]
         )
     rows += [[title, "0", reason, "-", "-"] for title, reason in failed.items()]
     return markdown(["what", "rounds", "images/s", "times ours", "test %"], rows)
 
 
-def accuracy(run: Run) -> float:
+def _beside_ours(
+    runs: Sequence[Run], name: str, value: Callable[[Run], float]
+) -> list[tuple[float, float]]:
+    """A contestant's value and ours, for each round that both finished."""
+    of = {(run["contestant"], run["round"]): value(run) for run in runs if "failed" not in run}
+    return [
+        (of[name, index], of[OURS, index])
+        for index in sorted({run["round"] for run in runs})
+        if (name, index) in of and (OURS, index) in of
+    ]
+
+
+def _difference(points: Sequence[float]) -> str:
+    """'+0.12 (95 % -0.05 to +0.29)'; without the interval where it has none."""
+    middle = f"{statistics.fmean(points):+.2f}"
+    interval = t_interval(points)
+    return f"{middle} (95 % {interval.low:+.2f} to {interval.high:+.2f})" if interval else middle
+
+
+def _accuracy(run: Run) -> float:
     """Mean test accuracy of a run's variants, in percent."""
     return 100 * statistics.fmean(answer["test_accuracy"] for answer in run["variants"])
 
 
-def _fit(run: Run) -> float:
+def _fit_seconds(run: Run) -> float:
     return float(sum(answer["fit_seconds"] for answer in run["variants"]))
-
-
-def _pairs(
-    runs: Sequence[Run], name: str, value: Callable[[Run], float]
-) -> tuple[list[float], list[float]]:
-    """A contestant's values and ours, of the rounds that both finished."""
-    theirs = {run["round"]: value(run) for run in runs if run["contestant"] == name}
-    ours = {run["round"]: value(run) for run in runs if run["contestant"] == OURS}
-    both = sorted(theirs.keys() & ours.keys())
-    return [theirs[index] for index in both], [ours[index] for index in both]
-
-
-def _in_order(names: Iterable[str]) -> list[str]:
-    """The contestants that took part, in the order of `TITLES`."""
-    found = set(names)
-    return [name for name in TITLES if name in found]

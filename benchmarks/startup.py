@@ -1,4 +1,4 @@
-"""What one waits for before and beside training: commands, the first epoch, a sweep run again.
+"""Waiting before and beside training: commands, the first epoch, a sweep run again.
 
     .venv/bin/python -m benchmarks.startup                   # about 5 minutes
 
@@ -11,22 +11,19 @@ from __future__ import annotations
 import argparse
 import json
 import subprocess
-import sys
 import tempfile
 import time
-from pathlib import Path
+from collections.abc import Iterator
 
-from benchmarks.machine import this_machine
-from benchmarks.tables import markdown, spread
-from benchmarks.timing import timed
+from benchmarks.machine import in_words, this_machine
+from benchmarks.report import markdown, say, spread, write
+from benchmarks.timing import PROGRAM, timed
 
-RESULTS = Path(__file__).parent / "results"
-PROGRAM = Path(sys.executable).parent / "cnn-pipeline"
 SWEEP = ["--filters", "16,32,64", "--pooling", "max,none", "--epochs", "1", "--train-limit", "2000"]
 ANOTHER = ["--filters", "16,32,64,8", *SWEEP[2:]]
 
 
-def main() -> int:
+def main() -> None:
     """Measure all rounds and write the table."""
     parser = argparse.ArgumentParser(prog="startup", description=__doc__)
     parser.add_argument("--rounds", type=int, default=5)
@@ -36,34 +33,26 @@ def main() -> int:
         with tempfile.TemporaryDirectory() as home:
             for what, taken in _round(["--home", home]):
                 seconds.setdefault(what, []).append(taken)
-                print(f"{what}: {taken:.2f} s", file=sys.stderr, flush=True)
+                say(f"{what}: {taken:.2f} s")
     rows = [[what, spread(taken).text(2, " s")] for what, taken in seconds.items()]
-    text = f"{given.rounds} rounds. {this_machine().in_words()}.\n\n" + markdown(
-        ["what", "from the command's start"], rows
-    )
-    RESULTS.mkdir(exist_ok=True)
-    (RESULTS / "startup.md").write_text(text, encoding="utf-8")
-    print(text)
-    return 0
+    head = f"{given.rounds} rounds. {in_words(this_machine())}"
+    write("startup", head, markdown(["what", "from the command's start"], rows))
 
 
-def _round(home: list[str]) -> list[tuple[str, float]]:
-    """One of each, in a home that is empty at first."""
-    found = [("first epoch begins, empty home", _first_epoch([*SWEEP, *home]))]
-    found.append(("first epoch begins, home in use", _first_epoch([*SWEEP, "--force", *home])))
-    found.append(("`cnn-pipeline --help`", timed([PROGRAM, "--help"]).wall_s))
-    compare = timed([PROGRAM, "compare", *home])
-    found.append(("`compare` of six variants", compare.wall_s))
+def _round(home: list[str]) -> Iterator[tuple[str, float]]:
+    """One measurement of each, in a home that is empty at first."""
+    yield "first epoch begins, empty home", _first_epoch([*SWEEP, *home])
+    yield "first epoch begins, home in use", _first_epoch([*SWEEP, "--force", *home])
+    yield "`cnn-pipeline --help`", timed([PROGRAM, "--help"]).wall_s
+    yield "`compare` of six variants", timed([PROGRAM, "compare", *home]).wall_s
     again = timed([PROGRAM, "run", *SWEEP, *home, "--json"])
     assert not json.loads(again.output)["trained"]
-    found.append(("the same sweep again, whole command", again.wall_s))
+    yield "the same sweep again, whole command", again.wall_s
     more = timed([PROGRAM, "run", *ANOTHER, *home, "--json"])
-    trained = [
-        one["label"] for one in json.loads(more.output)["variants"] if not one["reused_from"]
-    ]
+    variants = json.loads(more.output)["variants"]
+    trained = [one["label"] for one in variants if not one["reused_from"]]
     assert trained == ["f8-max", "f8-none"], trained
-    found.append(("two of eight variants new, whole command", more.wall_s))
-    return found
+    yield "two of eight variants new, whole command", more.wall_s
 
 
 def _first_epoch(words: list[str]) -> float:
@@ -83,4 +72,4 @@ def _first_epoch(words: list[str]) -> float:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

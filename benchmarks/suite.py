@@ -3,7 +3,7 @@
     make bench                                       # all, about an hour and a half
     .venv/bin/python -m benchmarks.suite startup memory
 
-Each writes its own table into `benchmarks/results`.
+Each writes its table into `benchmarks/results`; the pages get them at the end.
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ from __future__ import annotations
 import argparse
 import subprocess
 import sys
+
+from benchmarks.report import fill_pages, say
 
 PARTS = {
     "sweep": ["race", "sweep"],
@@ -25,7 +27,7 @@ PARTS = {
 
 
 def main() -> int:
-    """Run the parts that the command line names; 1 where one failed, and the others go on."""
+    """Run the parts that the command line names, also after a failure; return 1 if one failed."""
     parser = argparse.ArgumentParser(prog="suite", description=(__doc__ or "").split("\n")[0])
     parser.add_argument("parts", nargs="*", metavar="PART", help=f"of {', '.join(PARTS)}; or all")
     given = parser.parse_args()
@@ -35,11 +37,12 @@ def main() -> int:
     failed = []
     for part in given.parts or PARTS:
         module, *words = PARTS[part]
-        print(f"== {part}", file=sys.stderr, flush=True)
+        say(f"== {part}")
         if subprocess.run([sys.executable, "-m", f"benchmarks.{module}", *words]).returncode:
             failed.append(part)
+    fill_pages()
     if failed:
-        print(f"failed: {', '.join(failed)}", file=sys.stderr)
+        say(f"failed: {', '.join(failed)}")
     return 1 if failed else 0
 
 

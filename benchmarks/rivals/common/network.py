@@ -15,7 +15,8 @@ def build_model(filters: int, pooling: str) -> keras.Model:
     layers += [
         keras.layers.Flatten(),
         keras.layers.Dense(128, activation="relu"),
-        keras.layers.Dense(10, activation="softmax"),
+        # Keras advises float32 for a softmax where the rest is mixed_bfloat16.
+        keras.layers.Dense(10, activation="softmax", dtype="float32"),
     ]
     model = keras.Sequential(layers)
     model.compile(
