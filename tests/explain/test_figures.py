@@ -57,6 +57,13 @@ def inside_the_page(figure: Figure) -> bool:
     return all(b.x0 >= 0 and b.y0 >= 0 and b.x1 <= width and b.y1 <= height for b in boxes)
 
 
+def cells(figure: Figure, k: int) -> np.ndarray:
+    """The colours of a matrix `[k, k, 3]`: of its image the pixels in the middle of each cell."""
+    image = np.asarray(figure.axes[0].images[0].get_array())
+    middles = (2 * np.arange(k) + 1) * len(image) // (2 * k)
+    return image[middles][:, middles]
+
+
 def fake_evaluation(k: int, n: int = 300, strength: float = 3.0) -> Evaluation:
     rng = np.random.default_rng(k)
     labels = rng.integers(0, k, n)
@@ -140,7 +147,7 @@ def test_the_confusion_matrix_prints_counts_and_shares() -> None:
     assert {"75.0%", "100.0%", "50.0%"} <= set(shown)
     assert shown.count("a $x^2$") == 2
     assert not any(t.get_parse_math() for t in figure.axes[0].texts)
-    pixels = figure.axes[0].images[0].get_array()
+    pixels = cells(figure, 2)
     assert pixels[1, 0].tolist() == [250, 250, 250]  # never happened
     assert pixels[0, 0].sum() < pixels[0, 1].sum()  # three of four is darker than one of four
     assert pixels[1, 1].sum() < pixels[0, 0].sum()  # one of one is darker than three of four
@@ -150,7 +157,9 @@ def test_the_confusion_matrix_prints_counts_and_shares() -> None:
 @pytest.mark.parametrize("k", [2, 10, 30, 100])
 def test_the_confusion_matrix_takes_any_number_of_classes(k: int) -> None:
     figure = plots.confusion_matrix(fake_evaluation(k), "any")
-    assert figure.axes[0].images[0].get_array().shape == (k, k, 3)
+    shown = figure.axes[0].images[0].get_array()
+    sides = (2 * np.arange(len(shown)) + 1) * k // (2 * len(shown))
+    np.testing.assert_array_equal(shown, cells(figure, k)[sides][:, sides])
     assert inside_the_page(figure)
     png(figure)
 
@@ -359,7 +368,7 @@ def test_tiles_keep_pixels_sharp_and_proportions() -> None:
     ("size", "rows", "columns"),
     [
         (None, (0, 1, 2, 3), (0, 1, 2, 3, 4, 5)),  # as it is
-        ((8, 4), (0, 1, 1, 2, 3, 3), (0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5)),  # repeated
+        ((8, 16 / 3), (0, 0, 1, 1, 2, 2, 3, 3), (0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5)),  # repeated
         ((2, 2), (0, 2, 3), (1, 3, 5)),  # left out
     ],
 )
