@@ -1,1 +1,1 @@
-"""What every wing stands on: errors, events, the home folder, the machine, versions."""
+"""Used by every wing: errors, events, the home folder, the machine, versions."""

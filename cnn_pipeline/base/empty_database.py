@@ -1,4 +1,4 @@
-"""Empty databases of MLflow and Prefect, kept once they are migrated: it takes them seconds."""
+"""Cache of empty, migrated databases of MLflow and Prefect: migrating one takes seconds."""
 
 from __future__ import annotations
 
@@ -12,16 +12,17 @@ from cnn_pipeline.base.file_cache import keep_file, kept_content, own_file
 
 
 def place_template(cache: Path, package: str, database: Path) -> bool:
-    """Put a package's migrated, empty database at a path.
+    """Copy a package's migrated, empty database to a path.
 
-    False, and nothing is there, where none is kept for the version that is installed.
+    Returns:
+        False if the cache has none for the installed version; then nothing is written.
     """
     content = kept_content(cache, _name(package), version(package))
     if content is None:
         return False
     with own_file(database.parent) as copy:
         copy.write_bytes(content)
-        # Of a database that was there: SQLite would go on with them.
+        # Left by an earlier database; SQLite would replay them.
         for rest in ("-journal", "-wal", "-shm"):
             database.with_name(database.name + rest).unlink(missing_ok=True)
         os.replace(copy, database)
@@ -29,13 +30,17 @@ def place_template(cache: Path, package: str, database: Path) -> bool:
 
 
 def keep_template(cache: Path, package: str, database: Path, *, without: str = "") -> None:
-    """Keep a copy of a migrated database that holds no run yet, whoever is using it.
+    """Cache a copy of a migrated database that holds no run yet; it may be in use.
 
-    `without` is a table whose rows are left out: what the package writes into a new one.
+    Args:
+        cache: folder of the cache.
+        package: 'mlflow' or 'prefect'.
+        database: the SQLite file.
+        without: a table to empty in the copy, because the package fills it in each new database.
     """
 
     def write(path: Path) -> None:
-        # SQLite's own copying: the newest pages may still lie in its log.
+        # SQLite's own backup also copies pages that are still in its log.
         with (
             contextlib.closing(sqlite3.connect(database)) as source,
             contextlib.closing(sqlite3.connect(path)) as target,
@@ -45,9 +50,9 @@ def keep_template(cache: Path, package: str, database: Path, *, without: str = "
                 target.execute(f"DELETE FROM {without}")
                 target.commit()
 
-    if not database.exists():  # connecting would make one
+    if not database.exists():  # connecting would create one
         return
-    # Damaged: then the next start migrates again.
+    # If the database is damaged, the next start migrates again.
     with contextlib.suppress(sqlite3.Error):
         keep_file(cache, _name(package), version(package), write)
 

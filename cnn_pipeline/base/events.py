@@ -1,7 +1,7 @@
-"""What happens while a sweep runs, as small records, and one place to listen to them.
+"""Events of a running sweep, and one place to listen to them.
 
-Whoever works calls `emit`; whoever shows (the terminal, a test) listens. Without a listener
-`emit` does nothing, so the core never knows who watches.
+Code that works calls `emit`; code that shows progress (the terminal, a test) listens. Without a
+listener `emit` does nothing.
 """
 
 from __future__ import annotations
@@ -14,21 +14,21 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True)
 class Stage:
-    """Work that belongs to no trial: 'starting the trainer', 'comparing'."""
+    """Work outside of trials: 'starting the trainer', 'comparing'."""
 
     text: str
 
 
 @dataclass(frozen=True)
 class Delay:
-    """Why the trainers take longer than usual to begin; over when one does."""
+    """Why the trainers take longer than usual to start; it ends when one starts."""
 
     text: str
 
 
 @dataclass(frozen=True)
 class DownloadProgress:
-    """`done` of `total` bytes of a file have come from `source`."""
+    """`done` of `total` bytes of a file are downloaded from `source`."""
 
     file: str
     source: str
@@ -38,7 +38,7 @@ class DownloadProgress:
 
 @dataclass(frozen=True)
 class SweepStarted:
-    """The trials that will run, `at_once` at a time, with the seconds that each should take."""
+    """The trials to run, `at_once` at a time, with the estimated seconds of each."""
 
     sweep_id: str
     estimates: dict[str, float]
@@ -47,7 +47,7 @@ class SweepStarted:
 
 @dataclass(frozen=True)
 class TrialPhase:
-    """A trial begins a phase: 'building', 'training', 'evaluating' or 'logging'."""
+    """A trial enters a phase: 'building', 'training', 'evaluating' or 'logging'."""
 
     trial: str
     phase: str
@@ -55,9 +55,9 @@ class TrialPhase:
 
 @dataclass(frozen=True)
 class TrialProgress:
-    """`images` of `total_images` (over all epochs) are trained; `metrics` at an epoch's end.
+    """`images` of `total_images` (over all epochs) are trained.
 
-    `epoch` counts from 0.
+    `epoch` counts from 0; `metrics` are set at the end of an epoch.
     """
 
     trial: str
@@ -70,7 +70,7 @@ class TrialProgress:
 
 @dataclass(frozen=True)
 class TrialEnded:
-    """A trial is over: FINISHED, FAILED or KILLED, with the reason where it is not the first."""
+    """A trial ended as FINISHED, FAILED or KILLED; the last two have a reason."""
 
     trial: str
     status: str
@@ -81,7 +81,7 @@ class TrialEnded:
 
 @dataclass(frozen=True)
 class TrialReused:
-    """A trial is not trained: run `run_id` has what it would give, and was verified."""
+    """A trial is not trained: the verified run `run_id` has identical inputs."""
 
     trial: str
     run_id: str
@@ -116,7 +116,7 @@ def listening(listener: Listener) -> Iterator[None]:
 
 
 def emit(event: Event) -> None:
-    """Tell every listener, one event at a time, whichever thread it comes from."""
+    """Call every listener; events of several threads come one at a time."""
     with _lock:
         for listener in _listeners:
             listener(event)

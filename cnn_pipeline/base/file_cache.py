@@ -1,8 +1,8 @@
-"""Files that take seconds to make and are the same every time: made once, kept in a folder.
+"""Cache of files that take seconds to create and are the same every time.
 
-A kept file's name holds what it was made from and its own SHA-256, so that what another version
-made, or what was damaged, is never taken for it. A folder that cannot be written, or not be read,
-costs only the next making.
+A file's name holds the version it was made from and its own SHA-256, so that files of other
+versions and damaged files are never used. If the folder cannot be read or written, the file is
+created again.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ _FOLDER = "made"
 
 
 def kept_content(root: Path, name: str, of: str) -> bytes | None:
-    """What was kept below `root` under `name` for the version `of`, whole; None without it."""
+    """The cached file `name` of version `of` below `root`, verified; None if there is none."""
     try:
         paths = sorted((root / _FOLDER).glob(f"{name}-{of}-*"))
-    except OSError:  # another user's, who lets nobody look into it
+    except OSError:  # the folder of another user, without read permission
         return None
     for path in paths:
-        with contextlib.suppress(OSError):  # another process has replaced it; it is another user's
+        with contextlib.suppress(OSError):  # replaced by another process, or not readable
             content = path.read_bytes()
             if path.name.rpartition("-")[2] == hashlib.sha256(content).hexdigest():
                 return content
@@ -32,7 +32,7 @@ def kept_content(root: Path, name: str, of: str) -> bytes | None:
 
 
 def keep_file(root: Path, name: str, of: str, write: Callable[[Path], object]) -> None:
-    """Keep below `root` what `write` puts into the path it gets; files of other versions go."""
+    """Cache the file that `write` creates at the path it gets; delete other versions."""
     folder = root / _FOLDER
     with contextlib.suppress(OSError):
         folder.mkdir(parents=True, exist_ok=True)
@@ -46,9 +46,9 @@ def keep_file(root: Path, name: str, of: str, write: Callable[[Path], object]) -
 
 @contextlib.contextmanager
 def own_file(folder: Path) -> Iterator[Path]:
-    """An empty file that no other process has, gone after the block unless it was renamed.
+    """A new, empty file with a unique name; deleted after the block unless it was renamed.
 
-    Who may read and write it is as in the folder.
+    It gets the folder's read and write permissions.
     """
     handle, name = tempfile.mkstemp(dir=folder, prefix=".new-")
     os.close(handle)

@@ -1,6 +1,6 @@
-"""Where things lie: the home folder that holds all state, and the user's cache of verified data.
+"""Paths of the home folder, which holds all state, and of the user's cache of verified data.
 
-Nothing here creates a folder; whoever writes first does.
+Nothing here creates a folder.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ TRACKING_VARIABLE = "MLFLOW_TRACKING_URI"
 
 @dataclass(frozen=True)
 class Home:
-    """One folder with everything that sweeps leave behind."""
+    """The folder that holds everything that sweeps write."""
 
     root: Path
     """Absolute."""
@@ -43,12 +43,12 @@ class Home:
 
     @property
     def state(self) -> Path:
-        """Locks, logs, services, and what was kept to spare time."""
+        """Locks, logs, records of services and caches."""
         return self.mlruns / "state"
 
     @property
     def database_uri(self) -> str:
-        """Address of the database; `resolve_home` refuses the characters that would break it."""
+        """SQLAlchemy URI of the database; `resolve_home` refuses characters that would break it."""
         return f"sqlite:///{self.database}"
 
     @property
@@ -57,7 +57,7 @@ class Home:
         return self.artifacts.as_uri()
 
     def write_fault(self) -> str | None:
-        """Why nothing can be written here, or None."""
+        """Why this folder is not writable, or None."""
         nearest = next(folder for folder in (self.mlruns, *self.mlruns.parents) if folder.exists())
         if not nearest.is_dir():
             return f"--home: must be a folder, but {nearest} is a file"
@@ -72,11 +72,11 @@ class Home:
 def resolve_home(flag: str | None, environ: Mapping[str, str]) -> Home:
     """The home folder: the flag, else CNN_PIPELINE_HOME, else the project's root.
 
-    The project's root is the checkout that holds this package; where the package is installed
-    without one, it is the current folder.
+    The project's root is the checkout that holds this package, or the current folder if the package
+    is installed without a checkout.
 
     Raises:
-        InvalidInput: the path is empty, a file, or has a character that MLflow misreads.
+        InvalidInput: the path is empty, is a file, or has a character that MLflow misreads.
     """
     if flag is not None:
         origin, text = "--home", flag
@@ -87,7 +87,7 @@ def resolve_home(flag: str | None, environ: Mapping[str, str]) -> Home:
     root = _absolute(origin, text)
     if root.exists() and not root.is_dir():
         raise InvalidInput([f"{origin}: must be a folder, but {root} is a file"])
-    # MLflow reads the database's path out of an address, in which these two mean something else.
+    # MLflow reads the database's path from a URI, where these two are special.
     if bad := sorted(set("%?") & set(str(root))):
         characters = " and ".join(map(repr, bad))
         raise InvalidInput([f"{origin}: must not contain {characters}, received {str(root)!r}"])
@@ -98,7 +98,7 @@ def cache_dir(environ: Mapping[str, str]) -> Path:
     """The cache of verified data, shared by all homes: CNN_PIPELINE_CACHE, else the user's cache.
 
     Raises:
-        InvalidInput: the variable holds no path.
+        InvalidInput: the variable is not a path.
     """
     if text := environ.get(CACHE_VARIABLE):
         return _absolute(CACHE_VARIABLE, text)
@@ -110,7 +110,7 @@ def _absolute(origin: str, text: str) -> Path:
         raise InvalidInput([f"{origin}: must be the path of a folder, received {text!r}"])
     try:
         return Path(os.path.abspath(Path(text).expanduser()))
-    except RuntimeError as error:  # no such user behind '~'
+    except RuntimeError as error:  # '~name' of an unknown user
         raise InvalidInput([f"{origin}: {error}, received {text!r}"]) from None
 
 

@@ -1,4 +1,4 @@
-"""Threads and arithmetic of one trainer: the one place that knows the backend's own calls."""
+"""Cores, memory, GPU, processor name and Keras' backend, without importing the backend."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def available_cores() -> int:
 
 
 def available_memory() -> int:
-    """Bytes of memory that are free, or could be at once; all of it where that is not told."""
+    """Bytes of memory that can be used now; all memory if the system does not say."""
     for line in _lines(Path("/proc/meminfo")):
         if line.startswith("MemAvailable:"):
             return int(line.split()[1]) * 1024
@@ -27,19 +27,19 @@ def available_memory() -> int:
 
 
 def has_gpu(drivers: Path = Path("/proc/driver/nvidia/gpus")) -> bool:
-    """Whether an NVIDIA driver has a GPU that is not hidden, asked without importing TensorFlow."""
+    """Whether an NVIDIA driver has a GPU that is not hidden."""
     if os.environ.get("CUDA_VISIBLE_DEVICES", "0").strip() in ("", "-1"):
         return False
     return drivers.is_dir() and any(drivers.iterdir())
 
 
 def backend_name() -> str:
-    """Keras' backend as the environment chooses it: 'tensorflow' by default."""
+    """Keras' backend from KERAS_BACKEND; 'tensorflow' by default."""
     return os.environ.get("KERAS_BACKEND") or "tensorflow"
 
 
 def backend_faults(installed: Callable[[str], object | None] = find_spec) -> list[str]:
-    """What is wrong with the backend that the environment chooses, in words."""
+    """Error messages if KERAS_BACKEND is unknown or not installed; else empty."""
     backend = backend_name()
     if backend not in BACKENDS:
         return [f"KERAS_BACKEND must be one of {', '.join(BACKENDS)}, received {backend!r}"]
@@ -52,7 +52,7 @@ def backend_faults(installed: Callable[[str], object | None] = find_spec) -> lis
 
 
 def processor_name(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
-    """The processor's name, for the record beside a timing."""
+    """The processor's name, as 'AMD EPYC'."""
     return _cpuinfo_field("model name", cpuinfo) or platform.processor() or platform.machine()
 
 

@@ -1,8 +1,8 @@
-"""Names of the metrics that runs are logged, compared and filtered by.
+"""Names of the metrics by which runs are logged, compared and filtered.
 
-They stand below every wing because nearly all need them: settings state expectations about
-metrics, `network` measures them, `comparison` ranks by them, `tracking` stores them, and the
-command line shows them. Names of tags and params are MLflow's business: `tracking/names.py`.
+They are in `base` because nearly every wing needs them: settings state expectations about metrics,
+`network` measures them, `comparison` ranks by them, `tracking` stores them, the command line shows
+them. Names of tags and params are in `tracking/names.py`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ CURVES: Final = (LOSS, ACCURACY, VAL_LOSS, VAL_ACCURACY)
 
 # Per trial. Accuracies are shares from 0 to 1, losses mean cross-entropies in nats.
 VAL_ACCURACY_FINAL: Final = "val_accuracy_final"
-"""Validation accuracy of the logged model: the variant is chosen by it."""
+"""Validation accuracy of the logged model; the best variant is chosen by it."""
 VAL_LOSS_FINAL: Final = "val_loss_final"
 BEST_VAL_ACCURACY: Final = "best_val_accuracy"
 BEST_EPOCH: Final = "best_epoch"
@@ -27,7 +27,7 @@ TEST_LOSS: Final = "test_loss"
 GENERALIZATION_GAP: Final = "generalization_gap"
 CALIBRATION_ERROR: Final = "calibration_error"
 
-# Per trial: what it costs.
+# Per trial: cost.
 TRAIN_SECONDS: Final = "train_seconds"
 IMAGES_PER_SECOND: Final = "images_per_second"
 NUM_PARAMS: Final = "num_params"
@@ -39,12 +39,12 @@ LATENCY_MS_BATCH_256: Final = "latency_ms_batch_256"
 MODEL_BYTES: Final = "model_bytes"
 """Size of the `.keras` file."""
 
-# First parts of a name: MLflow's UI groups metrics by what stands before the slash.
+# Prefixes of names: MLflow's UI groups metrics by the part before the slash.
 TIME: Final = "time"
 CLASS_PRECISION: Final = "class_precision"
 CLASS_RECALL: Final = "class_recall"
 CLASS_F1: Final = "class_f1"
 
-# A type cannot be made from constants, so these four are spelled again.
+# A Literal cannot refer to constants, so these four are repeated.
 ExpectedMetric = Literal["test_accuracy", "train_seconds", "num_params", "macs"]
 """The metrics that an expectation may be stated about."""

@@ -41,12 +41,13 @@ def lean_imports() -> Iterator[None]:
         unused.append("jax")
     hidden = [name for name in unused if name not in sys.modules]
     for name in hidden:
-        sys.modules[name] = None  # type: ignore[assignment]  # as the reference of `import` has it
+        # None makes `import` fail, by the language reference.
+        sys.modules[name] = None  # type: ignore[assignment]
     try:
         yield
     finally:
         for name in hidden:
-            if sys.modules.get(name, name) is None:  # another thread may have been in here as well
+            if sys.modules.get(name, name) is None:  # another thread may have removed it
                 del sys.modules[name]
     if first and "keras" in sys.modules:
         _set_keras_defaults()
@@ -63,7 +64,7 @@ def _set_keras_defaults() -> None:
 
 
 def collect_rarely() -> None:
-    """Collect garbage rarely in this process, and not at its end, where memory is freed anyway."""
+    """Collect garbage rarely in this process, and not at exit, where memory is freed anyway."""
     gc.set_threshold(100_000, 20, 20)
     atexit.register(gc.freeze)
 

@@ -1,4 +1,4 @@
-"""Where a number came from: the code and the versions that made it."""
+"""The code and the package versions that a result was made with."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ RECORDED_PACKAGES = ("cnn-pipeline", "keras", "numpy", "mlflow", "prefect", "pan
 
 
 def serving_packages() -> tuple[str, ...]:
-    """What a logged model needs to run: Keras' backend first."""
+    """Packages that a logged model needs, Keras' backend first."""
     return (backend_name(), "keras", "numpy")
 
 
 def numeric_packages() -> tuple[str, ...]:
-    """What numbers come from: a model's own, and what `compiled` trains it with."""
+    """Packages that can change a number: those of a model and of `network/compiled`."""
     return (*serving_packages(), "numba", "scipy")
 
 
 @dataclass(frozen=True)
 class GitState:
-    """The checkout that ran; empty where the package is installed without one."""
+    """Commit of the checkout; empty if the package is installed without one."""
 
     commit: str = ""
     dirty: bool = False
@@ -35,7 +35,7 @@ class GitState:
 
 @cache
 def versions() -> dict[str, str]:
-    """Installed versions of Python and of the packages that shape a result."""
+    """Versions of Python and of the packages that can change a result."""
     found = {"python": platform.python_version()}
     for package in dict.fromkeys((*RECORDED_PACKAGES, *numeric_packages())):
         try:
@@ -52,10 +52,11 @@ def serving_requirements() -> list[str]:
 
 @cache
 def code_digest(parts: tuple[str, ...] | None = None) -> str:
-    """SHA-256 (hex) of the package's Python source, file names included.
+    """SHA-256 (hex) of the package's Python source, including file names.
 
-    `parts` are folders and files below the package, as 'data' or 'settings/trial.py'; by default
-    all of it.
+    Args:
+        parts: folders and files of the package to hash, as 'data' or 'settings/trial.py'; all by
+            default.
     """
     root = _package()
     digest = hashlib.sha256()
@@ -70,7 +71,7 @@ def code_digest(parts: tuple[str, ...] | None = None) -> str:
 
 @cache
 def git_state() -> GitState:
-    """Commit of the checkout that holds this package, and whether files differ from it."""
+    """Commit of the checkout that holds this package, and whether it has local changes."""
     root = _package().parent
     if not (root / ".git").exists():
         return GitState()
