@@ -1,4 +1,4 @@
-"""How Sphinx builds this folder: `make docs`. Why Sphinx: decisions/0010-documentation.md."""
+"""Settings of Sphinx for `make docs`. decisions/0010-documentation.md says why Sphinx."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ html_show_copyright = False
 
 extensions = ["myst_parser"]
 myst_heading_anchors = 4
-smartquotes = False  # flags begin with two hyphens, also where they are no code
+smartquotes = False  # flags start with two hyphens, also outside of code
 exclude_patterns = ["_build"]
 
 html_theme = "furo"
@@ -33,12 +33,12 @@ html_copy_source = False
 html_show_sourcelink = False
 pygments_style = "default"
 pygments_dark_style = "monokai"
-# No edit links, no analytics, no fonts from elsewhere: a page asks the network for nothing.
+# No edit links, no analytics, no remote fonts: a page needs no network.
 html_theme_options = {"footer_icons": []}
 
 
 def _file(name: str) -> Callable[[], str]:
-    """A Markdown file of the project without its title, which the page has."""
+    """Return a function that reads a Markdown file of the project without its title."""
 
     def text() -> str:
         _, _, body = (ROOT / name).read_text(encoding="utf-8").partition("\n")
@@ -54,14 +54,14 @@ PARTS: dict[str, Callable[[], str]] = {
     "changelog": _file("CHANGELOG.md"),
     "state": _file("mlruns/README.md"),
 }
-"""What stands for a line `<!-- made: NAME -->`."""
+"""Functions that return the text for a line `<!-- made: NAME -->`."""
 
 MOVED = {"../mlruns/README.md": "reference/state.md"}
-"""Files beside this folder that are pages of the site: as the links to them are written."""
+"""Links to files outside of this folder, and the pages of the site that show them."""
 
 
 def _fill(app: Sphinx, docname: str, source: list[str]) -> None:
-    """Put the made parts in, before the page is read."""
+    """Insert the generated parts before Sphinx parses a page."""
     text = re.sub(
         r"^<!-- made: (\w+) -->$", lambda found: PARTS[found[1]](), source[0], flags=re.MULTILINE
     )
@@ -71,5 +71,5 @@ def _fill(app: Sphinx, docname: str, source: list[str]) -> None:
 
 
 def setup(app: Sphinx) -> None:
-    """Called by Sphinx."""
+    """Connect `_fill`; Sphinx calls this."""
     app.connect("source-read", _fill)

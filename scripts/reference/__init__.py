@@ -1,6 +1,6 @@
-"""The pages of the reference that are made from the code, each a function that returns Markdown.
+"""Reference pages that are generated from the code: each function returns Markdown.
 
-`docs/conf.py` puts them into the documentation while it is built, so they cannot be out of date.
+`docs/conf.py` inserts them while Sphinx builds the site, so they cannot be out of date.
 """
 
 from scripts.reference.commands import commands_page

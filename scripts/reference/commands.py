@@ -1,4 +1,4 @@
-"""The command line, from the click commands themselves."""
+"""The page of the command line, generated from the click commands."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from scripts.reference.markdown import as_words, code, table
 
 
 def commands_page() -> str:
-    """A section for each command: usage, purpose, flags, examples."""
+    """Return a section for each command: usage, purpose, flags, examples."""
     context = click.Context(app, info_name="cnn-pipeline")
     sections = []
     for name in COMMANDS:
@@ -22,7 +22,7 @@ def commands_page() -> str:
 
 
 def options_of(command: click.Command) -> list[click.Option]:
-    """The flags of a command, in the order of its help."""
+    """Return the flags of a command in the order of its help."""
     return [param for param in command.params if isinstance(param, click.Option)]
 
 
@@ -46,7 +46,7 @@ def _spelled(option: click.Option) -> str:
 
 
 def _epilog(text: str) -> list[str]:
-    """Its paragraphs as the terminal shows them: click's '\\b' lines are not part of them."""
+    """Return the epilog as the terminal shows it, without click's '\\b' lines."""
     lines = [line for line in inspect.cleandoc(text).splitlines() if line.strip() != "\b"]
     shown = "\n".join(lines).strip()
     return [f"```text\n{shown}\n```"] if shown else []

@@ -1,4 +1,4 @@
-"""The configuration, from the pydantic models and the docstrings of their fields."""
+"""The page of the configuration, generated from pydantic models and docstrings of their fields."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ SECTIONS: tuple[tuple[str, type[Settings]], ...] = (
     ("Gate: `[gate]`", GateSettings),
     ("Drift: `[drift]`", DriftSettings),
 )
-# A flag of the network sets an axis, which is the variant's own value where it lists one.
+# A flag of the network sets an axis. If the axis has one value, that is the variant's.
 _OWNERS: dict[str, tuple[type[Settings], ...]] = {
     "axes": (Axes, Variant),
     "seeds": (Sweep,),
@@ -37,7 +37,7 @@ _OWNERS: dict[str, tuple[type[Settings], ...]] = {
 
 
 def configuration_page() -> str:
-    """A table for each model: field, what it takes, default, flag, meaning."""
+    """Return a table for each model: field, accepted values, default, flag, meaning."""
     return "\n\n".join(_section(title, model) for title, model in SECTIONS)
 
 
@@ -80,7 +80,7 @@ def _default(value: Any) -> str:
 
 
 def _takes(schema: dict[str, Any], definitions: dict[str, Any]) -> str:
-    """What JSON schema says that a value may be, in words."""
+    """Say in words which values a JSON schema accepts."""
     if "$ref" in schema:
         return str(schema["$ref"]).rpartition("/")[2]
     if "anyOf" in schema:

@@ -1,4 +1,4 @@
-"""Markdown from plain values."""
+"""Markdown for plain values."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ from collections.abc import Iterable, Sequence
 
 
 def code(text: str) -> str:
-    """`text` as inline code; nothing for nothing."""
+    """Return `text` as inline code, or an empty string for an empty one."""
     return f"`{text}`" if text else ""
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A table; bars and line breaks in cells are kept from ending them."""
+    """Return a table; bars in cells are escaped and line breaks removed."""
     lines = [header, ["---"] * len(header), *rows]
     return "\n".join("| " + " | ".join(map(_cell, line)) + " |" for line in lines)
 
 
 def as_words(help_text: str) -> str:
-    """A sentence of `--help` in Markdown: 'quoted commands' become code, the rest is literal."""
+    """Return a sentence of `--help` as Markdown: 'quoted commands' become code."""
     escaped = re.sub(r"([*_\\<>\[\]])", r"\\\1", help_text)
     return re.sub(r"'(cnn-pipeline [^']*)'", r"`\1`", escaped)
 

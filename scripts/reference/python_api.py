@@ -1,4 +1,7 @@
-"""The Python interface, from signatures and docstrings: read by griffe, nothing is imported."""
+"""The page of the Python API, generated from signatures and docstrings.
+
+griffe reads the source, so nothing is imported.
+"""
 
 from __future__ import annotations
 
@@ -40,11 +43,11 @@ MODULES = (
     "base.home",
     "base.errors",
 )
-"""What a program of one's own would call, in the order of a sweep."""
+"""Modules that a user's program calls, in the order of a sweep."""
 
 
 def python_page() -> str:
-    """A section for each module of `MODULES`, with its public classes and functions."""
+    """Return a section for each module of `MODULES` with its public classes and functions."""
     package = griffe.load(
         "cnn_pipeline",
         search_paths=[str(ROOT)],
@@ -63,7 +66,7 @@ def _module(module: griffe.Module) -> str:
 
 
 def _public(module: griffe.Module) -> list[griffe.Object]:
-    """What `__all__` names; without it, what is defined there and has a docstring."""
+    """Return the members that `__all__` names, or all defined there with a docstring."""
     if module.exports is not None:
         return [_target(module[str(name)]) for name in module.exports]
     return [
@@ -109,7 +112,7 @@ def _class(cls: griffe.Class) -> str:
 
 
 def _signature(function: griffe.Function, name: str = "") -> str:
-    """The call with its types, one argument a line where that is long."""
+    """Return the call with its types, one argument per line if it is long."""
     arguments, seen_star = [], False
     for parameter in function.parameters:
         if parameter.name in ("self", "cls"):
@@ -144,7 +147,7 @@ def _line(member: griffe.Object) -> str:
 
 
 def _text(member: griffe.Object) -> list[str]:
-    """The sections of a docstring, in their order."""
+    """Return the sections of a docstring in their order."""
     if member.docstring is None:
         return []
     parts: list[str] = []
