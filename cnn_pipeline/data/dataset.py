@@ -85,12 +85,6 @@ class _Unsplit:
     source: str
 
 
-def known_sizes(source: str) -> tuple[int, int] | None:
-    """Images in the training and test files of a named data set; None for a path."""
-    catalog = CATALOGS.get(source)
-    return None if catalog is None else (catalog.train_size, catalog.test_size)
-
-
 def load_dataset(
     settings: DataSettings, cache: Path, sources: Sequence[Source] | None = None
 ) -> Dataset:

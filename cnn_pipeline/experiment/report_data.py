@@ -12,7 +12,7 @@ import pandas as pd
 
 from cnn_pipeline.base import metric_names
 from cnn_pipeline.base.errors import UserError
-from cnn_pipeline.comparison.report import ReportData, TrialData
+from cnn_pipeline.comparison.report.data import ReportData, TrialData
 from cnn_pipeline.comparison.types import Comparison
 from cnn_pipeline.data.dataset import Dataset, load_dataset
 from cnn_pipeline.data.describe import describe

@@ -146,9 +146,9 @@ def job_of(sweep_run: SweepRun, trial: Trial, run_id: str) -> Job:
 def prepare_finish() -> None:
     """Import and start what `finish` needs: most of a second, which need not come last."""
     import cnn_pipeline.experiment.report_data  # noqa: F401
-    from cnn_pipeline.comparison import report
+    from cnn_pipeline.comparison.report.page import prepare
 
-    report.prepare()
+    prepare()
 
 
 def finish(sweep_run: SweepRun) -> Outcome:

@@ -69,7 +69,7 @@ def _report(
     cache: Path,
     pair: tuple[str, str] | None = None,
 ) -> str:
-    from cnn_pipeline.comparison.report import render_html
+    from cnn_pipeline.comparison.report.page import render_html
     from cnn_pipeline.experiment.report_data import report_data
 
     data = report_data(store, record, results, comparison, cache)

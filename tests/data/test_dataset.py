@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from cnn_pipeline.base.errors import DataError, InvalidInput
-from cnn_pipeline.data.dataset import Dataset, Split, known_sizes, load_dataset
+from cnn_pipeline.data.dataset import Dataset, Split, load_dataset
 from cnn_pipeline.data.describe import describe, render
 from cnn_pipeline.data.fetching.sources import Folder
 from cnn_pipeline.settings.trial import DataSettings
@@ -99,12 +99,6 @@ def test_sizes_are_checked_against_own_data(own) -> None:
 def test_sizes_of_named_data_are_refused_before_data_is_touched() -> None:
     with pytest.raises(InvalidInput, match="validation_size must be 10 to 59,990"):
         load_dataset(DataSettings(validation_size=60_000), NOWHERE, sources=[])
-
-
-def test_known_sizes(own) -> None:
-    assert known_sizes("fashion-mnist") == (60_000, 10_000)
-    assert known_sizes("fashion-mnist-sample") == (6_000, 1_000)
-    assert known_sizes(str(own)) is None
 
 
 def test_sample_never_stands_in_for_the_whole(tmp_path) -> None:

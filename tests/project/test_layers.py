@@ -34,7 +34,7 @@ FLOORS: tuple[tuple[str, set[str]], ...] = (
     ("cnn_pipeline.network.evaluation", {"numpy", "pandas"}),
     ("cnn_pipeline.explain.plots", {"numpy", "pandas"}),
     ("cnn_pipeline.comparison.compare", {"numpy", "pandas"}),
-    ("cnn_pipeline.comparison.report", {"numpy", "pandas"}),
+    ("cnn_pipeline.comparison.report.page", {"numpy", "pandas"}),
     ("cnn_pipeline.champion.gate", {"numpy", "pandas"}),
     ("cnn_pipeline.experiment.run", {"numpy", "pandas"}),
     ("cnn_pipeline.tracking.reader", {"numpy", "pandas", "mlflow"}),

@@ -40,7 +40,6 @@ class Section:
 def render_html(
     data: ReportData,
     *,
-    links: Mapping[str, str] | None = None,
     pair: Pair | None = None,
     cache: Path | None = None,
 ) -> str:
@@ -48,20 +47,13 @@ def render_html(
 
     Args:
         data: what to show; sections without anything to show are left out or say why.
-        links: text to address, shown under the headline; http and https only.
         pair: labels of the two variants whose answers are set against each other; by default
             the choice and the baseline, else the choice and the next.
         cache: where Vega's JavaScript is kept for the next report.
 
     Raises:
-        ValueError: a link with another scheme.
         InvalidInput: a label of `pair` that has no answers in this sweep.
     """
-    for text, address in (links or {}).items():
-        if not address.startswith(("http://", "https://")):
-            raise ValueError(
-                f"link {text!r} must start with http:// or https://, received {address!r}"
-            )
     sections, drawn = _sections(data, pair)
     looks = marks(data.comparison.ranked, data.comparison.axes)
     return (
@@ -71,7 +63,6 @@ def render_html(
             comparison=data.comparison,
             sections=sections,
             legend=legend(data.comparison.ranked, looks) if drawn else (),
-            links=dict(links or {}),
             numbers=numbers,
             render=render,
             runtime=charts.runtime(cache) if drawn else "",

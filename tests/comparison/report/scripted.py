@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from cnn_pipeline.comparison.report import ReportData, TrialData
+from cnn_pipeline.comparison.report.data import ReportData, TrialData
 from cnn_pipeline.comparison.types import Comparison
 from cnn_pipeline.data.describe import Description, SplitDescription
 from cnn_pipeline.network.evaluation import Answers, Evaluation

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cnn_pipeline.comparison.report import TrialData, confusions, journeys
+from cnn_pipeline.comparison.report import confusions, journeys
+from cnn_pipeline.comparison.report.data import TrialData
 from cnn_pipeline.comparison.report.galleries import Panel
 from cnn_pipeline.comparison.report.pictures import picture as embedded
 from cnn_pipeline.comparison.report.pictures import thumbnail

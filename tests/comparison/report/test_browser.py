@@ -11,7 +11,7 @@ from urllib.parse import unquote, urlsplit
 
 import pytest
 
-from cnn_pipeline.comparison.report import render_html
+from cnn_pipeline.comparison.report.page import render_html
 from tests.comparison.report.scripted import whole
 
 CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium")

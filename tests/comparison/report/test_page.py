@@ -13,7 +13,8 @@ import pytest
 
 import cnn_pipeline
 from cnn_pipeline.base.errors import InvalidInput
-from cnn_pipeline.comparison.report import ReportData, prepare, render_html
+from cnn_pipeline.comparison.report.data import ReportData
+from cnn_pipeline.comparison.report.page import prepare, render_html
 from cnn_pipeline.comparison.types import Expected
 from tests.comparison.report.html import Page
 from tests.comparison.report.scripted import CLASSES, answers, images, picture, trial, whole
@@ -173,14 +174,6 @@ def test_the_same_data_give_the_same_page(data: ReportData, html: str) -> None:
     assert render_html(data) == html
 
 
-def test_links_are_shown_and_checked() -> None:
-    only = ReportData(comparison())
-    html = render_html(only, links={"Runs & models": "http://127.0.0.1:5000/?a=1&b=2"})
-    assert '<a href="http://127.0.0.1:5000/?a=1&amp;b=2">Runs &amp; models</a>' in html
-    with pytest.raises(ValueError, match="must start with http"):
-        render_html(only, links={"x": "javascript:alert(1)"})
-
-
 @pytest.mark.parametrize("outcomes", [(), (failure("f64-max"),), (outcome("f64-max"),)])
 def test_a_page_with_nothing_to_draw_has_no_charting_library(outcomes: tuple) -> None:
     html = render_html(ReportData(comparison(*outcomes)))
@@ -273,7 +266,7 @@ def test_a_variant_with_several_seeds_counts_all_and_shows_the_first() -> None:
 def test_a_fresh_interpreter_imports_no_framework() -> None:
     heavy = ("keras", "tensorflow", "mlflow", "prefect", "sklearn", "matplotlib")
     code = (
-        "import sys, cnn_pipeline.comparison.report, cnn_pipeline.comparison.render\n"
+        "import sys, cnn_pipeline.comparison.report.page, cnn_pipeline.comparison.render\n"
         f"print([name for name in {heavy} if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -281,7 +274,7 @@ def test_a_fresh_interpreter_imports_no_framework() -> None:
 
 
 def test_a_prepared_process_writes_the_same_page(data: ReportData, html: str) -> None:
-    code = "from cnn_pipeline.comparison.report import prepare; prepare(); prepare()"
+    code = "from cnn_pipeline.comparison.report.page import prepare; prepare(); prepare()"
     subprocess.run([sys.executable, "-c", code], check=True)  # as the first thing a process draws
     prepare()
     assert render_html(data) == html
