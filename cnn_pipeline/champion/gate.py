@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from cnn_pipeline.base import metric_names
+from cnn_pipeline.base.quantities import percent, signed
 from cnn_pipeline.comparison.statistics import Interval, paired_interval
 from cnn_pipeline.settings.trial import Settings
 
@@ -151,12 +152,12 @@ def _reason(challenger: Candidate, champion: Candidate | None, failed: list[Rule
             f"measured {first.measured}{more}"
         )
     assert challenger.score is not None
-    accuracy = f"test accuracy {_share(challenger.score.accuracy)}"
+    accuracy = f"test accuracy {percent(challenger.score.accuracy, 2)}"
     if champion is None or champion.score is None:
         return f"{challenger.name} is the first champion: {accuracy}"
     return (
         f"{challenger.name} replaces {champion.name}: {accuracy} against "
-        f"{_share(champion.score.accuracy)}"
+        f"{percent(champion.score.accuracy, 2)}"
     )
 
 
@@ -212,7 +213,7 @@ def _alone(challenger: Candidate, settings: GateSettings) -> list[Rule]:
         "latency": (f"{score.latency_ms:.2f} ms", score.latency_ms <= settings.max_latency_ms),
         "size": (f"{score.model_bytes:,} bytes", score.model_bytes <= settings.max_model_bytes),
         "better than the majority class": (
-            f"{_share(score.accuracy)}, {gain * 100:+.2f} points from {_share(majority)}",
+            f"{percent(score.accuracy, 2)}, {signed(gain)} points from {percent(majority, 2)}",
             gain >= settings.min_gain_over_majority,
         ),
     }
@@ -269,7 +270,7 @@ def _against(
 def _still_knows(name: str, required: str, score: Score, logged: float | None, most: float) -> Rule:
     if logged is None:
         return Rule(name, required, "not measured: its run logged no test accuracy", False)
-    text = f"{_share(score.accuracy)} now, {_share(logged)} logged"
+    text = f"{percent(score.accuracy, 2)} now, {percent(logged, 2)} logged"
     return Rule(name, required, text, logged - score.accuracy <= most)
 
 
@@ -289,12 +290,7 @@ def _unmeasured(name: str, required: str, candidate: Candidate) -> Rule:
     )
 
 
-def _share(value: float) -> str:
-    return f"{value * 100:.2f} %"
-
-
 def _difference(difference: float, interval: Interval) -> str:
     return (
-        f"{difference * 100:+.2f} points, interval {interval.low * 100:+.2f} to "
-        f"{interval.high * 100:+.2f}"
+        f"{signed(difference)} points, interval {signed(interval.low)} to {signed(interval.high)}"
     )

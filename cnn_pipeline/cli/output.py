@@ -1,4 +1,4 @@
-"""What commands print: JSON, durations, and a standard output that stays clean."""
+"""What commands print: JSON, and a standard output that stays clean."""
 
 from __future__ import annotations
 
@@ -33,17 +33,6 @@ def _finite(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_finite(item) for item in value]
     return value
-
-
-def duration(seconds: float) -> str:
-    """'8 s', '4 min 10 s', '2 h 5 min'."""
-    whole = max(0, round(seconds))
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60} s" if whole % 60 else f"{whole // 60} min"
-    minutes = round(whole / 60)
-    return f"{minutes // 60} h {minutes % 60} min" if minutes % 60 else f"{minutes // 60} h"
 
 
 def program() -> str:

@@ -28,6 +28,7 @@ from cnn_pipeline.base.events import (
     TrialReused,
     listening,
 )
+from cnn_pipeline.base.quantities import clock
 from cnn_pipeline.cli.forecast import Running, SweepState
 
 Clock = Callable[[], float]
@@ -58,7 +59,7 @@ class PlainProgress:
         now = self._clock()
         self._state.apply(event, now)
         for line in self._lines(event, now):
-            elapsed = clock_text(now - self._state.started)
+            elapsed = clock(now - self._state.started)
             print(f"[{elapsed}] {line}", file=self._stream, flush=True)
 
     def _lines(self, event: Event, now: float) -> Iterator[str]:
@@ -117,7 +118,7 @@ class LiveProgress:
 
 def picture(state: SweepState, now: float) -> RenderableType:
     """The part that is redrawn, at most 80 columns wide where names are of usual length."""
-    elapsed = clock_text(now - state.started)
+    elapsed = clock(now - state.started)
     if not state.estimates:
         return Group(*_preparing(state, elapsed))
     table = Table.grid(padding=(0, 1))
@@ -164,7 +165,7 @@ def _preparing(state: SweepState, elapsed: str) -> Iterator[RenderableType]:
 
 
 def ended_line(event: TrialEnded) -> Text:
-    """'f16-max-s0    finished in 38 s, val 0.891, test 0.886'."""
+    """'f16-max-s0    finished in 0:38, val 0.891, test 0.886'."""
     style = "green" if event.status == "FINISHED" else "red"
     return Text.assemble((f"{event.trial:<16}", "bold"), " ", (ending(event), style))
 
@@ -176,7 +177,7 @@ def reused_line(trial: str, run_id: str) -> str:
 
 def ending(event: TrialEnded) -> str:
     """How a trial ended, in words."""
-    parts = [f"{event.status.lower()} in {clock_text(event.seconds)}"]
+    parts = [f"{event.status.lower()} in {clock(event.seconds)}"]
     if event.status == "FINISHED":
         parts.append(accuracies(event.metrics))
     elif event.reason:
@@ -219,12 +220,4 @@ def speed(trial: Running) -> str:
 
 def left_text(seconds: float | None) -> str:
     """'about 3:10 left'."""
-    return "" if seconds is None else f"about {clock_text(seconds)} left"
-
-
-def clock_text(seconds: float) -> str:
-    """'0:07', '12:40', '1:02:03'."""
-    whole = max(0, round(seconds))
-    minutes, rest = divmod(whole, 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+    return "" if seconds is None else f"about {clock(seconds)} left"

@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 
 from cnn_pipeline.base import metric_names
+from cnn_pipeline.base.quantities import duration
 from cnn_pipeline.comparison import numbers
 from cnn_pipeline.comparison.pairs import compare_pair, correct_for_number
 from cnn_pipeline.comparison.statistics import welch
@@ -123,5 +124,5 @@ def _timing_doubt(variant: VariantTrials, against: VariantTrials) -> str:
 
 def _cost(metric: str, value: float) -> str:
     if metric == metric_names.TRAIN_SECONDS:
-        return numbers.seconds(value)
+        return duration(value)
     return numbers.count(value) if metric == metric_names.NUM_PARAMS else numbers.scaled(value)

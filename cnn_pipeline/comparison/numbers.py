@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
+from cnn_pipeline.base.quantities import UNKNOWN, percent, signed
 from cnn_pipeline.comparison.statistics import SIGNIFICANCE, Interval
-
-UNKNOWN = "-"
 
 
 def count(value: float | None) -> str:
@@ -23,11 +22,6 @@ def scaled(value: float | None, unit: str = "") -> str:
     return f"{value:.0f} {unit}".rstrip()
 
 
-def percent(share: float | None, digits: int = 1) -> str:
-    """'90.9 %' of 0.909."""
-    return UNKNOWN if share is None else f"{100 * share:.{digits}f} %"
-
-
 def percent_range(interval: Interval | None) -> str:
     """'90.3-91.5' of an interval of shares."""
     if interval is None:
@@ -38,14 +32,6 @@ def percent_range(interval: Interval | None) -> str:
 def percent_with_interval(share: float | None, interval: Interval | None) -> str:
     """'90.9 % (90.3-91.5)', or only '90.9 %'."""
     return percent(share) + (f" ({percent_range(interval)})" if interval else "")
-
-
-def signed(difference: float | None) -> str:
-    """'+0.81' percentage points of the difference 0.0081 of two shares."""
-    if difference is None:
-        return UNKNOWN
-    text = f"{100 * difference:+.2f}"
-    return "0.00" if float(text) == 0 else text
 
 
 def signed_range(interval: Interval | None) -> str:
@@ -86,20 +72,6 @@ def ratio(value: float | None) -> str:
     if value >= 0.1:
         return f"{value:.2f}x"
     return f"{value:.2g}x"
-
-
-def seconds(value: float | None) -> str:
-    """'2.4 s', '41 s', '12 min 5 s', '3 h 20 min'."""
-    if value is None:
-        return UNKNOWN
-    if value < 9.95:
-        return f"{value:.1f} s"
-    whole = round(value)
-    if whole < 120:
-        return f"{whole} s"
-    if whole < 7200:
-        return f"{whole // 60} min {whole % 60} s"
-    return f"{whole // 3600} h {whole % 3600 // 60} min"
 
 
 def milliseconds(value: float | None) -> str:

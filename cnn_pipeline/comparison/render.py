@@ -7,6 +7,7 @@ import re
 import textwrap
 from collections.abc import Sequence
 
+from cnn_pipeline.base.quantities import UNKNOWN, duration, percent, signed
 from cnn_pipeline.comparison import numbers
 from cnn_pipeline.comparison.leaderboard import leaderboard
 from cnn_pipeline.comparison.setting_names import axis_title, expectation_text, level_text
@@ -104,7 +105,7 @@ def leaderboard_cells(row: Row) -> tuple[str, ...]:
         numbers.percent_with_interval(row.test_accuracy, row.test_interval),
         numbers.count(row.num_params),
         numbers.scaled(row.macs),
-        numbers.seconds(row.train_seconds),
+        duration(row.train_seconds),
         numbers.count(row.images_per_second),
         numbers.milliseconds(row.latency_ms),
         numbers.milliseconds(row.latency_ms_batch_256),
@@ -116,7 +117,7 @@ def leaderboard_cells(row: Row) -> tuple[str, ...]:
 def rank_text(row: Row) -> str:
     """'1*': the rank, marked where nothing else beats the variant."""
     if row.rank is None:
-        return numbers.UNKNOWN
+        return UNKNOWN
     return f"{row.rank}*" if row.efficient else str(row.rank)
 
 
@@ -158,8 +159,8 @@ def effect_text(effect: Effect) -> str:
     if not effect.pairs:
         return "not estimable"
     if effect.interval is None:
-        return f"{numbers.signed(effect.estimate)} (no interval: {effect.reason})"
-    return f"{numbers.signed(effect.estimate)} ({numbers.signed_range(effect.interval)})"
+        return f"{signed(effect.estimate)} (no interval: {effect.reason})"
+    return f"{signed(effect.estimate)} ({numbers.signed_range(effect.interval)})"
 
 
 PAIRWISE_HEADER = ("against", "difference, points (95 % interval)", "p, corrected", "speaks about")
@@ -167,7 +168,7 @@ PAIRWISE_HEADER = ("against", "difference, points (95 % interval)", "p, correcte
 
 def pairwise_cells(difference: Difference) -> tuple[str, ...]:
     """One comparison with the choice as text, under `PAIRWISE_HEADER`."""
-    text = numbers.signed(difference.estimate)
+    text = signed(difference.estimate)
     if difference.interval:
         text += f" ({numbers.signed_range(difference.interval)})"
     meaning = {"models": "these two networks", "recipes": "the recipes"}
@@ -205,7 +206,7 @@ def _text_leaderboard(comparison: Comparison, width: int) -> str:
         [
             rank_text(row),
             row.label,
-            numbers.percent(row.validation_accuracy, 2).removesuffix(" %"),
+            percent(row.validation_accuracy, 2).removesuffix(" %"),
             numbers.percent_with_interval(row.test_accuracy, row.test_interval).replace(" %", ""),
             _short_count(row.num_params),
             numbers.scaled(row.macs),
@@ -333,7 +334,7 @@ def _short_count(value: float | None) -> str:
 
 
 def _with_spread(share: float | None, spread: float | None) -> str:
-    text = numbers.percent(share, 2)
+    text = percent(share, 2)
     return text if spread is None else f"{text} (s.d. {100 * spread:.2f})"
 
 

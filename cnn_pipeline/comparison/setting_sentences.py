@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from cnn_pipeline.base.quantities import signed
 from cnn_pipeline.comparison import numbers
 from cnn_pipeline.comparison.setting_names import axis_title, level_text
 from cnn_pipeline.comparison.types import AxisEffects, Difference, Effect
@@ -57,7 +58,7 @@ def _pairs_text(effect: Effect) -> str:
 
 def evidence(found: Effect | Difference, extra: str = "") -> str:
     """'+0.81 points, 95 % +0.55 to +1.07, p < 0.001'."""
-    parts = [f"{numbers.signed(found.estimate)} points"]
+    parts = [f"{signed(found.estimate)} points"]
     if found.interval:
         parts.append(f"95 % {numbers.signed_range(found.interval)}")
     if extra:
@@ -69,7 +70,7 @@ def _disagreement(effect: Effect) -> str:
     known = [pair.difference for pair in effect.pairs if pair.difference is not None]
     return (
         f"Against {level_text(effect.axis, effect.against)} the single pairs run from "
-        f"{numbers.signed(min(known))} to {numbers.signed(max(known))} points: it depends on the "
+        f"{signed(min(known))} to {signed(max(known))} points: it depends on the "
         "other settings, or is noise."
     )
 

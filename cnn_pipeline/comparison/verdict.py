@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from cnn_pipeline.base.quantities import percent, signed
 from cnn_pipeline.comparison import numbers
 from cnn_pipeline.comparison.setting_sentences import cost_ratios, evidence, setting_sentence
 from cnn_pipeline.comparison.types import (
@@ -115,14 +116,13 @@ def _choice(sweep: SweepInfo, num_validation: int, ranked: Sequence[Row]) -> lis
     seeds = f", mean of {len(choice.seeds)} seeds" if len(choice.seeds) > 1 else ""
     text = (
         f"Chosen on {num_validation:,} validation images: {choice.label}, "
-        f"{numbers.percent(choice.validation_accuracy, 2)} right there{seeds}."
+        f"{percent(choice.validation_accuracy, 2)} right there{seeds}."
     )
     if choice.test_accuracy is None:
         test = "Its test accuracy is not known."
     else:
         test = (
-            f"On the {sweep.num_test:,} test images it gets "
-            f"{numbers.percent(choice.test_accuracy)} right"
+            f"On the {sweep.num_test:,} test images it gets {percent(choice.test_accuracy)} right"
         )
         if choice.test_interval is None:
             test += " (the seeds agree, so no interval can be given)."
@@ -173,8 +173,8 @@ def _with_evidence(differences: Sequence[Difference]) -> str:
         return numbers.in_words([f"{d.against} ({evidence(d)})" for d in differences])
     estimates = [d.estimate for d in differences if d.estimate is not None]
     return (
-        f"{numbers.in_words(_labels(differences))} ({numbers.signed(min(estimates))} to "
-        f"{numbers.signed(max(estimates))} points; the table has the intervals)"
+        f"{numbers.in_words(_labels(differences))} ({signed(min(estimates))} to "
+        f"{signed(max(estimates))} points; the table has the intervals)"
     )
 
 
@@ -201,7 +201,7 @@ def _cost(choice: Row, cheapest: Row, standing: _Standing) -> list[str]:
     text = (
         f"If cost matters: {cheapest.label} is the cheapest of these, with "
         f"{cost_ratios(params, macs)} "
-        f"{choice.label}; it gets {numbers.percent(cheapest.test_accuracy)} of the test images "
+        f"{choice.label}; it gets {percent(cheapest.test_accuracy)} of the test images "
         "right"
     )
     found = next(d for d in standing.alike if d.against == cheapest.label)

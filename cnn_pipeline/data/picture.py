@@ -18,6 +18,7 @@ import numpy.typing as npt
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from cnn_pipeline.base.errors import InvalidInput
+from cnn_pipeline.base.quantities import percent
 
 Convention = Literal["light-on-dark", "as-is"]
 Grey = npt.NDArray[np.uint8]
@@ -251,7 +252,7 @@ def _cut_to_object(pixels: Grey, steps: list[str]) -> Grey:
         return pixels
     cut = pixels[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
     if cut.shape != pixels.shape:
-        width, height = (f"{100 * cut.shape[axis] / pixels.shape[axis]:.0f}%" for axis in (1, 0))
+        width, height = (percent(cut.shape[axis] / pixels.shape[axis], 0) for axis in (1, 0))
         steps.append(f"cut to the object: {width} of the width, {height} of the height")
     return cut
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from cnn_pipeline.base import events, metric_names
 from cnn_pipeline.base.home import Home, cache_dir
+from cnn_pipeline.base.quantities import signed
 from cnn_pipeline.comparison import render
 from cnn_pipeline.comparison.leaderboard import leaderboard
 from cnn_pipeline.comparison.types import Comparison
@@ -254,8 +255,8 @@ def _note_against_baseline(note: str, result: TrialResult, comparison: Compariso
     base, own = accuracies.get(baseline or ""), result.metric(metric_names.TEST_ACCURACY)
     if not note or base is None or own is None or result.label == baseline:
         return ""
-    points = (own - base) * 100
-    return f"{note}\n{names.AGAINST_BASELINE} {baseline}: {points:+.2f} points of test accuracy.\n"
+    points = signed(own - base)
+    return f"{note}\n{names.AGAINST_BASELINE} {baseline}: {points} points of test accuracy.\n"
 
 
 def _tracker(sweep_run: SweepRun) -> Tracker:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from cnn_pipeline.base import metric_names
+from cnn_pipeline.base.quantities import duration, percent
 from cnn_pipeline.network.plan import Plan
 from cnn_pipeline.settings.spelling import spell
 from cnn_pipeline.settings.trial import Trial
@@ -83,10 +84,10 @@ def trial_note(
     return (
         f"**{hypothesis}**\n\n"
         f"`{plan.architecture}`\n\n"
-        f"- validation accuracy {validation:.2%} (the variant is chosen by it)\n"
-        f"- test accuracy {test:.2%}\n"
+        f"- validation accuracy {percent(validation, 2)} (the variant is chosen by it)\n"
+        f"- test accuracy {percent(test, 2)}\n"
         f"- {plan.num_params:,} parameters, {plan.macs:,} multiply-accumulates an image\n"
-        f"- {seconds:.1f} s of training, {latency:.2f} ms an image "
+        f"- {duration(seconds)} of training, {latency:.2f} ms an image "
         f"at batch 1\n"
         f"- [the logged model]({model_page})\n\n"
         f"Train it again:\n\n```\n{command}\n```\n"

@@ -390,7 +390,7 @@ def test_predict_shows_three_classes_and_what_was_done(
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == str(image)
     assert lines[1].strip() == "inverted"
-    assert lines[2].split(maxsplit=1) == ["87.5%", "Ankle boot"]
+    assert lines[2] == "    87.5 %  Ankle boot"
     assert lines[5] == ""
     assert lines[6] == "model: f64-max-s0 (r1), the run asked for"
     assert status_of(["predict", str(image), str(image), "--json"]) == 0

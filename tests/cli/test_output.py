@@ -10,22 +10,7 @@ from pathlib import Path
 import pytest
 
 from cnn_pipeline.base.errors import InvalidInput
-from cnn_pipeline.cli.output import duration, print_json, program, writable_file, write_whole
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"),
-    [
-        (0.2, "0 s"),
-        (59.4, "59 s"),
-        (59.6, "1 min"),
-        (250, "4 min 10 s"),
-        (3600, "1 h"),
-        (7500, "2 h 5 min"),
-    ],
-)
-def test_durations(seconds: float, text: str) -> None:
-    assert duration(seconds) == text
+from cnn_pipeline.cli.output import print_json, program, writable_file, write_whole
 
 
 def test_the_program_is_named_as_it_can_be_called(

@@ -24,7 +24,6 @@ from cnn_pipeline.cli.progress import (
     LiveProgress,
     PlainProgress,
     accuracies,
-    clock_text,
     picture,
     progress_on,
 )
@@ -177,14 +176,6 @@ def test_the_display_ends_with_an_error(monkeypatch: pytest.MonkeyPatch) -> None
     with pytest.raises(RuntimeError), progress_on(terminal):
         raise RuntimeError
     assert "\x1b[?25h" in terminal.getvalue()
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"),
-    [(0, "0:00"), (7.4, "0:07"), (760, "12:40"), (3723, "1:02:03"), (-1, "0:00")],
-)
-def test_clock(seconds: float, text: str) -> None:
-    assert clock_text(seconds) == text
 
 
 def test_accuracies_shows_those_that_are_there() -> None:

@@ -87,7 +87,7 @@ def test_a_big_inverted_picture_with_margins_comes_back(shoe: np.ndarray) -> Non
     assert difference.max() < 60  # Lanczos softens the hard edges
     assert prepared.steps == (
         "inverted: the background was bright, the object darker",
-        "cut to the object: 70% of the width, 40% of the height",
+        "cut to the object: 70 % of the width, 40 % of the height",
         "resized from 800x600 to 28x28",
         "centred: 28x12 of 28x28 pixels are the picture",
     )
@@ -110,7 +110,7 @@ def test_a_light_object_on_a_light_background_is_not_inverted() -> None:
     prepared = prepare_image(png(picture), GREY)
     assert prepared.steps == (
         "made the background black; its shade was 180 of 255",
-        "cut to the object: 40% of the width, 60% of the height",
+        "cut to the object: 40 % of the width, 60 % of the height",
         "resized from 100x100 to 28x28",
         "centred: 19x28 of 28x28 pixels are the picture",
     )

@@ -151,10 +151,10 @@ def seen(true: int | None) -> Look:
 def test_looks_say_what_covering_changes(count: int) -> None:
     rows = [("right answers", [seen(1)] * count), ("wrong answers", [seen(3)] * count)]
     shown = check(occlusion_figure.looks(rows, NAMES, "title"))
-    assert shown.count("class 1 92.0%") == 2 * count
+    assert shown.count("class 1 92.0 %") == 2 * count
     assert shown.count("right") == count
     assert shown.count("in truth class 3") == count
-    assert shown.count("class 0 98.0%") == 2 * count
+    assert shown.count("class 0 98.0 %") == 2 * count
     unknown = check(occlusion_figure.looks([("", [seen(None)])], NAMES, "title"))
     assert "right" not in unknown
 

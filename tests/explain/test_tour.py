@@ -14,6 +14,7 @@ from PIL import Image
 
 from cnn_pipeline.base.errors import InvalidInput, UserError
 from cnn_pipeline.base.home import Home
+from cnn_pipeline.base.quantities import percent
 from cnn_pipeline.champion.find_model import find_subject
 from cnn_pipeline.cli.app import status_of
 from cnn_pipeline.data.dataset import load_dataset
@@ -68,7 +69,8 @@ def test_the_tour_of_a_run_draws_everything_and_says_what_is_seen(subject: Subje
     change = float(first["change_points"]) / 100
     assert float(first["accuracy"]) - change == pytest.approx(accuracy, abs=1e-5)
     told = parts["ablation"].sentences[0]
-    expected = f"goes from {accuracy:.2%} to {float(first['accuracy']):.2%} on 200 validation"
+    without = percent(float(first["accuracy"]), 2)
+    expected = f"goes from {percent(accuracy, 2)} to {without} on 200 validation"
     assert expected in told
     assert re.search(r"changes \d of \d", parts["looks"].sentences[0])
 
@@ -237,4 +239,4 @@ def test_the_command_explains_a_run(
     assert len(list(folder.iterdir())) == 7
     # The whole network's accuracy is the one that the run has recorded.
     run = next(result for result in outcome.results if result.name == "f2-max-d16-s0")
-    assert f"goes from {run.metrics['val_accuracy_final']:.2%} to" in " ".join(out.split())
+    assert f"goes from {percent(run.metrics['val_accuracy_final'], 2)} to" in " ".join(out.split())

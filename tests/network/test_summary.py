@@ -84,10 +84,10 @@ def test_a_note_is_markdown_with_numbers_and_the_command() -> None:
     assert note(trial) == (
         "**Sure?**\n\n"
         "`28x28x1 > C64 3x3 > P2 > C64 3x3 > P2 > D128 > 10`\n\n"
-        "- validation accuracy 91.23% (the variant is chosen by it)\n"
-        "- test accuracy 90.00%\n"
+        "- validation accuracy 91.23 % (the variant is chosen by it)\n"
+        "- test accuracy 90.00 %\n"
         "- 243,786 parameters, 5,056,000 multiply-accumulates an image\n"
-        "- 12.3 s of training, 0.46 ms an image at batch 1\n"
+        "- 12 s of training, 0.46 ms an image at batch 1\n"
         "- [the logged model](#/page)\n\n"
         "Train it again:\n\n```\ncnn-pipeline run --seeds 0\n```\n"
     )

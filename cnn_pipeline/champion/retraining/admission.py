@@ -13,6 +13,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from cnn_pipeline.base.home import Home
+from cnn_pipeline.base.quantities import duration
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,7 @@ def check_slot(slot: Slot, now: datetime.datetime, stale_after_minutes: int) -> 
     late = now - slot.due
     if late > datetime.timedelta(minutes=stale_after_minutes):
         return Admission(
-            f"its slot of {_utc(slot.due)} is {_hours(late)} old, more than the "
+            f"its slot of {_utc(slot.due)} is {duration(late.total_seconds())} old, more than the "
             f"{stale_after_minutes} minutes of stale_after_minutes"
         )
     if slot.newer is not None:
@@ -86,8 +87,3 @@ def _holder(path: Path) -> str:
 
 def _utc(moment: datetime.datetime) -> str:
     return moment.astimezone(datetime.UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
-
-
-def _hours(span: datetime.timedelta) -> str:
-    hours = span.total_seconds() / 3600
-    return f"{hours:.1f} hours" if hours >= 1 else f"{hours * 60:.0f} minutes"

@@ -9,9 +9,10 @@ from typing import Any
 import click
 
 from cnn_pipeline.base import metric_names
+from cnn_pipeline.base.quantities import duration
 from cnn_pipeline.cli.flags import checked_sweep, sweep_options
 from cnn_pipeline.cli.options import cache_from_environment, json_option
-from cnn_pipeline.cli.output import duration, print_json
+from cnn_pipeline.cli.output import print_json
 from cnn_pipeline.cli.parsing import CollectingCommand, faults_of, given
 from cnn_pipeline.network.plan import LayerPlan, Plan, estimate_seconds
 from cnn_pipeline.settings.sweep import Sweep

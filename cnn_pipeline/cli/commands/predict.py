@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from cnn_pipeline.base.quantities import percent
 from cnn_pipeline.cli.options import (
     home_from,
     home_option,
@@ -87,6 +88,6 @@ def prediction_text(prediction: Prediction) -> str:
         [
             str(prediction.file),
             *(f"  {note}" for note in prediction.notes),
-            *(f"  {share:6.1%}  {name}" for name, share in prediction.top),
+            *(f"  {percent(share):>8}  {name}" for name, share in prediction.top),
         ]
     )

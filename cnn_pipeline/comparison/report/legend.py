@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from cnn_pipeline.base.quantities import duration
 from cnn_pipeline.comparison import numbers
 from cnn_pipeline.comparison.report.marks import Mark
 from cnn_pipeline.comparison.types import Row
@@ -43,7 +44,7 @@ def legend(rows: Sequence[Row], looks: Mapping[str, Mark]) -> tuple[Entry, ...]:
             f"{row.label}: rank {row.rank}, test accuracy "
             f"{numbers.percent_with_interval(row.test_accuracy, row.test_interval)}, "
             f"{numbers.count(row.num_params)} parameters, {numbers.scaled(row.macs)} MACs, "
-            f"{numbers.seconds(row.train_seconds)} of training",
+            f"{duration(row.train_seconds)} of training",
         )
         for row in rows
     )

@@ -11,6 +11,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from cnn_pipeline.base.errors import InvalidInput
+from cnn_pipeline.base.quantities import duration, percent
 from cnn_pipeline.comparison import numbers, render
 from cnn_pipeline.comparison.report import charts, confusions, setup
 from cnn_pipeline.comparison.report.charts import Chart
@@ -89,8 +90,10 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.filters |= {
+        "duration": duration,
         "first_cells": lambda cells, count: cells[:count],
         "leaderboard_cells": render.leaderboard_cells,
+        "percent": percent,
         "pairwise_cells": render.pairwise_cells,
         "remarks": render.remarks,
         "unbroken": _unbroken,

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from cnn_pipeline.comparison.report.data import ReportData, TrialData
+from cnn_pipeline.settings.spelling import spell
+from cnn_pipeline.settings.trial import unused_settings
 
 Settings = dict[str, str]
 
@@ -44,15 +46,18 @@ def set_up(data: ReportData) -> SetUp | None:
     if not recorded:
         return None
     settings = {trial.label: _settings(trial.config) for trial in recorded}
-    names = list(dict.fromkeys(name for own in settings.values() for name in own))
-    varied = tuple(name for name in names if len({own.get(name) for own in settings.values()}) > 1)
-    first = next(iter(settings.values()))
+    # Of the variants that use a setting: without pooling there is no pool size.
+    values: dict[str, list[str]] = {}
+    for own in settings.values():
+        for name, value in own.items():
+            values.setdefault(name, []).append(value)
+    varied = tuple(name for name, found in values.items() if len(set(found)) > 1)
     seeds = sorted({trial.seed for trial in data.trials})
     config = recorded[0].config
     return SetUp(
         shared={
             "seeds": ", ".join(map(str, seeds)),
-            **{name: first[name] for name in names if name not in varied},
+            **{name: found[0] for name, found in values.items() if name not in varied},
         },
         varied=varied,
         own=tuple(
@@ -75,18 +80,10 @@ def _first_of_each(trials: tuple[TrialData, ...]) -> list[TrialData]:
 
 def _settings(config: Mapping[str, Any]) -> Settings:
     trial = config.get("trial", {})
-    parts = (trial.get("variant", {}), trial.get("training", {}), config.get("data", {}))
-    return {name.replace("_", " "): _text(value) for part in parts for name, value in part.items()}
-
-
-def _text(value: object) -> str:
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if value is None:
-        return "not set"
-    if isinstance(value, list):
-        return "-".join(map(str, value))
-    return str(value)
+    variant = trial.get("variant", {})
+    used = {name: value for name, value in variant.items() if name not in unused_settings(variant)}
+    fields = {**used, **trial.get("training", {}), **config.get("data", {})}
+    return {name.replace("_", " "): spell(value) for name, value in fields.items()}
 
 
 def _network(trial: TrialData) -> Network:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from cnn_pipeline.base import metric_names
+from cnn_pipeline.base.quantities import duration, percent
 from cnn_pipeline.comparison import numbers
 from cnn_pipeline.comparison.report.charts import FOCUS, Chart, draw
 from cnn_pipeline.comparison.report.labels import Box, place_labels
@@ -32,7 +33,7 @@ class Cost:
     def text(self, value: float) -> str:
         """The value as people read it."""
         if self.field == metric_names.TRAIN_SECONDS:
-            return f"{numbers.seconds(value)} of training"
+            return f"{duration(value)} of training"
         return f"{numbers.scaled(value)} {self.title}"
 
 
@@ -92,7 +93,7 @@ def _datum(row: Row, cost: Cost, best: bool, look: Mark) -> dict[str, Any]:
     lines = [
         row.label,
         f"test {numbers.percent_with_interval(test, spread)}",
-        f"validation {numbers.percent(row.validation_accuracy, 2)}",
+        f"validation {percent(row.validation_accuracy, 2)}",
         cost.text(value),
         *(["nothing beats it here"] if best else []),
     ]

@@ -87,15 +87,6 @@ def place(
     axes.imshow(pixels, extent=extent, aspect="auto", interpolation="nearest")
 
 
-def percent(share: float) -> str:
-    """'98.2%'; what only rounds to all or nothing is not called so: '> 99.9%', '< 0.1%'."""
-    if 0.9995 <= share < 1:
-        return "> 99.9%"
-    if 0 < share < 0.0005:
-        return "< 0.1%"
-    return f"{share:.1%}"
-
-
 def png_bytes(figure: Figure) -> bytes:
     """The figure as a PNG file; identical figures give identical bytes."""
     file = BytesIO()

@@ -8,6 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from cnn_pipeline.base.quantities import percent
 from cnn_pipeline.explain.drawing.numbers import signs
 from cnn_pipeline.explain.drawing.page import (
     BODY,
@@ -70,7 +71,7 @@ def _panel(page: Axes, y: float, layer: LayerAblation) -> None:
     needed = set(layer.needed.tolist())
     filters = len(layer.changes)
     write(page, MARGIN, y + 10, f"{layer.layer}: {filters} filters", weight="bold")
-    told = f"{layer.accuracy:.2%} of {layer.images:,} images right with all filters; "
+    told = f"{percent(layer.accuracy, 2)} of {layer.images:,} images right with all filters; "
     told += f"{len(needed) or 'none'} missed beyond chance"
     if len(order) < filters:
         told += f"; the {len(order)} most missed are shown"
@@ -130,7 +131,7 @@ def _tables(
             loss = "none" if hurt < 0 else f"{class_names[hurt]} {_points(-layer.hurt_by[k])}"
             cells = (
                 str(k),
-                f"{layer.accuracies[k]:.2%}",
+                percent(layer.accuracies[k], 2),
                 f"{_points(layer.changes[k])} ± {100 * layer.margins[k]:.2f}",
                 loss,
             )

@@ -8,6 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from cnn_pipeline.base.quantities import percent
 from cnn_pipeline.explain.drawing.numbers import WEIGHTS, frame, signs
 from cnn_pipeline.explain.drawing.page import (
     BLUE,
@@ -18,7 +19,6 @@ from cnn_pipeline.explain.drawing.page import (
     SMALL,
     VERMILION,
     new_page,
-    percent,
     place,
     write,
 )

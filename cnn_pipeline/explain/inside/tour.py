@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from cnn_pipeline.base.quantities import percent
 from cnn_pipeline.explain import plots
 from cnn_pipeline.explain.images import ChosenImage
 from cnn_pipeline.explain.inside import ablation_figure, occlusion_figure, patches_figure
@@ -47,7 +48,7 @@ def journey(subject: Subject, images: Sequence[ChosenImage]) -> Part:
         sentences += [f"{image.title}: {note}." for note in image.notes]
         given = int(row.argmax())
         right = "" if image.label is None else f", {'right' if given == image.label else 'wrong'}"
-        probability = plots.percent(float(row[given]))
+        probability = percent(float(row[given]))
         sentences.append(f"{image.title}: {names[given]} {probability}{right}.")
     return Part({"journey.png": plots.png_bytes(figure)}, tuple(sentences))
 
@@ -172,8 +173,8 @@ def _excited(found: ExcitingPatches, names: Sequence[str]) -> str:
 def _missed(layer: LayerAblation, names: Sequence[str]) -> str:
     worst = int(layer.order[0])
     told = (
-        f"{layer.layer}: without filter {worst} accuracy goes from {layer.accuracy:.2%} to "
-        f"{layer.accuracies[worst]:.2%} on {layer.images:,} validation images"
+        f"{layer.layer}: without filter {worst} accuracy goes from {percent(layer.accuracy, 2)} to "
+        f"{percent(layer.accuracies[worst], 2)} on {layer.images:,} validation images"
     )
     hurt = int(layer.hurt[worst])
     if hurt >= 0:

@@ -6,7 +6,7 @@ Nothing here uses pyplot or changes matplotlib's settings, so several threads ma
 
 from cnn_pipeline.explain.convolution.figure import convolution, pooling
 from cnn_pipeline.explain.convolution.hand_made_figure import filtered
-from cnn_pipeline.explain.drawing.page import percent, png_bytes
+from cnn_pipeline.explain.drawing.page import png_bytes
 from cnn_pipeline.explain.inside.ablation_figure import ablation
 from cnn_pipeline.explain.inside.occlusion_figure import looks
 from cnn_pipeline.explain.inside.patches_figure import exciting_patches
@@ -28,7 +28,6 @@ __all__ = [
     "kernels",
     "looks",
     "misclassified",
-    "percent",
     "png_bytes",
     "pooling",
 ]

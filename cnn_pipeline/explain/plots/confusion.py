@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from matplotlib.figure import Figure
 
+from cnn_pipeline.base.quantities import percent
 from cnn_pipeline.explain.drawing.page import (
     BODY,
     FAINT,
@@ -43,7 +44,7 @@ def confusion_matrix(evaluation: Evaluation, title: str) -> Figure:
         left + _SIDE + 92,
         bottom + 56,
         title,
-        f"{len(evaluation.labels):,} images, {evaluation.accuracy:.2%} right; "
+        f"{len(evaluation.labels):,} images, {percent(evaluation.accuracy, 2)} right; "
         "rows: true class, columns: the answer, "
         "shade: share of the row",
     )
@@ -92,13 +93,13 @@ def confusion_matrix(evaluation: Evaluation, title: str) -> Figure:
                 weight="bold" if row == column else "normal",
             )
         for centre, scores in zip(centres, evaluation.per_class, strict=True):
-            recall = f"{scores['recall']:.1%}" if scores["support"] else "no images"
+            recall = percent(scores["recall"]) if scores["support"] else "no images"
             write(page, left + _SIDE + 12, _TOP + centre, recall, size=SMALL, color=MUTED)
             write(
                 page,
                 left + centre,
                 bottom + 18,
-                f"{scores['precision']:.1%}",
+                percent(scores["precision"]),
                 size=min(SMALL, 0.3 * cell),
                 color=MUTED,
                 ha="center",

@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from cnn_pipeline.base import metric_names
+from cnn_pipeline.base.quantities import percent
 from cnn_pipeline.explain.drawing.page import (
     BLUE,
     BODY,
@@ -34,7 +35,7 @@ def curves(history: Mapping[str, Sequence[float]], title: str) -> Figure:
     a missing series is left out, a number that is not finite leaves a gap.
     """
     figure, page = new_page(_WIDTH, _HEIGHT, title, _subtitle(history))
-    for column, (metric, percent) in enumerate([("accuracy", True), ("loss", False)]):
+    for column, (metric, is_share) in enumerate([("accuracy", True), ("loss", False)]):
         left = column * _WIDTH / 2 + MARGIN
         write(page, left, _TOP - 20, metric, weight="bold")
         width = _WIDTH / 2 - _SCALE - _LABELS - MARGIN
@@ -46,7 +47,7 @@ def curves(history: Mapping[str, Sequence[float]], title: str) -> Figure:
                 (_HEIGHT - _TOP - _BOTTOM) / _HEIGHT,
             )
         )
-        _panel(axes, history, metric, percent)
+        _panel(axes, history, metric, is_share)
     return figure
 
 
@@ -55,11 +56,12 @@ def _subtitle(history: Mapping[str, Sequence[float]]) -> str:
     text = "epochs are counted from 0, as in MLflow"
     if np.isfinite(validation).any():
         best = int(np.nanargmax(validation))
-        text = f"best validation accuracy {validation[best]:.2%} in epoch {best}; {text}"
+        accuracy = percent(float(validation[best]), 2)
+        text = f"best validation accuracy {accuracy} in epoch {best}; {text}"
     return text
 
 
-def _panel(axes: Axes, history: Mapping[str, Sequence[float]], metric: str, percent: bool) -> None:
+def _panel(axes: Axes, history: Mapping[str, Sequence[float]], metric: str, is_share: bool) -> None:
     ends, longest = [], 0
     for key, name, color in [
         (metric, "training", VERMILION),
@@ -74,15 +76,15 @@ def _panel(axes: Axes, history: Mapping[str, Sequence[float]], metric: str, perc
         longest = max(longest, len(values))
         axes.plot(values, color=color, linewidth=2, marker=marker, markersize=4)
         last = int(finite[-1])
-        shown = f"{values[last]:.1%}" if percent else f"{values[last]:.3f}"
+        shown = percent(float(values[last])) if is_share else f"{values[last]:.3f}"
         ends.append((last, float(values[last]), f"{name} {shown}", color))
     if longest > 1:  # the same width in both panels, also where a series has gaps
         axes.set_xlim(-0.04 * (longest - 1), 1.04 * (longest - 1))
-    _style(axes, percent)
+    _style(axes, is_share)
     _label_ends(axes, ends)
 
 
-def _style(axes: Axes, percent: bool) -> None:
+def _style(axes: Axes, is_share: bool) -> None:
     axes.spines[["top", "right", "left"]].set_visible(False)
     axes.spines["bottom"].set_color(FAINT)
     axes.grid(axis="y", color=RULE, linewidth=1)
@@ -90,8 +92,8 @@ def _style(axes: Axes, percent: bool) -> None:
     axes.tick_params(length=0, labelsize=SMALL, labelcolor=MUTED, pad=6)
     axes.xaxis.set_major_locator(MaxNLocator(6, integer=True, min_n_ticks=1))
     axes.yaxis.set_major_locator(MaxNLocator(5))
-    if percent:
-        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:g}%"))
+    if is_share:
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:g} %"))
     axes.set_xlabel("epoch", color=MUTED, size=SMALL)
     if not axes.lines:
         axes.set_yticks([])

@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from cnn_pipeline.base.errors import InvalidInput
+from cnn_pipeline.base.quantities import percent
 from cnn_pipeline.explain.drawing.page import (
     BLUE,
     FAINT,
@@ -19,7 +20,6 @@ from cnn_pipeline.explain.drawing.page import (
     RULE,
     SMALL,
     new_page,
-    percent,
     place,
     write,
 )

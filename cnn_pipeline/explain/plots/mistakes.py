@@ -6,13 +6,13 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from cnn_pipeline.base.errors import InvalidInput
+from cnn_pipeline.base.quantities import percent
 from cnn_pipeline.explain.drawing.page import (
     BLUE,
     MARGIN,
     SMALL,
     VERMILION,
     new_page,
-    percent,
     place,
     write,
 )

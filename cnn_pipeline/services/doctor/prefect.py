@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from cnn_pipeline.base.home import Home
+from cnn_pipeline.base.quantities import duration
 from cnn_pipeline.services.addresses import POOL, Addresses, project_root
 from cnn_pipeline.services.automations import CRASH_SILENT_RUNS, SILENCE
 from cnn_pipeline.services.deploying import client_for
@@ -166,11 +167,11 @@ def _stuck(client: SyncPrefectClient, run: FlowRun) -> str | None:
     assert run.state is not None
     age = _now() - run.state.timestamp
     if run.state.type == StateType.PENDING and age > _PENDING:
-        return f"has been Pending for {_minutes(age)}: its worker was lost"
+        return f"has been Pending for {duration(age.total_seconds())}: its worker was lost"
     if run.state.type == StateType.CANCELLING and age > _CANCELLING:
-        return f"has been Cancelling for {_minutes(age)}: its process is gone"
+        return f"has been Cancelling for {duration(age.total_seconds())}: its process is gone"
     if run.state.type == StateType.RUNNING and age > 2 * SILENCE and not _alive(client, run):
-        return f"is Running since {_minutes(age)}, but its process tells nothing"
+        return f"is Running since {duration(age.total_seconds())}, but its process tells nothing"
     return None
 
 
@@ -227,7 +228,3 @@ def _slugs_of_file() -> dict[str, set[str]]:
 
 def _now() -> datetime.datetime:
     return datetime.datetime.now(datetime.UTC)
-
-
-def _minutes(age: datetime.timedelta) -> str:
-    return f"{age.total_seconds() / 60:.0f} min"
