@@ -28,7 +28,7 @@ from cnn_pipeline.base.home import Home
 from cnn_pipeline.experiment.run import run_sweep
 from cnn_pipeline.settings.sweep import Entry, Sweep
 from cnn_pipeline.settings.trial import DataSettings, Training, Variant
-from cnn_pipeline.tracking.reader import Reader
+from cnn_pipeline.tracking.models import copy_model_file, stored_model
 from cnn_pipeline.tracking.store import open_store
 
 # Label: what differs from 32 filters and two epochs, in the network and in its training.
@@ -80,11 +80,12 @@ def digests_of(sweep: Sweep) -> dict[str, dict[str, str]]:
         folder = Path(name)
         home = Home(folder)
         results = run_sweep(sweep, home, workers=1).results
-        reader = Reader(open_store(home, os.environ))
+        store = open_store(home, os.environ)
         for result in results:
             if not result.finished:
                 raise SystemExit(f"error: {result.name} did not finish: {result.reason}")
-            model = reader.model_file(reader.model(result.run_id), folder)
+            stored = stored_model(store, result.run_id)
+            model = copy_model_file(store, stored.model_id, folder)
             (predictions,) = (
                 path for path in folder.rglob("predictions.parquet") if result.run_id in str(path)
             )

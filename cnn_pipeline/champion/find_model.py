@@ -18,7 +18,8 @@ from cnn_pipeline.comparison.variants import best_trial
 from cnn_pipeline.data.dataset import load_dataset
 from cnn_pipeline.explain.subject import Subject
 from cnn_pipeline.network.load import load_verified
-from cnn_pipeline.tracking.reader import Reader, StoredModel
+from cnn_pipeline.tracking.models import StoredModel, copy_model_file, stored_model
+from cnn_pipeline.tracking.reader import Reader
 from cnn_pipeline.tracking.store import Store, open_store
 
 if TYPE_CHECKING:
@@ -88,15 +89,14 @@ def _champion(store: Store, name: str) -> Choice | None:
 
 
 def _of_run(store: Store, run_id: str, why: str) -> Choice:
-    reader = Reader(store)
-    stored = reader.model(run_id)
+    stored = stored_model(store, run_id)
     return Choice(
         shown=f"{stored.run_name} ({stored.run_id})",
         why=why,
         dataset=stored.dataset,
         class_names=stored.class_names,
         image_shape=stored.image_shape,
-        load=lambda: load_model(reader, stored),
+        load=lambda: load_model(store, stored),
     )
 
 
@@ -117,7 +117,7 @@ def best_run(sweep_id: str | None, home: Home) -> str:
     return best.run_id
 
 
-def load_model(reader: Reader, stored: StoredModel) -> keras.Model:
+def load_model(store: Store, stored: StoredModel) -> keras.Model:
     """The Keras model of a run, after its file has been compared with the recorded SHA-256.
 
     Raises:
@@ -126,7 +126,7 @@ def load_model(reader: Reader, stored: StoredModel) -> keras.Model:
     name = f"the model of run {stored.run_name} ({stored.run_id})"
     with tempfile.TemporaryDirectory() as folder:
         try:
-            path = reader.model_file(stored, Path(folder))
+            path = copy_model_file(store, stored.model_id, Path(folder))
         except (OSError, MlflowException) as error:
             received = " ".join(str(error).split())
             raise UserError(
@@ -150,7 +150,7 @@ def find_subject(word: str | None, home: Home, cache: Path) -> Subject:
     """
     reader = Reader(open_store(home, os.environ, create=False))
     run_id = best_run(None, home) if word is None else _find(reader, word)
-    stored = reader.model(run_id)
+    stored = stored_model(reader.store, run_id)
     dataset = load_dataset(reader.data_settings(run_id), cache)
     notes = []
     if dataset.digest != stored.data_digest:
@@ -162,7 +162,7 @@ def find_subject(word: str | None, home: Home, cache: Path) -> Subject:
         name=stored.run_name,
         run_id=run_id,
         variant=reader.trial(run_id).variant,
-        model=load_model(reader, stored),
+        model=load_model(reader.store, stored),
         dataset=dataset,
         notes=tuple(notes),
     )

@@ -16,6 +16,7 @@ from cnn_pipeline.champion.registry import (
 )
 from cnn_pipeline.settings.trial import DataSettings
 from cnn_pipeline.tracking import names
+from cnn_pipeline.tracking.models import stored_model
 from cnn_pipeline.tracking.reader import Reader
 from cnn_pipeline.tracking.store import open_store
 
@@ -48,7 +49,7 @@ def register_run(run_id: str, home: Home) -> ModelVersion:
     """The registered version of a run's model, made where it is not there, with its lineage."""
     registry = open_registry(home)
     reader = Reader(registry.store)
-    stored = reader.model(run_id)
+    stored = stored_model(registry.store, run_id)
     tags = reader.tags(run_id)
     lineage = {key: tags[key] for key in _LINEAGE if tags.get(key)}
     lineage[names.RUN_URL] = links.run_page(reader.experiment_of(run_id), run_id)

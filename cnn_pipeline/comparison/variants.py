@@ -139,7 +139,7 @@ def best_trial(results: Sequence[TrialResult], label: str | None = None) -> Tria
 
 def _rank(variant: VariantTrials) -> tuple[object, ...]:
     unknown = float("inf")
-    macs, params = variant.mean("macs"), variant.mean("num_params")
+    macs, params = variant.mean(metric_names.MACS), variant.mean(metric_names.NUM_PARAMS)
     return (
         -(variant.validation or 0.0),
         unknown if macs is None else macs,

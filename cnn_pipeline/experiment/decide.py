@@ -36,7 +36,9 @@ def find_unchanged(sweep: Sweep, card: DataCard, home: Home, threads: int) -> Ou
     same = found.keys() == keys.keys() and all(
         result.finished and result.content_key == keys[name] for name, result in found.items()
     )
-    if not same or any(reader.faults(result) for result in found.values()):
+    from cnn_pipeline.tracking.verify import faults
+
+    if not same or any(faults(reader, result) for result in found.values()):
         return None
     return stored.outcome_of(reader, record)
 
@@ -76,9 +78,11 @@ def _stored(card: DataCard, home: Home) -> tuple[Reader, str] | None:
 
 
 def _whole(reader: Reader, result: TrialResult) -> bool:
-    faults = reader.faults(result)
-    if faults:
+    from cnn_pipeline.tracking.verify import faults
+
+    found = faults(reader, result)
+    if found:
         events.emit(
-            events.Stage(f"{result.name}: run {result.run_id} is not reused: {'; '.join(faults)}")
+            events.Stage(f"{result.name}: run {result.run_id} is not reused: {'; '.join(found)}")
         )
-    return not faults
+    return not found

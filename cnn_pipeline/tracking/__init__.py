@@ -1,1 +1,1 @@
-"""MLflow: the only wing that writes runs, and the one that reads them back."""
+"""MLflow: writes runs and reads them back."""

@@ -1,4 +1,7 @@
-"""Artifacts by the address of the folder that holds them: copied, or as bytes."""
+"""Artifacts by the address of their folder, copied or as bytes.
+
+Asked by run id, MLflow would query its store several times for every file.
+"""
 
 from __future__ import annotations
 
@@ -9,10 +12,10 @@ import mlflow.artifacts
 
 
 def copy_artifact(root: str, name: str, folder: Path, tracking_uri: str) -> Path:
-    """Copy in `folder` of the file `name` below the address `root`, a run's or a model's own.
+    """Copy the file `name` to `folder`; `root` is the address of a run's or a model's artifacts.
 
     Raises:
-        MlflowException: the store of the artifacts does not answer, or not with this file.
+        MlflowException: the artifact store does not answer, or does not have the file.
         OSError: there is no such file.
     """
     address = f"{root.rstrip('/')}/{name}"
@@ -23,12 +26,10 @@ def copy_artifact(root: str, name: str, folder: Path, tracking_uri: str) -> Path
 
 
 def read_artifact(root: str, name: str, tracking_uri: str) -> bytes:
-    """Content of the file `name` among the artifacts at the address `root`, a run's own.
-
-    By a run's id MLflow would ask its store several times for every file.
+    """Content of the file `name`; `root` is the address of a run's or a model's artifacts.
 
     Raises:
-        As `copy_artifact`.
+        MlflowException, OSError: as `copy_artifact`.
     """
     with tempfile.TemporaryDirectory() as folder:
         return copy_artifact(root, name, Path(folder), tracking_uri).read_bytes()

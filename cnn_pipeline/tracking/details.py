@@ -1,4 +1,4 @@
-"""What a run has kept beside its params and numbers: tags, curves, files."""
+"""Read tags, curves and artifacts of one run."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from cnn_pipeline.tracking.store import Store
 
 @dataclass(frozen=True)
 class RunDetails:
-    """One run in full, as far as it was asked for."""
+    """What was asked for of one run."""
 
     started: datetime
     tags: Mapping[str, str]
     curves: Mapping[str, tuple[float, ...]]
-    """Per metric its values from step 0; NaN for a step that is missing."""
+    """Values from step 0 by metric; NaN for a missing step."""
     files: Mapping[str, bytes]
-    """Artifacts by path; those that the run does not have are left out."""
+    """Content by path; artifacts that the run does not have are missing."""
 
 
 def read_details(
@@ -44,7 +44,7 @@ def read_details(
 
 
 def _curve(client: MlflowClient, run_id: str, name: str) -> tuple[float, ...]:
-    # Of an epoch that was run twice, after a resume, the later one counts.
+    # If an epoch was logged twice, the later value counts.
     points = sorted(client.get_metric_history(run_id, name), key=lambda point: point.timestamp)
     values = {point.step: float(point.value) for point in points}
     return tuple(values.get(step, math.nan) for step in range(max(values, default=-1) + 1))
@@ -54,4 +54,4 @@ def _file(root: str, name: str, tracking_uri: str) -> bytes | None:
     try:
         return read_artifact(root, name, tracking_uri)
     except (MlflowException, OSError):
-        return None  # a run that failed early, or of an older version, lacks some
+        return None  # the run failed early, or an older version wrote it

@@ -1,4 +1,4 @@
-"""The data set of a run as MLflow shows it: one input for each split, named by its role."""
+"""The data of a run as MLflow shows them: one input per split, named by its role."""
 
 from __future__ import annotations
 
@@ -12,12 +12,13 @@ from mlflow.entities import Dataset as MlflowDataset
 from mlflow.entities import DatasetInput, InputTag
 
 from cnn_pipeline.tracking import names
+from cnn_pipeline.tracking.undocumented import dataset_schema
 
 if TYPE_CHECKING:
     from cnn_pipeline.tracking import names
 from cnn_pipeline.data.dataset import Dataset
 
-# MLflow's column for a data set's digest holds 36 characters.
+# MLflow's column for a digest holds 36 characters.
 _DIGEST_CHARACTERS = 32
 ROLES = ("train", "validation", "test")
 
@@ -28,10 +29,10 @@ class Input:
 
     role: str
     name: str
-    """'fashion-mnist-train': MLflow joins inputs of equal name and digest, so roles need their
-    own."""
+    """'fashion-mnist-train'. MLflow merges inputs of equal name and digest, so each role has its
+    own name."""
     digest: str
-    """Content of the split, hex: the images in their order, and the labels."""
+    """SHA-256 (hex, cut) of the data set's digest, the split's labels and its images in order."""
     source: str
     num_images: int
     image_shape: tuple[int, int, int]
@@ -39,7 +40,7 @@ class Input:
 
 
 def describe_inputs(dataset: Dataset, roles: Sequence[str] = ROLES) -> tuple[Input, ...]:
-    """Splits of a data set, as `Tracker.log_inputs` takes them."""
+    """The splits of a data set, for `Tracker.log_inputs`."""
     return tuple(
         Input(
             role=role,
@@ -55,7 +56,7 @@ def describe_inputs(dataset: Dataset, roles: Sequence[str] = ROLES) -> tuple[Inp
 
 
 def mlflow_inputs(inputs: Sequence[Input]) -> list[DatasetInput]:
-    """The same in MLflow's classes."""
+    """The same as MLflow's entities."""
     return [
         DatasetInput(
             MlflowDataset(
@@ -63,7 +64,7 @@ def mlflow_inputs(inputs: Sequence[Input]) -> list[DatasetInput]:
                 digest=one.digest,
                 source_type="code",
                 source=json.dumps({"tags": {"source": one.source}}),
-                schema=json.dumps({"mlflow_tensorspec": _tensors(one)}),
+                schema=dataset_schema(one.image_shape),
                 profile=json.dumps(
                     {
                         "num_images": one.num_images,
@@ -76,13 +77,6 @@ def mlflow_inputs(inputs: Sequence[Input]) -> list[DatasetInput]:
         )
         for one in inputs
     ]
-
-
-def _tensors(one: Input) -> dict[str, str]:
-    def tensor(dtype: str, *shape: int) -> str:
-        return json.dumps([{"type": "tensor", "tensor-spec": {"dtype": dtype, "shape": shape}}])
-
-    return {"features": tensor("uint8", -1, *one.image_shape), "targets": tensor("int64", -1)}
 
 
 def _digest(dataset: Dataset, role: str) -> str:

@@ -1,14 +1,11 @@
-"""Reading runs back into records."""
+"""Read sweeps and trials back from MLflow."""
 
 from __future__ import annotations
 
-import hashlib
 import io
 import json
-import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -16,7 +13,6 @@ from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
-from cnn_pipeline.base import metric_names
 from cnn_pipeline.base.errors import InvalidInput, UserError
 from cnn_pipeline.network.evaluation import read_predictions
 from cnn_pipeline.network.results import Status, TrialResult
@@ -25,22 +21,14 @@ from cnn_pipeline.settings.trial import DataSettings, Trial
 from cnn_pipeline.tracking import names
 from cnn_pipeline.tracking.artifacts import read_artifact
 from cnn_pipeline.tracking.store import Store, StoreError, redacted
-from cnn_pipeline.tracking.writer import copy_model_file
 
 _PAGE = 1000
-_CANDIDATES = 3
-_REQUIRED_FILES = {
-    names.CONFIG_FILE,
-    names.HISTORY_FILE,
-    names.LAYERS_FILE,
-    names.PREDICTIONS_FILE,
-    names.SUMMARY_FILE,
-}
+_CANDIDATES = 3  # the first may be damaged
 
 
 @dataclass(frozen=True)
 class SweepRecord:
-    """A sweep as its parent run tells it."""
+    """A sweep, read from its parent run."""
 
     sweep_id: str
     experiment_id: str
@@ -52,31 +40,17 @@ class SweepRecord:
     num_test: int
 
 
-@dataclass(frozen=True)
-class StoredModel:
-    """Where a run's model is, and what it must be."""
-
-    run_id: str
-    run_name: str
-    model_id: str
-    sha256: str
-    dataset: str
-    data_digest: str
-    class_names: tuple[str, ...]
-    image_shape: tuple[int, int, int]
-
-
 class Reader:
     """Reads the runs of sweeps from one MLflow store."""
 
     def __init__(self, store: Store) -> None:
-        self._store = store
+        self.store = store
         self._client = MlflowClient(store.uri)
         self._roots: dict[str, str] = {}
-        """Where the artifacts of runs are that were found."""
+        """Address of the artifacts by run id, as far as known."""
 
     def sweep(self, sweep_id: str | None) -> SweepRecord:
-        """The sweep of that id, or the latest one.
+        """The sweep with this id, or the latest one.
 
         Raises:
             UserError: there is no such sweep, or none at all.
@@ -92,12 +66,12 @@ class Reader:
     def _no_sweep(self, sweep_id: str | None) -> str:
         if sweep_id is None:
             return (
-                f"there is no sweep in {self._store.shown_uri} yet. Start one with "
+                f"there is no sweep in {self.store.shown_uri} yet. Start one with "
                 "`cnn-pipeline run`, or name another home with --home DIR."
             )
         latest = self._search(f"tags.{names.KIND} = '{names.SWEEP_KIND}'", limit=5)
         known = ", ".join(run.data.tags[names.SWEEP_ID] for run in latest)
-        return f"no sweep {sweep_id!r} in {self._store.shown_uri}. " + (
+        return f"no sweep {sweep_id!r} in {self.store.shown_uri}. " + (
             f"The latest are: {known}." if known else "There is none yet."
         )
 
@@ -116,7 +90,7 @@ class Reader:
         )
 
     def trials(self, record: SweepRecord) -> tuple[TrialResult, ...]:
-        """The trials of a sweep, in the sweep's order."""
+        """The trials of a sweep, in the order of its settings."""
         condition = (
             f"tags.{names.SWEEP_ID} = '{_quoted(record.sweep_id)}'"
             f" and tags.{names.KIND} = '{names.TRIAL_KIND}'"
@@ -126,23 +100,23 @@ class Reader:
         return tuple(sorted(results, key=lambda result: order.get(result.name, len(order))))
 
     def correct(self, results: tuple[TrialResult, ...]) -> dict[str, np.ndarray]:
-        """Per finished trial, which test images it classified correctly: bool `[n_test]`.
+        """Which test images each finished trial classified correctly: bool `[n_test]` by name.
 
-        A trial whose predictions cannot be read is left out; the comparison says so.
+        A trial whose predictions cannot be read is missing; the comparison says so.
         """
         answers = {}
         for result in results:
             if not result.finished:
                 continue
             try:
-                labels, probabilities = self._predictions(result.run_id)
+                labels, probabilities = self.predictions(result.run_id)
             except (MlflowException, OSError, ValueError, InvalidInput):
                 continue
             answers[result.name] = probabilities.argmax(axis=1) == labels
         return answers
 
     def with_content(self, experiment_id: str, content_key: str) -> list[TrialResult]:
-        """Finished trials of that content, the newest first, at most `_CANDIDATES`."""
+        """The newest finished trials with this content key, newest first, at most three."""
         condition = f"tags.{names.CONTENT_KEY} = '{content_key}' and tags.{names.COMPLETE} = 'true'"
         found = self._client.search_runs(
             [experiment_id],
@@ -152,45 +126,8 @@ class Reader:
         )
         return [_trial_result(run) for run in found]
 
-    def faults(self, result: TrialResult) -> list[str]:
-        """What a finished trial no longer is, in words; empty where its record is whole.
-
-        Held against each other: the files that every trial leaves, the predictions and the
-        accuracy that was logged, the model's file and its recorded hash.
-        """
-        try:
-            stored = self.model(result.run_id)
-            with tempfile.TemporaryDirectory() as folder:
-                there = {path.path for path in self._client.list_artifacts(result.run_id)}
-                gone = sorted(_REQUIRED_FILES - there)
-                if gone:
-                    return [f"{', '.join(gone)} must be among its artifacts"]
-                labels, probabilities = self._predictions(result.run_id)
-                right = float(np.mean(probabilities.argmax(axis=1) == labels))
-                if right != result.metrics.get(metric_names.TEST_ACCURACY):
-                    logged = result.metrics.get(metric_names.TEST_ACCURACY)
-                    return [
-                        f"{names.PREDICTIONS_FILE} must give the logged {logged}, gives {right}"
-                    ]
-                received = self._model_sha256(stored, Path(folder))
-        except (MlflowException, OSError, ValueError, KeyError, UserError) as error:
-            return [redacted(f"{type(error).__name__}: {error}").splitlines()[0]]
-        if not received:
-            return [f"the model's file {names.MODEL_FILE} must be there"]
-        if received != stored.sha256:
-            return [f"the model's sha256 must be {stored.sha256}, is {received}"]
-        return []
-
-    def _model_sha256(self, stored: StoredModel, folder: Path) -> str:
-        """Of the model's file, hex; empty where there is none."""
-        try:
-            with self.model_file(stored, folder).open("rb") as file:
-                return hashlib.file_digest(file, "sha256").hexdigest()
-        except (MlflowException, OSError):
-            return ""  # MLflow's own words are of folders that failed, over several lines
-
     def same_sweep(self, experiment_id: str, sweep: Sweep) -> SweepRecord | None:
-        """The newest finished sweep of equal settings; None where its record cannot be read."""
+        """The newest finished sweep with identical settings; None without one, or if unreadable."""
         found = self._client.search_runs(
             [experiment_id],
             filter_string=f"tags.{names.SWEEP_HASH} = '{sweep.content_hash()}'"
@@ -201,25 +138,25 @@ class Reader:
         try:
             return self._record(found[0]) if found else None
         except (MlflowException, OSError, ValueError, KeyError):
-            return None  # its own record is damaged: its trials may still be whole
+            return None  # its own record is damaged, but its trials may be intact
 
     def experiment(self, name: str) -> str | None:
-        """Id of the experiment of that name; None where there is none."""
+        """Id of the experiment with this name, or None."""
         found = self._client.get_experiment_by_name(name)
         return str(found.experiment_id) if found else None
 
     def note(self, run_id: str) -> str:
-        """The run's description; empty where it has none."""
+        """Description of a run; empty if it has none."""
         return str(self._client.get_run(run_id).data.tags.get(names.NOTE, ""))
 
     def tags(self, run_id: str) -> dict[str, str]:
-        """Tags of a run, over those of the sweep that it belongs to."""
+        """Tags of a run, and those of its sweep that it does not have itself."""
         tags = dict(self._client.get_run(run_id).data.tags)
         parent = tags.get(names.PARENT)
         return {**(self._client.get_run(parent).data.tags if parent else {}), **tags}
 
     def experiment_of(self, run_id: str) -> str:
-        """Id of the experiment that a run is in."""
+        """Id of the experiment of a run."""
         return str(self._client.get_run(run_id).info.experiment_id)
 
     def metrics(self, run_id: str) -> dict[str, float]:
@@ -227,10 +164,10 @@ class Reader:
         return dict(self._client.get_run(run_id).data.metrics)
 
     def trial(self, run_id: str) -> Trial:
-        """The trial that a run recorded.
+        """The settings that a run recorded.
 
         Raises:
-            UserError: the run's record is gone.
+            UserError: the artifact with them is missing.
         """
         try:
             config = json.loads(self._text(run_id, names.CONFIG_FILE))
@@ -242,46 +179,21 @@ class Reader:
         return Trial.model_validate(config["trial"])
 
     def data_settings(self, run_id: str) -> DataSettings:
-        """Which data a run was trained on, and how they were split."""
+        """The data that a run was trained on, and their split."""
         config = json.loads(self._text(run_id, names.CONFIG_FILE))
         return DataSettings.model_validate(config["data"])
 
-    def model(self, run_id: str) -> StoredModel:
-        """The model that a run logged.
+    def artifacts(self, run_id: str) -> set[str]:
+        """Names of the files and folders that a run has at the top level."""
+        return {entry.path for entry in self._client.list_artifacts(run_id)}
+
+    def predictions(self, run_id: str) -> tuple[np.ndarray, np.ndarray]:
+        """A run's answers on the test images: labels int64 `[n]`, probabilities float32 `[n, k]`.
 
         Raises:
-            UserError: no such run, or it has no model.
+            MlflowException, OSError: the artifact cannot be read.
+            InvalidInput, ValueError: it is not a table of predictions.
         """
-        try:
-            run = self._client.get_run(run_id)
-        except MlflowException:
-            raise UserError(
-                f"no run {run_id!r} in {self._store.shown_uri}. "
-                "`cnn-pipeline compare` lists the runs of a sweep."
-            ) from None
-        outputs = run.outputs.model_outputs if run.outputs else []
-        sha256 = run.data.tags.get(names.MODEL_SHA256)
-        if not outputs or sha256 is None:
-            raise UserError(
-                f"run {run.info.run_name} ({run_id}) has no model: its status is "
-                f"{run.info.status}. Choose a finished trial."
-            )
-        return StoredModel(
-            run_id=run_id,
-            run_name=run.info.run_name,
-            model_id=outputs[-1].model_id,
-            sha256=sha256,
-            dataset=run.data.tags[names.DATASET],
-            data_digest=run.data.tags[names.DATA_DIGEST],
-            class_names=tuple(json.loads(run.data.tags[names.CLASS_NAMES])),
-            image_shape=_shape(run.data.tags[names.IMAGE_SHAPE]),
-        )
-
-    def model_file(self, stored: StoredModel, folder: Path) -> Path:
-        """Copy of the model's `.keras` file in `folder`; not yet verified."""
-        return copy_model_file(self._client, stored.model_id, folder)
-
-    def _predictions(self, run_id: str) -> tuple[np.ndarray, np.ndarray]:
         content = self._artifact(run_id, names.PREDICTIONS_FILE)
         return read_predictions(pd.read_parquet(io.BytesIO(content)))
 
@@ -291,7 +203,7 @@ class Reader:
     def _artifact(self, run_id: str, name: str) -> bytes:
         if run_id not in self._roots:
             self._roots[run_id] = self._client.get_run(run_id).info.artifact_uri
-        return read_artifact(self._roots[run_id], name, self._store.uri)
+        return read_artifact(self._roots[run_id], name, self.store.uri)
 
     def _search(self, condition: str, limit: int | None = None) -> Iterator[Run]:
         try:
@@ -312,7 +224,7 @@ class Reader:
                     return
         except MlflowException as error:
             raise StoreError(
-                f"the MLflow store at {self._store.shown_uri} must answer, received: "
+                f"the MLflow store at {self.store.shown_uri} must answer, received: "
                 f"{redacted(str(error))}. Check MLFLOW_TRACKING_URI, or start the server."
             ) from None
 
@@ -336,7 +248,7 @@ def _trial_result(run: Run) -> TrialResult:
 
 
 def _ending(run: Run) -> tuple[Status, str]:
-    """How the run ended, and why if it did not finish."""
+    """Status, and the reason unless the run finished."""
     received, tags = run.info.status, run.data.tags
     if received == "FINISHED" and tags.get(names.COMPLETE) != "true":
         return "FAILED", "the run says FINISHED, but its last record is missing"
@@ -346,13 +258,8 @@ def _ending(run: Run) -> tuple[Status, str]:
     return status, tags.get(names.REASON, f"run is {received}")
 
 
-def _shape(text: str) -> tuple[int, int, int]:
-    height, width, channels = map(int, text.split("x"))
-    return height, width, channels
-
-
 def _scalar(text: str) -> str | int | float | bool:
-    """MLflow stores params as text; the comparison wants the numbers back."""
+    """A param as number or bool: MLflow stores text."""
     if text in ("true", "false"):
         return text == "true"
     for kind in (int, float):

@@ -1,12 +1,10 @@
-"""Opening MLflow's store: where it is, made once, never by two processes at a time."""
+"""Open MLflow's store. A missing one is created by one process at a time."""
 
 from __future__ import annotations
 
-import logging
 import os
 import re
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,7 +16,7 @@ from cnn_pipeline.base.home import TRACKING_VARIABLE, Home, cache_dir
 
 _SETUP_SECONDS = 60
 
-# Without bounds a dead server blocks each call for about four minutes, a frozen one for twenty.
+# By default a dead server blocks each call for about four minutes, a frozen one for twenty.
 _CLIENT_DEFAULTS = {
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
@@ -38,27 +36,27 @@ class StoreError(UserError):
 
 @dataclass(frozen=True)
 class Store:
-    """An MLflow store that is ready: a process that gets one need not set anything up."""
+    """An MLflow store that exists and is migrated, so that any process can use it at once."""
 
     uri: str
     artifacts_uri: str | None
-    """Root for new experiments' artifacts; None where a server decides."""
+    """Root of the artifacts of new experiments; None if a server decides."""
 
     @property
     def shown_uri(self) -> str:
-        """The address without a user's name and password: for screens, tags and logs."""
+        """The address without user and password, for screens, tags and logs."""
         return redacted(self.uri)
 
 
 def open_store(home: Home, environ: Mapping[str, str], *, create: bool = True) -> Store:
-    """The store that `MLFLOW_TRACKING_URI` names, else `mlruns/mlflow.db` under `home`.
+    """The store at `MLFLOW_TRACKING_URI`, or `mlruns/mlflow.db` under `home`.
 
-    A missing SQLite store is created and migrated under a lock: two processes that did it at
-    once would both crash. With `create=False` a missing one is an error, and nothing is made.
+    A SQLite store is created and migrated under a lock, because two processes that migrate at the
+    same time both crash. With `create=False` a missing one is an error and nothing is written.
 
     Raises:
-        StoreError: the folder cannot be written, another process holds the lock too long, or
-            the store is missing and may not be made; the one that was named does not answer.
+        StoreError: the folder is not writable, another process holds the lock for more than a
+            minute, the store is missing and `create` is False, or it does not answer.
     """
     set_client_defaults()
     uri = environ.get(TRACKING_VARIABLE, "").strip()
@@ -93,7 +91,7 @@ def redacted(text: str) -> str:
 
 
 def set_client_defaults() -> None:
-    """Bound MLflow's retries and keep it quiet, unless the user has decided otherwise."""
+    """Limit MLflow's retries and keep it quiet, unless the user has set these variables."""
     for name, value in _CLIENT_DEFAULTS.items():
         os.environ.setdefault(name, value)
 
@@ -103,7 +101,7 @@ def _answering(store: Store) -> Store:
 
     try:
         MlflowClient(store.uri).search_experiments(max_results=1)
-    except Exception as error:  # each kind of store has its own: MlflowException, ValueError, ...
+    except Exception as error:  # MlflowException, ValueError, ...: it depends on the store
         raise StoreError(
             f"the MLflow store at {store.shown_uri} must answer, received: "
             f"{redacted(str(error))}. Start it, or correct or unset {TRACKING_VARIABLE}."
@@ -111,41 +109,21 @@ def _answering(store: Store) -> Store:
     return store
 
 
-@contextmanager
-def as_default(uri: str) -> Iterator[None]:
-    """Make `uri` MLflow's address for the whole process: some of its calls look nowhere else.
-
-    Put back after the block. MLflow remembers the address and writes it into the environment, then
-    and after each of its own detours, where every child process would find it.
-    """
-    import mlflow
-
-    before = os.environ.get(TRACKING_VARIABLE)
-    mlflow.set_tracking_uri(uri)
-    try:
-        yield
-    finally:
-        mlflow.set_tracking_uri(None)
-        if before is not None:
-            os.environ[TRACKING_VARIABLE] = before
-
-
 def _make_or_migrate(store: Store, database: Path, cache: Path) -> None:
-    """Bring a store to this version's schema, a missing one from the copy that is kept."""
+    """Migrate the store to the schema of this MLflow; a missing one starts as a cached copy."""
     missing = not database.exists()
     placed = missing and place_template(cache, "mlflow", database)
     _migrate(store.uri)
     if missing and not placed:
-        # The experiment 'Default' stays out: its artifacts would go to where this one's go.
+        # Without the experiment 'Default', which has this store's address for artifacts.
         keep_template(cache, "mlflow", database, without="experiments")
 
 
 def _migrate(uri: str) -> None:
     from mlflow.tracking import MlflowClient
 
-    # It tells of every migration, on a terminal that shows progress.
-    for name in ("mlflow.store.db.utils", "alembic"):
-        logging.getLogger(name).setLevel(logging.WARNING)
+    from cnn_pipeline.tracking.undocumented import quiet_migrations
 
-    # The first question creates the tables and brings them to this version's schema.
+    quiet_migrations()
+    # The first query creates the tables and migrates them.
     MlflowClient(uri).search_experiments(max_results=1)

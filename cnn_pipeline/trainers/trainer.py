@@ -53,8 +53,9 @@ def preload(told: Callable[[str], None]) -> None:
     `told` is called with what takes longer than that, and why.
     """
     with never_collected():  # looking through it again and again took 0.3 s of each trial
-        import mlflow.store.tracking.sqlalchemy_store  # noqa: F401
+        from cnn_pipeline.tracking.undocumented import preload_store
 
+        preload_store()
         with lean_imports():
             import cnn_pipeline.trainers.trial  # noqa: F401
         from cnn_pipeline.base.machine import backend_name

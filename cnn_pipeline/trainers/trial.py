@@ -39,7 +39,9 @@ from cnn_pipeline.settings.spelling import spell
 from cnn_pipeline.settings.trial import DataSettings, Trial, Variant
 from cnn_pipeline.tracking import names
 from cnn_pipeline.tracking.inputs import describe_inputs
-from cnn_pipeline.tracking.writer import Tracker, table_json
+from cnn_pipeline.tracking.models import log_model
+from cnn_pipeline.tracking.undocumented import table_json
+from cnn_pipeline.tracking.writer import Tracker
 
 
 def run_trial(
@@ -98,7 +100,8 @@ def run_trial(
     with clock("plots"):
         plots = draw(trial, model, history, test, dataset)
     outcome = TrialOutcome(plan, history, validation, test, latency, clock.seconds)
-    logged = tracker.log_model(
+    logged = log_model(
+        tracker.store,
         run_id,
         model,
         params,

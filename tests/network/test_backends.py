@@ -18,7 +18,7 @@ from mlflow.tracking import MlflowClient
 from cnn_pipeline.base.home import Home
 from cnn_pipeline.base.machine import backend_faults
 from cnn_pipeline.data.dataset import load_dataset
-from cnn_pipeline.tracking.reader import Reader
+from cnn_pipeline.tracking.models import copy_model_file, stored_model
 from cnn_pipeline.tracking.store import Store
 from tests.running import DEADLINE, SAMPLE, one_trial
 
@@ -37,9 +37,9 @@ assert outcome.ok
 ENGINES = """
 import numpy as np
 from cnn_pipeline.settings.trial import Training, Variant
-from cnn_pipeline.data import Split
-from cnn_pipeline.base.machine import Device
-from cnn_pipeline.network.engines import engine_for, jax_loop, stretches
+from cnn_pipeline.data.dataset import Split
+from cnn_pipeline.network.device import Device
+from cnn_pipeline.network.engines import chunks, engine_for, jax_loop
 from cnn_pipeline.network.engines.keras_fit import KerasEngine
 from cnn_pipeline.network.build import build_model, build_twin
 from cnn_pipeline.network.train import epoch_order
@@ -87,15 +87,15 @@ def assert_close(one, other):
 
 plain = Variant(filters=4, dense_units=8)
 dropping = plain.model_copy(update={"dropout": 0.5})
-first_stretch, between = stretches._FIRST_STRETCH, stretches.SECONDS_BETWEEN_TOLD
+first_stretch, between = chunks._FIRST_STRETCH, chunks.SECONDS_BETWEEN_TOLD
 for optimizer in TOLERANCE:
     for variant in (plain, dropping):
-        stretches._FIRST_STRETCH, stretches.SECONDS_BETWEEN_TOLD = first_stretch, between
+        chunks._FIRST_STRETCH, chunks.SECONDS_BETWEEN_TOLD = first_stretch, between
         assert_close(trained(by_fit, variant), trained(by_loop, variant))
         assert told == EPOCHS * [COUNT] and compiled == [32], (told, compiled)
         first = trained(by_loop, variant)
         # Three steps a call, of which the second tells how long one takes; then one.
-        stretches._FIRST_STRETCH, stretches.SECONDS_BETWEEN_TOLD = 3, 0.0
+        chunks._FIRST_STRETCH, chunks.SECONDS_BETWEEN_TOLD = 3, 0.0
         again = trained(by_loop, variant)
         assert told == [96, *range(192, 300, 32), 300, *range(32, 300, 32), 300], told
         assert compiled == [32], compiled
@@ -144,8 +144,8 @@ def test_the_pipeline_runs_on_jax_repeats_itself_and_its_model_serves_on_tensorf
     ]
     assert scores[0] == scores[1]
 
-    reader = Reader(Store(home.database_uri, home.artifacts_uri))
-    file = reader.model_file(reader.model(first), tmp_path)
+    store = Store(home.database_uri, home.artifacts_uri)
+    file = copy_model_file(store, stored_model(store, first).model_id, tmp_path)
     assert keras.backend.backend() == "tensorflow"
     model = keras.saving.load_model(file, compile=False, safe_mode=True)
     images = load_dataset(SAMPLE, tmp_path).test.images

@@ -152,4 +152,4 @@ def _scores(result: TrialResult) -> dict[str, float]:
 
 
 def _probabilities(result: TrialResult, store: Store) -> bytes:
-    return Reader(store)._predictions(result.run_id)[1].tobytes()
+    return Reader(store).predictions(result.run_id)[1].tobytes()

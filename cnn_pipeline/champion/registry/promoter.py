@@ -30,8 +30,9 @@ from cnn_pipeline.champion.registry.version import (
     registered_name,
 )
 from cnn_pipeline.tracking import names
-from cnn_pipeline.tracking.reader import StoredModel
-from cnn_pipeline.tracking.store import Store, StoreError, as_default
+from cnn_pipeline.tracking.models import StoredModel
+from cnn_pipeline.tracking.store import Store, StoreError
+from cnn_pipeline.tracking.undocumented import as_default
 
 KEPT_DECISIONS = 500
 MAX_WHY = 2000

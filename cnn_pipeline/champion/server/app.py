@@ -13,7 +13,7 @@ import numpy.typing as npt
 from fastapi import FastAPI, Request
 from fastapi.middleware.trustedhost import TrustedHostMiddleware
 from fastapi.responses import JSONResponse, Response
-from mlflow.version import VERSION as MLFLOW_VERSION
+from mlflow import __version__ as MLFLOW_VERSION
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 

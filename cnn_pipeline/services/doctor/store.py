@@ -61,11 +61,10 @@ def _damage(name: str, file: Path) -> Finding | None:
 
 
 def _schema(home: Home, database: sqlite3.Connection) -> Finding:
-    # MLflow has no public question for it; `mlflow db upgrade` asks the same function.
-    from mlflow.store.db.utils import _get_latest_schema_revision
+    from cnn_pipeline.tracking.undocumented import latest_schema
 
     (found,) = database.execute("SELECT version_num FROM alembic_version").fetchone()
-    wanted = _get_latest_schema_revision()
+    wanted = latest_schema()
     if found == wanted:
         return ok("store", f"its schema is this version's ({found})")
     return fail(

@@ -10,8 +10,8 @@ from pathlib import Path
 from mlflow.entities import LoggedModelOutput, Metric, RunTag
 from mlflow.tracking import MlflowClient
 
+from cnn_pipeline.tracking.models import StoredModel
 from cnn_pipeline.tracking.names import MODEL_FILE
-from cnn_pipeline.tracking.reader import StoredModel
 from cnn_pipeline.tracking.store import Store
 from cnn_pipeline.tracking.writer import Tracker
 

@@ -23,7 +23,7 @@ from cnn_pipeline.experiment import data_card
 from cnn_pipeline.settings.named import retrain
 from cnn_pipeline.settings.sweep import Sweep
 from cnn_pipeline.settings.trial import DataSettings, Variant
-from cnn_pipeline.tracking.reader import Reader
+from cnn_pipeline.tracking.models import stored_model
 from cnn_pipeline.tracking.store import Store
 from cnn_pipeline.trainers.messages import ScoreJob, job_from_line
 from cnn_pipeline.trainers.pool import TrainerPool, trainers
@@ -115,7 +115,7 @@ def test_a_file_changed_after_it_was_registered_is_refused(
 ) -> None:
     version = register.register_run(trained, home)
     store = Store(home.database_uri, home.artifacts_uri)
-    path = model_path(store, Reader(store).model(trained))
+    path = model_path(store, stored_model(store, trained))
     payload = bytearray(path.read_bytes())
     payload[len(payload) // 2] ^= 1
     path.write_bytes(payload)
@@ -145,7 +145,7 @@ def test_weights_that_are_not_finite_are_refused(
 ) -> None:
     """A file of the right form whose weights are NaN: nothing but the scoring shows it."""
     store = Store(home.database_uri, home.artifacts_uri)
-    original = model_path(store, Reader(store).model(trained))
+    original = model_path(store, stored_model(store, trained))
     broken = tmp_path / "broken.keras"
     _with_nan(original, broken)
     stored = log_run(store, broken.read_bytes())

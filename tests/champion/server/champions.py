@@ -16,8 +16,10 @@ from cnn_pipeline.champion.registry import CHAMPION, registered_name
 from cnn_pipeline.data.catalog import FASHION_CLASSES
 from cnn_pipeline.network.build import build_model
 from cnn_pipeline.settings.trial import Training, Trial, Variant
+from cnn_pipeline.tracking.models import log_model
 from cnn_pipeline.tracking.names import experiment_name
-from cnn_pipeline.tracking.store import Store, as_default
+from cnn_pipeline.tracking.store import Store
+from cnn_pipeline.tracking.undocumented import as_default
 from cnn_pipeline.tracking.writer import Tracker
 
 NAME = registered_name("fashion-mnist")
@@ -62,7 +64,7 @@ def register(home: Home, seed: int, *, network: keras.Model | None = None) -> Re
     }
     experiment = tracker.experiment(experiment_name("fashion-mnist"))
     run_id = tracker.start_trial(experiment, "", "tiny-sweep", trial, tags)
-    record = tracker.log_model(run_id, network, {}, {})
+    record = log_model(tracker.store, run_id, network, {}, {})
     tags |= {"model_sha256": record.sha256, "model_id": record.model_id, "run_name": trial.name}
     tracker.tag(run_id, tags)
     if not client.search_registered_models(f"name = '{NAME}'"):

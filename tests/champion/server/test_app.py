@@ -22,7 +22,8 @@ from cnn_pipeline.champion.server.app import make_app, read_body
 from cnn_pipeline.champion.server.batching import Batcher, Overloaded
 from cnn_pipeline.champion.server.follower import Follower, LiveModel
 from cnn_pipeline.champion.server.request import Refused
-from cnn_pipeline.tracking.store import Store, as_default
+from cnn_pipeline.tracking.store import Store
+from cnn_pipeline.tracking.undocumented import as_default
 from tests.champion.server.champions import NAME, SHAPE, Registered, crown, register
 from tests.champion.server.test_request import BOOT, png
 
