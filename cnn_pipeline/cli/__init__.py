@@ -1,4 +1,4 @@
-"""The command line: thin shells that parse, call one verb and print."""
+"""The command line: each command parses, calls one function and prints."""
 
 from cnn_pipeline.cli.app import main
 

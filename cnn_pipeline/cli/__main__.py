@@ -1,4 +1,4 @@
-"""`python -m cnn_pipeline.cli` is `cnn-pipeline`."""
+"""`python -m cnn_pipeline.cli` runs `cnn-pipeline`."""
 
 from cnn_pipeline.cli.app import main
 

@@ -1,4 +1,4 @@
-"""Where the services keep their state, and where they listen."""
+"""Folders and addresses of the services."""
 
 from __future__ import annotations
 
@@ -25,20 +25,20 @@ class Ports:
 
 @dataclass(frozen=True)
 class Addresses:
-    """Where the servers answer; `mlflow` may be a server that is not ours."""
+    """URLs of the servers; `mlflow` may be a server that this project did not start."""
 
     prefect: str
     mlflow: str
 
     @property
     def prefect_api(self) -> str:
-        """What PREFECT_API_URL names."""
+        """The value for PREFECT_API_URL."""
         return f"{self.prefect}/api"
 
 
 @dataclass(frozen=True)
 class ServiceFolder:
-    """The folder of everything that the services leave behind, MLflow's store aside."""
+    """The folder of everything that the services write, except MLflow's store."""
 
     root: Path
 
@@ -49,12 +49,12 @@ class ServiceFolder:
 
     @property
     def lock(self) -> Path:
-        """Held by the one process that runs the services; the kernel frees it."""
+        """Lock of the process that runs the services; the kernel frees it when the process ends."""
         return self.root / "up.lock"
 
     @property
     def record(self) -> Path:
-        """What runs, as JSON."""
+        """The running services, as JSON."""
         return self.root / "running.json"
 
     @property
@@ -86,7 +86,7 @@ def project_root() -> Path:
     root = Path(cnn_pipeline.__file__).resolve().parent.parent
     if not (root / "prefect.yaml").is_file():
         raise UserError(
-            f"prefect.yaml must lie beside the package, but {root} has none. Deployments are made "
-            "from a checkout: clone the project and install it with `make install`."
+            f"prefect.yaml must be in {root}, and is not. Deploying needs a checkout: clone the "
+            "project and install it with `make install`."
         )
     return root

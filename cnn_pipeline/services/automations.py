@@ -1,7 +1,7 @@
-"""What Prefect's server does by itself: runs that fall silent are marked as crashed.
+"""The automation by which Prefect's server marks runs without a heartbeat as crashed.
 
-A self-hosted server never finds out by itself that a run's process is gone: the run would stay
-Running for ever, and keep its slot.
+A self-hosted server does not notice that a run's process is gone: the run would stay Running and
+keep its slot.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ if TYPE_CHECKING:
     from prefect.events.schemas.automations import AutomationCore
 
 CRASH_SILENT_RUNS = "cnn-pipeline: crash silent runs"
-# A machine whose cores are all busy may miss some of its beats.
+# A busy machine may miss some heartbeats.
 SILENCE = timedelta(seconds=6 * HEARTBEAT_SECONDS)
 
 _HEARTBEAT = "prefect.flow-run.heartbeat"
-# A run that has ended, or waits on purpose, need not be heard of again.
+# A run that ended or is paused sends no more heartbeats.
 _ENDINGS = ("Completed", "Failed", "Cancelled", "Crashed", "Paused", "Suspended", "AwaitingRetry")
 
 
 def install_automations(client: SyncPrefectClient, silence: timedelta = SILENCE) -> None:
-    """Make the automation, or bring it up to date; one switched off in the UI stays off."""
+    """Create or update the automation; if it was disabled in the UI, it stays disabled."""
     found = client.read_automations_by_name(CRASH_SILENT_RUNS)
     if not found:
         client.create_automation(_crash_silent_runs(silence, enabled=True))
@@ -50,7 +50,7 @@ def _crash_silent_runs(silence: timedelta, *, enabled: bool) -> AutomationCore:
 
     return AutomationCore(
         name=CRASH_SILENT_RUNS,
-        description=f"A run that was alive and says nothing for {silence.seconds} s has crashed.",
+        description=f"Mark a run as crashed that sends no heartbeat for {silence.seconds} s.",
         enabled=enabled,
         trigger=EventTrigger(
             match=ResourceSpecification({"prefect.resource.id": "prefect.flow-run.*"}),
@@ -63,10 +63,10 @@ def _crash_silent_runs(silence: timedelta, *, enabled: bool) -> AutomationCore:
         ),
         actions=[
             ChangeFlowRunState(
-                name=None,  # Crashed, as the type
+                name=None,  # the type's own name, Crashed
                 state=StateType.CRASHED,
                 force=False,
-                message=f"No sign of life for {silence.seconds} s: the process is gone.",
+                message=f"No heartbeat for {silence.seconds} s: the process is gone.",
             )
         ],
     )

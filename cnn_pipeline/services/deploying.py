@@ -1,4 +1,4 @@
-"""Pool, queues and deployments on a Prefect server: made where missing, never doubled."""
+"""Create the work pool, its queues and the deployments on a Prefect server, if missing."""
 
 from __future__ import annotations
 
@@ -28,15 +28,15 @@ _DEPLOY_SECONDS = 300
 
 
 class DeployError(UserError):
-    """`prefect deploy` has not deployed."""
+    """`prefect deploy` failed."""
 
     exit_code = 1
 
 
 @contextlib.contextmanager
 def client_for(home: Home, addresses: Addresses) -> Iterator[SyncPrefectClient]:
-    """A client of this home's Prefect server. The first one imports Prefect: seconds."""
-    # Read by Prefect when it is imported; else it would keep its notes in the user's own folder.
+    """A client of this home's Prefect server; the first one imports Prefect (seconds)."""
+    # Prefect reads these on import; without them it writes into the user's own Prefect folder.
     os.environ.update(client_environment(home, addresses))
     from prefect.client.orchestration import SyncPrefectClient
 
@@ -45,13 +45,16 @@ def client_for(home: Home, addresses: Addresses) -> Iterator[SyncPrefectClient]:
 
 
 def deploy(home: Home, addresses: Addresses) -> str:
-    """Make pool, queues, automation and deployments; returns what `prefect deploy` said.
+    """Create or update pool, queues, automation and deployments.
 
-    Repeating it changes nothing that was changed in Prefect's UI: a paused schedule stays paused,
-    parameters given to a deployment stay, limits and the automation's switch stay.
+    Changes made in Prefect's UI are kept: paused schedules, parameters of deployments, limits, and
+    whether the automation is enabled.
+
+    Returns:
+        The output of `prefect deploy`.
 
     Raises:
-        DeployError: the server does not answer, or refuses a deployment.
+        DeployError: the server does not answer or refuses a deployment.
     """
     with client_for(home, addresses) as client:
         ensure_pool(client)
@@ -64,9 +67,9 @@ def deploy(home: Home, addresses: Addresses) -> str:
 
 
 def ensure_pool(client: SyncPrefectClient) -> None:
-    """The work pool and its queues; one that is there stays as it is.
+    """Create the work pool and its queues; existing ones are not changed.
 
-    The queue of trainings runs one at a time, because they share the cores.
+    The training queue runs one flow at a time, because trainings share the cores.
     """
     from prefect.client.schemas.actions import WorkPoolCreate
     from prefect.exceptions import ObjectAlreadyExists
@@ -106,8 +109,8 @@ def _prefect_deploy(environ: Mapping[str, str]) -> str:
         )
     except subprocess.TimeoutExpired:
         raise DeployError(
-            f"`prefect deploy` was not done after {_DEPLOY_SECONDS} s. Look at Prefect's log, and "
-            "try `cnn-pipeline deploy` again."
+            f"`prefect deploy` did not finish within {_DEPLOY_SECONDS} s. "
+            "Check Prefect's log, then run `cnn-pipeline deploy` again."
         ) from None
     if done.returncode != 0:
         raise DeployError(f"`prefect deploy` ended with status {done.returncode}:\n{done.stdout}")
@@ -117,8 +120,8 @@ def _prefect_deploy(environ: Mapping[str, str]) -> str:
 def _name_schedules(client: SyncPrefectClient) -> None:
     """Give each schedule made in the UI a slug.
 
-    Where one schedule of a deployment has none, `prefect deploy` throws all of them away and makes
-    its own anew: the user's would be gone, and a paused one active again.
+    If a schedule of a deployment has no slug, `prefect deploy` deletes all of that deployment's
+    schedules and creates its own: the user's schedules are lost, paused ones become active.
     """
     for deployment in client.read_deployments():
         for schedule in deployment.schedules:
@@ -128,7 +131,7 @@ def _name_schedules(client: SyncPrefectClient) -> None:
 
 
 def _parameters(client: SyncPrefectClient) -> dict[str, dict[str, Any]]:
-    """What was given to deployments in the UI: `prefect deploy` would set it back to nothing."""
+    """Parameters set in the UI by deployment id; `prefect deploy` resets them."""
     return {
         str(deployment.id): deployment.parameters
         for deployment in client.read_deployments()

@@ -1,4 +1,4 @@
-"""MLflow's user interface on this machine, opened at the last sweep."""
+"""Serve MLflow's UI on this machine and open it at the last sweep."""
 
 from __future__ import annotations
 
@@ -22,8 +22,7 @@ if TYPE_CHECKING:
 
 HOST = "127.0.0.1"
 _START_SECONDS = 60
-# What the UI of an experiment needs none of: executing jobs, a gateway to language models,
-# reports to the vendor.
+# Features that are not needed here: running jobs, the gateway to language models, telemetry.
 SERVER_ENVIRONMENT = {
     "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
     "MLFLOW_ENABLE_AI_GATEWAY": "false",
@@ -33,9 +32,9 @@ SERVER_ENVIRONMENT = {
 
 
 def serve(home: Home, port: int, *, open_browser: bool) -> None:
-    """Serve the store under `home` on loopback until Ctrl-C; prints where to look.
+    """Serve the store under `home` on the loopback address until Ctrl-C, and print its pages.
 
-    Where MLFLOW_TRACKING_URI names a server, nothing is started: its address is printed.
+    If MLFLOW_TRACKING_URI is the address of a server, no server is started; its pages are printed.
 
     Raises:
         UserError: there is no sweep yet, the port is taken, or the server does not answer.
@@ -49,7 +48,7 @@ def serve(home: Home, port: int, *, open_browser: bool) -> None:
         return
     _require_free(port)
     address = f"http://{HOST}:{port}"
-    # `kill` must end the server too, as Ctrl-C does.
+    # SIGTERM must stop the server as well, like Ctrl-C.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     server = subprocess.Popen(
         server_command(store.uri, store.artifacts_uri, port),
@@ -58,7 +57,7 @@ def serve(home: Home, port: int, *, open_browser: bool) -> None:
     try:
         _wait_until_healthy(server, address)
         _show(Reader(store), address, open_browser=open_browser)
-        _say("Ctrl-C ends it.")
+        _say("Press Ctrl-C to stop.")
         server.wait()
     except KeyboardInterrupt:
         _say("")
@@ -68,12 +67,12 @@ def serve(home: Home, port: int, *, open_browser: bool) -> None:
 
 
 def server_command(store_uri: str, artifacts_uri: str | None, port: int) -> list[str]:
-    """The command line of an MLflow server for loopback only."""
+    """The command line of an MLflow server that listens on the loopback address only."""
     root = ["--default-artifact-root", artifacts_uri] if artifacts_uri else []
     return [
         sys.executable, "-m", "mlflow", "server",
         "--backend-store-uri", store_uri,
-        # The same, but left out it is announced among our lines.
+        # It is the default, but MLflow prints a line about it unless it is given.
         "--registry-store-uri", store_uri,
         *root,
         "--host", HOST,
@@ -85,7 +84,7 @@ def server_command(store_uri: str, artifacts_uri: str | None, port: int) -> list
 
 
 def last_sweep_page(reader: Reader, address: str) -> str:
-    """The compare view of the last sweep's finished trials; of one alone, its own page."""
+    """URL of the comparison of the last sweep's finished trials; of a single trial, its page."""
     record = reader.sweep(None)
     finished = [result.run_id for result in reader.trials(record) if result.finished]
     if len(finished) < 2:
@@ -118,8 +117,8 @@ def _require_free(port: int) -> None:
             probe.bind((HOST, port))
         except OSError:
             raise UserError(
-                f"port {port} must be free, but something listens there already. "
-                f"If it is MLflow, open http://{HOST}:{port}; else choose another with --port N."
+                f"port {port} must be free, but it is in use. If MLflow uses it, open "
+                f"http://{HOST}:{port}; else choose another port with --port N."
             ) from None
 
 

@@ -181,11 +181,11 @@ def test_plan_shows_layers_costs_and_the_total(
     lines = [" ".join(line.split()) for line in text.splitlines()]
     assert "28x28x1 > C64 3x3 > P2 > C64 3x3 > P2 > D128 > 10" in lines
     assert "conv2 11x11x64 36,928 4,460,544 8x8" in lines
-    assert "in all 243,786 5,056,000" in lines
-    assert any(line.startswith("in all 4,757,578 ") for line in lines)
+    assert "total 243,786 5,056,000" in lines
+    assert any(line.startswith("total 4,757,578 ") for line in lines)
     assert lines[-2].startswith("2 variants x 2 seeds = 4 runs, about ")
-    assert lines[-2].endswith(" one after the other,")
-    assert lines[-1].endswith(" with 2 trainers at a time")
+    assert lines[-2].endswith(" with 1 trainer,")
+    assert lines[-1].endswith(" with 2 trainers")
     assert all(len(line) <= 80 for line in text.splitlines())
 
 
@@ -203,7 +203,7 @@ def test_plan_tells_what_the_default_trainers_take(
     expected = sum(each) if workers == 1 else max(each)  # 64 filters without pooling: most of it
     assert plan["estimated_wall_seconds"] == pytest.approx(expected)
     assert status_of(words) == 0
-    assert ("trainers at a time" in capsys.readouterr().out) == (workers == 2)
+    assert ("2 trainers" in capsys.readouterr().out) == (workers == 2)
 
 
 def test_plan_refuses_all_impossible_stacks(capsys: pytest.CaptureFixture[str]) -> None:
@@ -343,7 +343,7 @@ def test_report_refuses_before_it_reads(
     assert status_of(words) == 2
     err = capsys.readouterr().err
     assert err.startswith("error: 3 faults")
-    assert "--compare: must be two variants as in A,B, received 'f64-max'" in err
+    assert "--compare: must be two variants as A,B, received 'f64-max'" in err
     assert store.asked == []
 
 
@@ -406,7 +406,7 @@ def test_predict_names_every_missing_file(
         "error: 3 faults",
         "  no.png: no such file",
         f"  {tmp_path}: no such file",
-        "  --run: give a sweep or a run, not both",
+        "  --run: give --sweep or --run, not both",
     ]
     assert status_of(["predict"]) == 2
     assert "give at least one" in capsys.readouterr().err
@@ -424,7 +424,7 @@ def test_predict_takes_one_model(
     assert status_of(["predict", str(image), "--model", "Shoes/1", "--run", "r1"]) == 2
     assert capsys.readouterr().err.splitlines() == [
         "error: 2 faults",
-        "  --model: give a registered model, or a sweep or run, not both",
+        "  --model: give --model, or --sweep or --run, not both",
         "  --model: must be a name like 'fashion-mnist-cnn', received 'Shoes/1'",
     ]
 

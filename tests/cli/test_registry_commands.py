@@ -38,11 +38,11 @@ def test_promote_champion_rollback_history(
     home: Home, runs: tuple[str, str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert call(home, "promote", runs[0], "--why", "the first") == 0
-    assert capsys.readouterr().out == f"{NAME} version 1 is champion now\n"
+    assert capsys.readouterr().out == f"{NAME} version 1 is now the champion\n"
     assert call(home, "promote", runs[1], "--why", "smaller") == 0
-    assert "version 2 is champion now; version 1 is 'previous'" in capsys.readouterr().out
+    assert "version 2 is now the champion; version 1 is 'previous'" in capsys.readouterr().out
     assert call(home, "promote", runs[1], "--why", "smaller") == 0
-    assert "is champion already; nothing was changed" in capsys.readouterr().out
+    assert "is already the champion; nothing changed" in capsys.readouterr().out
 
     assert call(home, "champion") == 0
     text = capsys.readouterr().out
@@ -53,7 +53,7 @@ def test_promote_champion_rollback_history(
     assert (champion["version"], champion["aliases"]) == (2, ["champion"])
 
     assert call(home, "rollback", "--why", "too small") == 0
-    assert "version 1 is champion again; version 2 is 'previous'" in capsys.readouterr().out
+    assert "version 1 is the champion again; version 2 is 'previous'" in capsys.readouterr().out
     assert call(home, "history", "--json") == 0
     decisions = json.loads(capsys.readouterr().out)["decisions"]
     assert [item["action"] for item in decisions] == ["promote", "promote", "rollback"]

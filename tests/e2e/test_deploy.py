@@ -124,7 +124,7 @@ def services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Services]:
         said = [process.stdout.readline() for _ in range(5)]
         assert said[0] == f"Prefect:  {made.addresses.prefect}\n"
         assert said[1] == f"MLflow:   {made.addresses.mlflow}\n"
-        assert said[4] == "Ctrl-C ends it.\n"
+        assert said[4] == "Press Ctrl-C to stop.\n"
         yield made
     finally:
         made.cli("down")
@@ -242,7 +242,7 @@ def test_pages_of_other_origins_cannot_start_runs(services: Services) -> None:
 def test_a_second_up_says_what_runs(services: Services) -> None:
     done = services.cli(*services.up)
     assert done.returncode == 0
-    assert "runs already" in done.stdout and services.addresses.prefect in done.stdout
+    assert "already running" in done.stdout and services.addresses.prefect in done.stdout
 
 
 def test_ports_in_use_are_named(services: Services, tmp_path: Path) -> None:
@@ -406,7 +406,7 @@ def test_a_run_that_falls_silent_is_marked_as_crashed(
                 }
             ],
         )
-        assert message(ended(client, run)).startswith("Crashed: No sign of life for 10 s")
+        assert message(ended(client, run)).startswith("Crashed: No heartbeat for 10 s")
     finally:
         install_automations(client)
     assert len(client.read_automations_by_name(CRASH_SILENT_RUNS)) == 1

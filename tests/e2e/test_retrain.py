@@ -355,7 +355,7 @@ def test_a_vanished_class_stops_the_retraining_with_a_report(story: Story) -> No
 
 def test_promotion_by_hand_rollback_and_history(story: Story) -> None:
     refused = story.registry.version(MODEL, 2)
-    assert "version 2 is champion now; version 1 is 'previous'" in story.cli(
+    assert "version 2 is now the champion; version 1 is 'previous'" in story.cli(
         "promote", refused.run_id, "--why", "a smaller one is wanted"
     )
     assert story.champion().version == 2

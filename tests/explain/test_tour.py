@@ -180,7 +180,7 @@ def test_without_output_it_goes_below_the_current_folder(
             ],
         ),
         (["f64", "--pooling"], ["unexpected argument 'f64': no run is needed"]),
-        (["--pooling", "--only", "looks"], ["--only: names pictures of a run"]),
+        (["--pooling", "--only", "looks"], ["--only: needs a run"]),
         (["--output", __file__], ["--output: must be a folder or a .png file"]),
         (["--image", "1,2,3,4,5,6,7"], ["at most 6 images"]),
     ],

@@ -91,7 +91,7 @@ def test_it_serves_this_machine_only_until_it_is_ended(
         f"Runs:          {links.view_page(outcome.experiment_id, 'tiny', address)}",
         f"Charts:        {links.view_page(outcome.experiment_id, 'tiny', address, charts=True)}",
         f"Compare view:  {links.compare_page(outcome.experiment_id, runs, address)}",
-        "Ctrl-C ends it.",
+        "Press Ctrl-C to stop.",
     ]
     assert httpx.get(f"{address}/health").text == "OK"
     assert "<title>MLflow</title>" in httpx.get(address).text

@@ -1,4 +1,4 @@
-"""`cnn-pipeline champion`: which model is in use, and where it came from."""
+"""`cnn-pipeline champion`: show the model in use and its lineage."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Examples:
   cnn-pipeline champion --model fashion-mnist-sample-cnn
   cnn-pipeline champion --json"""
 
-# What a person asks first, in this order: (label, tag).
+# (label, tag), the most asked first.
 LINEAGE = (
     ("why", names.WHY),
     ("test accuracy", metric_names.TEST_ACCURACY),
@@ -43,14 +43,14 @@ LINEAGE = (
 model_option = click.option(
     "--model",
     metavar="NAME",
-    help="Registered model. (default: the only one, else fashion-mnist-cnn)",
+    help="Registered model. (default: the only one, or fashion-mnist-cnn)",
 )
 
 
 @click.command(
     "champion",
     cls=CollectingCommand,
-    help="Show the champion with its lineage: data, run, flow run, configuration and code.",
+    help="Show the champion and its lineage: data, run, flow run, configuration and code.",
     epilog=EPILOG,
 )
 @model_option
@@ -58,7 +58,7 @@ model_option = click.option(
 @json_option
 @click.pass_context
 def command(ctx: click.Context, /, model: str | None, home: str | None, as_json: bool) -> int:
-    """Read the alias and print what it names."""
+    """Read the alias and print its version."""
     faults = faults_of(ctx)
     place = faults.of(home_from, home)
     faults.stop()
@@ -76,7 +76,7 @@ def command(ctx: click.Context, /, model: str | None, home: str | None, as_json:
 
 
 def champion_text(champion: ModelVersion) -> str:
-    """Name and version, then one line for each part of the lineage that is known."""
+    """Name and version, then one line for each known part of the lineage."""
     rows: list[tuple[str, Any]] = [("champion", champion.shown), ("run id", champion.run_id)]
     rows += [(label, champion.tags[tag]) for label, tag in LINEAGE if champion.tags.get(tag)]
     width = max(len(label) for label, _ in rows)

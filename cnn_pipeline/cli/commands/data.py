@@ -1,4 +1,4 @@
-"""`cnn-pipeline data`: fetch, verify and describe a data set."""
+"""`cnn-pipeline data`: download, verify and describe a data set."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ Examples:
 @click.command(
     "data",
     cls=CollectingCommand,
-    help="Fetch a data set where needed, verify it, and describe it: counts per class, image "
-    "shape, digest, source, and exact duplicates between train and test.",
+    help="Download a data set if it is not cached, verify it and describe it: counts per class, "
+    "image shape, digest, source, and exact duplicates between train and test.",
     epilog=EPILOG,
 )
 @data_options
 @json_option
 @click.pass_context
 def command(ctx: click.Context, /, as_json: bool, **values: Any) -> int:
-    """Load the data and print what it is."""
+    """Load the data and print its description."""
     faults = faults_of(ctx)
     settings = faults.of(data_from_flags, given(values))
     cache = faults.of(cache_from_environment)

@@ -1,4 +1,4 @@
-"""`cnn-pipeline deploy`: bring the deployments of `prefect.yaml` to the running server."""
+"""`cnn-pipeline deploy`: deploy the flows of `prefect.yaml` to the running server."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ Examples:
 @click.command(
     "deploy",
     cls=CollectingCommand,
-    help="Deploy the flows of prefect.yaml to the Prefect server that 'cnn-pipeline up' runs: "
-    "after an edit of that file or of a flow's parameters. Repeating it doubles nothing, a paused "
-    "schedule stays paused, and parameters given in Prefect's UI stay.",
+    help="Deploy the flows of prefect.yaml to the Prefect server that 'cnn-pipeline up' started. "
+    "Run it after a change of that file or of a flow's parameters. Changes made in Prefect's UI "
+    "are kept: paused schedules stay paused, and parameters stay.",
     epilog=EPILOG,
 )
 @home_option
 @click.pass_context
 def command(ctx: click.Context, /, home: str | None) -> int:
-    """Deploy to what runs."""
+    """Deploy to the running server."""
     faults = faults_of(ctx)
     place = faults.of(home_from, home)
     faults.stop()
@@ -36,8 +36,8 @@ def command(ctx: click.Context, /, home: str | None) -> int:
     now = running(place)
     if now is None:
         raise UserError(
-            f"a Prefect server must run under {place.root}, and none does. "
-            "Start it with `cnn-pipeline up`, which deploys too."
+            f"no Prefect server runs under {place.root}. "
+            "Start it with `cnn-pipeline up`, which also deploys."
         )
     click.echo(deploy(place, now.addresses))
     return 0

@@ -1,4 +1,4 @@
-"""`cnn-pipeline doctor`: what is wrong, and what to do."""
+"""`cnn-pipeline doctor`: check the installation and say how to fix it."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ Examples:
 @click.command(
     "doctor",
     cls=CollectingCommand,
-    help="Check versions, disk, data, the store and moved folders; where the services run, also "
-    "addresses, pool, worker, schedules, stuck runs and slots. Each line says what to do. It "
-    "changes nothing. The status is 1 where a check failed.",
+    help="Check versions, disk, data, the store and moved folders; if the services run, also "
+    "addresses, pool, worker, schedules, stuck runs and slots. Each finding says what to do. "
+    "Nothing is changed. The exit status is 1 if a check failed.",
     epilog=EPILOG,
 )
 @home_option
 @json_option
 @click.pass_context
 def command(ctx: click.Context, /, home: str | None, as_json: bool) -> int:
-    """Look at everything and print it."""
+    """Run all checks and print the findings."""
     faults = faults_of(ctx)
     place = faults.of(home_from, home)
     cache = faults.of(cache_from_environment)
@@ -53,7 +53,7 @@ def command(ctx: click.Context, /, home: str | None, as_json: bool) -> int:
 
 
 def text(findings: list[Finding]) -> str:
-    """A line per check, with what to do below it, and a count."""
+    """A line per check with its remedy below, and the counts."""
     lines = []
     for finding in findings:
         lines.append(f"{finding.level:<4}  {finding.name:<12} {finding.message}")

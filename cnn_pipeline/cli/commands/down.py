@@ -1,4 +1,4 @@
-"""`cnn-pipeline down`: end what `up` has started."""
+"""`cnn-pipeline down`: stop the services that `up` started."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ Examples:
 @click.command(
     "down",
     cls=CollectingCommand,
-    help="End Prefect's and MLflow's servers, the worker and its runs. Schedules, runs and models "
-    "stay; a run that was going is marked as crashed.",
+    help="Stop Prefect's and MLflow's servers, the worker and its runs. Schedules, runs and models "
+    "are kept; active runs are marked as crashed.",
     epilog=EPILOG,
 )
 @home_option
 @click.pass_context
 def command(ctx: click.Context, /, home: str | None) -> int:
-    """End everything; the status is 0 also where nothing ran."""
+    """Stop everything; exit with status 0 even if nothing runs."""
     faults = faults_of(ctx)
     place = faults.of(home_from, home)
     faults.stop()

@@ -1,4 +1,4 @@
-"""`cnn-pipeline explain`: what a network does to an image, and what each part is good for."""
+"""`cnn-pipeline explain`: draw what a network does to an image."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ FOLDER = "explained"
 
 EPILOG = """\b
 Pictures of a run:
-  journey   what each layer makes of three test images, or of --image
+  journey   each layer's output for three test images, or for --image
   kernels   the weights of the first layer
-  patches   which images, and which squares in them, excite each filter most
-  ablation  what accuracy loses without each filter; also as ablation.csv
-  looks     where the network looks, for right and for wrong answers
+  patches   the images, and the squares in them, that activate each filter most
+  ablation  the accuracy lost without each filter; also as ablation.csv
+  looks     where the network looks, for correct and for wrong answers
 
 \b
 Examples:
@@ -37,28 +37,27 @@ Examples:
 @click.command(
     "explain",
     cls=CollectingCommand,
-    help="Draw what a trained network does to an image and what its parts are good for. RUN is a "
-    "run's id, or the name of a run or variant of the last sweep; by default the best of it. With "
-    "--convolution or --pooling no run is needed: the arithmetic is worked out on one image, "
-    "number by number.",
+    help="Draw what a trained network does to an image and what each part contributes. RUN is a "
+    "run's id, or the name of a run or variant of the last sweep; its best run by default. "
+    "--convolution and --pooling need no run: they show the arithmetic on one image, number by "
+    "number.",
     epilog=EPILOG,
 )
 @click.argument("runs", metavar="[RUN]", nargs=-1)
 @click.option(
     "--image",
     metavar="FILE|N,...",
-    help="A PNG or JPEG file, or the numbers of test images. (default three test images)",
+    help="A PNG or JPEG file, or indices of test images. (default three test images)",
 )
 @click.option("--only", metavar="NAME,...", help="Pictures to draw. (default all)")
-@click.option("--convolution", is_flag=True, help="Work out a convolution on one image.")
-@click.option("--pooling", is_flag=True, help="Work out a max-pooling on one image.")
+@click.option("--convolution", is_flag=True, help="Show the arithmetic of a convolution.")
+@click.option("--pooling", is_flag=True, help="Show the arithmetic of max-pooling.")
 @click.option(
     "--output",
     metavar="FOLDER|FILE",
-    help="Where to write: a folder, or a .png file for the first picture alone. "
-    f"(default {FOLDER}/NAME in this folder)",
+    help=f"Folder to write to, or a .png file for the first picture only. (default {FOLDER}/NAME)",
 )
-@click.option("--open", "show", is_flag=True, help="Open the pictures when they are drawn.")
+@click.option("--open", "show", is_flag=True, help="Open the pictures afterwards.")
 @home_option
 @click.pass_context
 def command(
@@ -73,14 +72,14 @@ def command(
     show: bool,
     home: str | None,
 ) -> int:
-    """Draw, write, and say what is seen."""
+    """Draw the pictures, write them and print their captions."""
     from cnn_pipeline.explain.images import parse_images
 
     faults = faults_of(ctx)
     faults.items += [f"unexpected argument {word!r}: one run at a time" for word in runs[1:]]
     if convolution or pooling:
         faults.items += [f"unexpected argument {word!r}: no run is needed" for word in runs[:1]]
-        faults.items += ["--only: names pictures of a run; leave it out"] if only else []
+        faults.items += ["--only: needs a run; leave it out"] if only else []
     images = faults.of(parse_images, image) if image is not None else None
     names = _pictures(only, faults)
     target = faults.of(_target, output) if output is not None else None
@@ -124,12 +123,12 @@ def _pictures(only: str | None, faults: Faults) -> tuple[str, ...]:
 
 
 def _target(text: str) -> Path:
-    """The folder or .png file to write; a folder that is missing will be made."""
+    """The folder or .png file to write; a missing folder is created later."""
     path = Path(text).expanduser()
     if path.suffix.lower() == ".png" and not path.is_dir():
         if not path.parent.is_dir():
             folder = str(path.parent)
-            raise InvalidInput([f"--output: folder {folder!r} does not exist; make it first"])
+            raise InvalidInput([f"--output: folder {folder!r} does not exist; create it first"])
         return path
     if not text.strip() or (path.exists() and not path.is_dir()):
         raise InvalidInput([f"--output: must be a folder or a .png file, received {text!r}"])
@@ -137,12 +136,12 @@ def _target(text: str) -> Path:
 
 
 def _wrapped(text: str) -> str:
-    """A sentence in lines of at most 80 columns; what has lines already keeps them."""
+    """A sentence in lines of at most 80 columns; text with line breaks is not changed."""
     return text if "\n" in text else textwrap.fill(text, 80, subsequent_indent="  ")
 
 
 def _write(parts: Iterable[Part], target: Path) -> tuple[list[Path], list[str]]:
-    """Write each part as it comes; paths written, and its sentences as a block each."""
+    """Write the files of each part as it comes; return their paths and the parts' captions."""
     written: list[Path] = []
     blocks: list[str] = []
     if target.suffix.lower() != ".png":

@@ -1,4 +1,4 @@
-"""`cnn-pipeline history`: every decision about a registered model."""
+"""`cnn-pipeline history`: list the decisions about a registered model."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ PAST = {"promote": "promoted", "rollback": "rolled back to", "refuse": "refused"
 @click.command(
     "history",
     cls=CollectingCommand,
-    help="Show every promotion, refusal and rollback of a registered model with its reason, "
+    help="List every promotion, refusal and rollback of a registered model with its reason, "
     "oldest first.",
     epilog=EPILOG,
 )

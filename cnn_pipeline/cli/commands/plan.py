@@ -1,4 +1,4 @@
-"""`cnn-pipeline plan`: what a sweep would train, before anything runs."""
+"""`cnn-pipeline plan`: show what a sweep would train."""
 
 from __future__ import annotations
 
@@ -28,16 +28,16 @@ Examples:
 @click.command(
     "plan",
     cls=CollectingCommand,
-    help="Show per variant the layers with shapes, parameters, multiply-accumulates (MACs) and "
-    "receptive field, and the estimated time, without the command's own start and end; impossible "
-    "stacks are refused. Nothing runs.",
+    help="Show for each variant its layers with shapes, parameters, multiply-accumulates (MACs) "
+    "and receptive field, and the estimated time of a run. Impossible stacks of layers are "
+    "refused. Nothing is trained.",
     epilog=EPILOG,
 )
 @sweep_options
 @json_option
 @click.pass_context
 def command(ctx: click.Context, /, as_json: bool, **values: Any) -> int:
-    """Check everything, print the plans."""
+    """Check everything and print the plans."""
     faults = faults_of(ctx)
     cache = faults.of(cache_from_environment)
     found = faults.of(checked_sweep, given(values), cache or Path())
@@ -62,7 +62,7 @@ def command(ctx: click.Context, /, as_json: bool, **values: Any) -> int:
 def plan_json(
     sweep: Sweep, plans: dict[str, Plan], seconds: dict[str, float], workers: int
 ) -> dict[str, Any]:
-    """The plans as plain records; `seconds` are those of a run of each variant."""
+    """The plans for `--json`; `seconds` holds the estimate of one run by variant."""
     return {
         "sweep": sweep.name,
         "seeds": list(sweep.seeds),
@@ -85,7 +85,7 @@ def plan_json(
 
 
 def plan_text(sweep: Sweep, plans: dict[str, Plan], seconds: dict[str, float], workers: int) -> str:
-    """One table per variant, then the total, and what `workers` trainers make of it."""
+    """One table per variant, then the total time with one trainer and with `workers`."""
     blocks = [
         "\n".join([label, f"  {plan.architecture}", *_table(plan, seconds[label])])
         for label, plan in plans.items()
@@ -94,11 +94,11 @@ def plan_text(sweep: Sweep, plans: dict[str, Plan], seconds: dict[str, float], w
     in_a_row = duration(sum(seconds.values()) * seeds)
     total = (
         f"{_count(len(plans), 'variant')} x {_count(seeds, 'seed')} = {_count(runs, 'run')}, "
-        f"about {in_a_row} one after the other"
+        f"about {in_a_row} with 1 trainer"
     )
     if workers > 1:
         wall = duration(_wall_seconds(sweep, seconds, workers))
-        total += f",\nabout {wall} with {workers} trainers at a time"
+        total += f",\nabout {wall} with {workers} trainers"
     return "\n\n".join([*blocks, total])
 
 
@@ -115,7 +115,7 @@ def _table(plan: Plan, seconds: float) -> list[str]:
     return [
         _ROW.format("layer", "output", "parameters", "MACs", "receptive field"),
         *(_row(layer) for layer in plan.layers),
-        _ROW.format("in all", "", f"{plan.num_params:,}", f"{plan.macs:,}", "").rstrip(),
+        _ROW.format("total", "", f"{plan.num_params:,}", f"{plan.macs:,}", "").rstrip(),
         f"  about {duration(seconds)} per run",
     ]
 

@@ -32,14 +32,14 @@ Examples:
 @click.command(
     "predict",
     cls=CollectingCommand,
-    help="Classify PNG or JPEG files of any size with the champion: three classes with their "
-    "probabilities. Where there is no champion yet, the best model of the last sweep answers; "
-    "the flags name another.",
+    help="Classify PNG or JPEG files of any size: the three most likely classes with their "
+    "probabilities. Uses the champion, or the best model of the last sweep if there is no champion "
+    "yet; --sweep, --run and --model choose another.",
     epilog=EPILOG,
 )
 @click.argument("images", metavar="IMAGE...", nargs=-1)
-@click.option("--sweep", metavar="ID", help="Take the best model of this sweep.")
-@click.option("--run", metavar="ID", help="Take the model of this run.")
+@click.option("--sweep", metavar="ID", help="Use the best model of this sweep.")
+@click.option("--run", metavar="ID", help="Use the model of this run.")
 @model_option
 @home_option
 @json_option
@@ -54,15 +54,15 @@ def command(
     home: str | None,
     as_json: bool,
 ) -> int:
-    """Check the files, classify them, print the classes."""
+    """Check and classify the files, and print the classes."""
     faults = faults_of(ctx)
     if not images:
         faults.items.append("IMAGE: give at least one PNG or JPEG file")
     faults.items += [f"{image}: no such file" for image in images if not Path(image).is_file()]
     if sweep is not None and run is not None:
-        faults.items.append("--run: give a sweep or a run, not both")
+        faults.items.append("--run: give --sweep or --run, not both")
     if model is not None and (sweep is not None or run is not None):
-        faults.items.append("--model: give a registered model, or a sweep or run, not both")
+        faults.items.append("--model: give --model, or --sweep or --run, not both")
     name = faults.of(model_from, model)
     place = faults.of(home_from, home)
     faults.stop()
@@ -83,7 +83,7 @@ def command(
 
 
 def prediction_text(prediction: Prediction) -> str:
-    """The file, what was done to the image, and its classes."""
+    """The file, how its image was changed, and its classes."""
     return "\n".join(
         [
             str(prediction.file),

@@ -1,4 +1,4 @@
-"""`cnn-pipeline promote`: make a run's model champion by hand."""
+"""`cnn-pipeline promote`: make a run's model the champion."""
 
 from __future__ import annotations
 
@@ -13,18 +13,19 @@ from cnn_pipeline.cli.parsing import CollectingCommand, faults_of
 EPILOG = """\b
 Examples:
   cnn-pipeline promote 077e8edd29b047048c62764960ae77dc --why "the first model"
-  cnn-pipeline promote 077e8edd29b047048c62764960ae77dc --why "new classes are meant" --json"""
+  cnn-pipeline promote 077e8edd29b047048c62764960ae77dc --why "new classes" --json"""
 
 
 @click.command(
     "promote",
     cls=CollectingCommand,
-    help="Make the model of RUN (an MLflow run id) champion. The gate is not asked: its file is "
-    "verified, and the reason goes into the history. The champion until now stays as 'previous'.",
+    help="Make the model of RUN (an MLflow run id) the champion without the gate's checks. Its "
+    "file is verified, and the reason is added to the history. The old champion becomes "
+    "'previous'.",
     epilog=EPILOG,
 )
 @click.argument("runs", metavar="RUN", nargs=-1)
-@click.option("--why", metavar="TEXT", help="The reason, for the history. Required.")
+@click.option("--why", metavar="TEXT", help="Reason, for the history. Required.")
 @home_option
 @json_option
 @click.pass_context
@@ -36,10 +37,10 @@ def command(
     home: str | None,
     as_json: bool,
 ) -> int:
-    """Register the run's model, verify it, move the alias."""
+    """Register the run's model, verify it and move the alias."""
     faults = faults_of(ctx)
     if not runs:
-        faults.items.append("RUN: give the id of a run; `cnn-pipeline compare` lists them")
+        faults.items.append("RUN: give the id of a run; see `cnn-pipeline compare`")
     faults.items += [f"unexpected argument {word!r}: one run at a time" for word in runs[1:]]
     text = faults.of(reason, "--why", why)
     place = faults.of(writable_home_from, home)
@@ -58,11 +59,11 @@ def command(
             }
         )
     elif decision is None:
-        click.echo(f"{version.shown} is champion already; nothing was changed")
+        click.echo(f"{version.shown} is already the champion; nothing changed")
     else:
         before = decision.champion_before
         click.echo(
-            f"{version.shown} is champion now"
+            f"{version.shown} is now the champion"
             + ("" if before is None else f"; version {before} is 'previous'")
         )
     return 0

@@ -1,4 +1,4 @@
-"""`cnn-pipeline report`: a sweep as one HTML page."""
+"""`cnn-pipeline report`: write a sweep's report as one HTML file."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ DEFAULT_FILE = "report.html"
 @click.command(
     "report",
     cls=CollectingCommand,
-    help="Write the report of SWEEP, by default of the last sweep, as one HTML file that needs no "
-    "network: verdict, charts, confusions, single images, and how to run it again.",
+    help="Write the report of SWEEP, or of the last sweep, as one HTML file that works offline: "
+    "verdict, charts, confusion matrices, single images, and how to repeat the sweep.",
     epilog=EPILOG,
 )
 @click.argument("sweeps", metavar="[SWEEP]", nargs=-1)
 @click.option("--output", metavar="FILE", help=f"File to write. (default {DEFAULT_FILE})")
-@click.option("--open", "show", is_flag=True, help="Open it in the browser.")
+@click.option("--open", "show", is_flag=True, help="Open the report in the browser.")
 @click.option(
     "--compare",
     "pair",
     metavar="A,B",
-    help="Variants whose answers are set against each other. (default the choice and the baseline)",
+    help="Variants whose predictions to compare. (default the choice and the baseline)",
 )
 @home_option
 @click.pass_context
@@ -48,7 +48,7 @@ def command(
     pair: str | None,
     home: str | None,
 ) -> int:
-    """Read the runs of one sweep and write their report."""
+    """Read the runs of a sweep and write their report."""
     faults = faults_of(ctx)
     faults.items += [f"unexpected argument {word!r}: one sweep at a time" for word in sweeps[1:]]
     target = faults.of(writable_file, "--output", DEFAULT_FILE if output is None else output)
@@ -71,7 +71,7 @@ def command(
 def _two_labels(text: str) -> tuple[str, str]:
     labels = [part.strip() for part in text.split(",")]
     if len(labels) != 2 or not all(labels):
-        raise InvalidInput([f"--compare: must be two variants as in A,B, received {text!r}"])
+        raise InvalidInput([f"--compare: must be two variants as A,B, received {text!r}"])
     return labels[0], labels[1]
 
 

@@ -1,4 +1,4 @@
-"""`cnn-pipeline retrain`: train where something changed, and promote what the gate lets pass."""
+"""`cnn-pipeline retrain`: retrain if something changed, and promote what passes the gate."""
 
 from __future__ import annotations
 
@@ -36,15 +36,15 @@ Examples:
 @click.command(
     "retrain",
     cls=CollectingCommand,
-    help="Run the flow of the weekly retraining now: compare data, settings and code with the "
-    "last decision, train candidates where something changed, and promote the best where the "
-    "gate lets it pass. The status is 0 also where nothing was done or the champion stays, 1 "
-    "where a person has to look, 2 where the input is wrong.",
+    help="Run the weekly retraining now: compare data, settings and code with the last decision, "
+    "train candidates if something changed, and promote the best one if it passes the gate. The "
+    "exit status is 0 also if nothing changed or the champion stays, 1 if a person must look at "
+    "it, 2 if the input is invalid.",
     epilog=EPILOG,
 )
 @sweep_options
-@click.option("--settings", metavar="FILE", help="TOML file: gate, drift, notify, sweep.")
-@click.option("--force", is_flag=True, help="Train also where nothing changed.")
+@click.option("--settings", metavar="FILE", help="TOML file with gate, drift, notify and sweep.")
+@click.option("--force", is_flag=True, help="Retrain even if nothing changed.")
 @click.option(
     "--workers",
     metavar="N",
@@ -63,12 +63,12 @@ def command(
     as_json: bool,
     **values: Any,
 ) -> int:
-    """Check everything, run the flow, print the decision and its grounds."""
+    """Check everything, run the flow, and print the decision and its reasons."""
     faults = faults_of(ctx)
     count = faults.of(whole, "--workers", workers, 0, 0, 64)
     place = faults.of(writable_home_from, home)
     chosen = faults.of(settings_from, settings)
-    # Flags of a sweep replace that of the file as a whole.
+    # If any flag sets the sweep, the file's sweep is not used at all.
     words = given(values)
     sweep = faults.of(sweep_from_flags, {"sweep": "retrain", **words}) if words else None
     faults.stop()
@@ -89,10 +89,10 @@ def command(
 
 
 def settings_from(path: str | None) -> RetrainSettings:
-    """The settings of a TOML file; those of the flow by default.
+    """The settings of a TOML file, or the flow's defaults.
 
     Raises:
-        InvalidInput: with every fault of the file.
+        InvalidInput: lists every fault of the file.
     """
     from cnn_pipeline.champion.retraining.settings import RetrainSettings, load_settings
 
@@ -100,12 +100,12 @@ def settings_from(path: str | None) -> RetrainSettings:
 
 
 def outcome_json(outcome: RetrainOutcome) -> dict[str, Any]:
-    """The outcome as a record, with whether a person has to look."""
+    """The outcome for `--json`; 'ok' is false if a person must look at it."""
     return asdict(outcome) | {"ok": outcome.ok}
 
 
 def outcome_text(outcome: RetrainOutcome) -> str:
-    """The decision, what changed, and each rule with what was required and measured."""
+    """The decision, the changes, and each rule with its required and measured value."""
     from cnn_pipeline.champion.retraining import text
 
     lines = [outcome.message, ""]

@@ -1,4 +1,4 @@
-"""`cnn-pipeline rollback`: make the previous champion champion again."""
+"""`cnn-pipeline rollback`: restore the previous champion."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from cnn_pipeline.cli.parsing import CollectingCommand, faults_of
 
 EPILOG = """\b
 Examples:
-  cnn-pipeline rollback --why "it takes boots for bags since Monday"
-  cnn-pipeline rollback --why "that was something else" --json"""
+  cnn-pipeline rollback --why "confuses boots with bags since Monday"
+  cnn-pipeline rollback --why "the cause was elsewhere" --json"""
 
 
 @click.command(
     "rollback",
     cls=CollectingCommand,
-    help="Make the previous champion champion again, after its file is verified. The two change "
-    "places, so that a second rollback takes the first one back.",
+    help="Restore the previous champion, after its file is verified. The two versions swap roles, "
+    "so that a second rollback undoes the first.",
     epilog=EPILOG,
 )
-@click.option("--why", metavar="TEXT", help="The reason, for the history. Required.")
+@click.option("--why", metavar="TEXT", help="Reason, for the history. Required.")
 @model_option
 @home_option
 @json_option
@@ -53,7 +53,7 @@ def command(
         print_json(asdict(decision))
     else:
         click.echo(
-            f"{name} version {decision.champion_after} is champion again; "
+            f"{name} version {decision.champion_after} is the champion again; "
             f"version {decision.champion_before} is 'previous'"
         )
     return 0

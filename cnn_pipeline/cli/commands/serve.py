@@ -1,4 +1,4 @@
-"""`cnn-pipeline serve`: the champion over HTTP."""
+"""`cnn-pipeline serve`: serve the champion over HTTP."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Examples:
   cnn-pipeline serve --port 8081 --model my-images-cnn
 
 \b
-Ask it, with a picture in base64 or with raw pixels under "inputs":
+Send it a PNG or JPEG file in base64, or pixels, under "inputs":
   printf '{"inputs": [{"b64": "%s"}]}' "$(base64 < boot.png | tr -d '\\n')" |
     curl --json @- http://127.0.0.1:8080/invocations
   curl http://127.0.0.1:8080/health"""
@@ -22,13 +22,13 @@ Ask it, with a picture in base64 or with raw pixels under "inputs":
 @click.command(
     "serve",
     cls=CollectingCommand,
-    help="Serve the champion over HTTP on this machine only, in MLflow's scoring protocol: "
+    help="Serve the champion over HTTP on this machine only, with MLflow's scoring protocol: "
     "POST /invocations, GET /ping, /health and /version. A promotion takes effect within seconds, "
-    "without a restart. Ctrl-C ends it.",
+    "without a restart. Press Ctrl-C to stop.",
     epilog=EPILOG,
 )
 @click.option(
-    "--port", metavar="N", help="Port on the loopback address; 0 takes a free one. (default 8080)"
+    "--port", metavar="N", help="Port on the loopback address; 0 chooses a free one. (default 8080)"
 )
 @model_option
 @home_option

@@ -1,4 +1,4 @@
-"""`cnn-pipeline sweeps`: the named sweeps."""
+"""`cnn-pipeline sweeps`: list the named sweeps."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Examples:
 @click.command(
     "sweeps",
     cls=CollectingCommand,
-    help="List the named sweeps, with the question that each answers.",
+    help="List the named sweeps and the question that each one answers.",
     epilog=EPILOG,
 )
 @json_option

@@ -1,4 +1,4 @@
-"""`cnn-pipeline ui`: MLflow's user interface."""
+"""`cnn-pipeline ui`: open MLflow's UI."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ Examples:
 @click.command(
     "ui",
     cls=CollectingCommand,
-    help="Open MLflow on this machine only, and print the address that compares the runs of the "
-    "last sweep. Ctrl-C ends it.",
+    help="Open MLflow's UI, on this machine only, at the comparison of the last sweep's runs. "
+    "Press Ctrl-C to stop.",
     epilog=EPILOG,
 )
 @click.option("--port", metavar="N", help="Port on the loopback address. (default 5000)")
-@click.option("--no-browser", is_flag=True, help="Only print the addresses.")
+@click.option("--no-browser", is_flag=True, help="Print the addresses only.")
 @home_option
 @click.pass_context
 def command(ctx: click.Context, /, port: str | None, no_browser: bool, home: str | None) -> int:
@@ -32,7 +32,7 @@ def command(ctx: click.Context, /, port: str | None, no_browser: bool, home: str
     faults.stop()
     assert number is not None and place is not None
 
-    from cnn_pipeline.services import mlflow_ui
+    from cnn_pipeline.services.mlflow_ui import serve
 
-    mlflow_ui.serve(place, number, open_browser=not no_browser)
+    serve(place, number, open_browser=not no_browser)
     return 0

@@ -1,4 +1,4 @@
-"""`cnn-pipeline up`: Prefect, MLflow and a worker."""
+"""`cnn-pipeline up`: start Prefect, MLflow and a worker."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ Examples:
 @click.command(
     "up",
     cls=CollectingCommand,
-    help="Start Prefect's and MLflow's servers on this machine only, deploy the flows of "
+    help="Start Prefect's and MLflow's servers, on this machine only, deploy the flows of "
     "prefect.yaml with their schedules, start a worker, and print the addresses. Ctrl-C or "
-    "'cnn-pipeline down' ends all of it; nothing is lost, the next start goes on.",
+    "'cnn-pipeline down' stops them; schedules, runs and models are kept for the next start.",
     epilog=EPILOG,
 )
-@click.option("--detach", "behind", is_flag=True, help="Return, and let it run in the background.")
+@click.option("--detach", "behind", is_flag=True, help="Run in the background.")
 @click.option("--prefect-port", metavar="N", help="Port of Prefect's server. (default 4200)")
 @click.option("--mlflow-port", metavar="N", help="Port of MLflow's server. (default 5000)")
 @home_option
@@ -44,7 +44,7 @@ def command(
     mlflow_port: str | None,
     home: str | None,
 ) -> int:
-    """Run the services until interrupted, or behind."""
+    """Run the services until interrupted, or in the background."""
     faults = faults_of(ctx)
     prefect = faults.of(whole, "--prefect-port", prefect_port, PREFECT_PORT, 1, 65_535)
     mlflow = faults.of(whole, "--mlflow-port", mlflow_port, MLFLOW_PORT, 1, 65_535)
@@ -59,29 +59,29 @@ def command(
     logs = str(ServiceFolder.of(place).logs)
     now = running(place)
     if now is not None:
-        click.echo(f"runs already, as process {now.supervisor_pid}")
+        click.echo(f"already running as process {now.supervisor_pid}")
         click.echo(text(now, where, logs))
         return 1 if now.fault else 0
     ports = Ports(prefect, mlflow)
     if behind:
         click.echo(text(detach(place, ports), where, logs))
-        click.echo(f"It runs in the background: {program()} down{where} ends it.")
+        click.echo(f"Running in the background. Stop with: {program()} down{where}")
         return 0
 
     def ready(now: Running) -> None:
         click.echo(text(now, where, logs))
-        click.echo("Ctrl-C ends it.")
+        click.echo("Press Ctrl-C to stop.")
 
     bring_up(place, ports, lambda line: click.echo(line, err=True), ready)
     return 0
 
 
 def text(now: Running, where: str, logs: str) -> str:
-    """Addresses, state and what to look at next."""
+    """Addresses, logs and state."""
     state = now.fault or ("ready" if now.ready else "starting")
     return (
         f"Prefect:  {now.addresses.prefect}\n"
         f"MLflow:   {now.addresses.mlflow}\n"
         f"Logs:     {logs}\n"
-        f"State:    {state} ({program()} doctor{where} looks closer)"
+        f"State:    {state} (details: {program()} doctor{where})"
     )
