@@ -2,6 +2,8 @@
 
 Code that works calls `emit`; code that shows progress (the terminal, a test) listens. Without a
 listener `emit` does nothing.
+
+`trainers.messages` tells the events that a trainer sends apart by their `kind`.
 """
 
 from __future__ import annotations
@@ -10,6 +12,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import Literal
 
 
 @dataclass(frozen=True)
@@ -17,6 +20,7 @@ class Stage:
     """Work outside of trials: 'starting the trainer', 'comparing'."""
 
     text: str
+    kind: Literal["Stage"] = field(default="Stage", repr=False)
 
 
 @dataclass(frozen=True)
@@ -24,6 +28,7 @@ class Delay:
     """Why the trainers take longer than usual to start; it ends when one starts."""
 
     text: str
+    kind: Literal["Delay"] = field(default="Delay", repr=False)
 
 
 @dataclass(frozen=True)
@@ -34,6 +39,7 @@ class DownloadProgress:
     source: str
     done: int
     total: int
+    kind: Literal["DownloadProgress"] = field(default="DownloadProgress", repr=False)
 
 
 @dataclass(frozen=True)
@@ -51,6 +57,7 @@ class TrialPhase:
 
     trial: str
     phase: str
+    kind: Literal["TrialPhase"] = field(default="TrialPhase", repr=False)
 
 
 @dataclass(frozen=True)
@@ -66,6 +73,7 @@ class TrialProgress:
     images: int
     total_images: int
     metrics: dict[str, float] = field(default_factory=dict)
+    kind: Literal["TrialProgress"] = field(default="TrialProgress", repr=False)
 
 
 @dataclass(frozen=True)

@@ -5,12 +5,10 @@ five seconds of processor time and a few hundred MiB. So a trainer is cheap to r
 of them do not import TensorFlow twice.
 
 Started by `launching` as `python -m cnn_pipeline.trainers.fork_server FD`, FD being one end of a
-Unix socket of packets: `{"fork": number, "threads": n}` with the trainer's stdin, stdout and
-stderr, or `{"kill": number}`. It answers `{"ready": true}` once it has imported, before that
-`{"delay": text}` where it takes longer than usual, and `{"ended": number, "status": code}`, the
-status as
-`subprocess` counts it. When the socket closes it waits until its trainers have ended, and ends:
-they have been killed, or see their own pipes close because the sweep has gone.
+Unix socket of packets (`messages`): it gets `Fork`, with the trainer's stdin, stdout and stderr,
+and `Kill`. It answers `Ready` once it has imported, before that `Delay` where that takes longer
+than usual, and `Ended` for each trainer. When the socket closes it waits until its trainers have
+ended, and ends: they have been killed, or see their own pipes close because the sweep has gone.
 
 Nothing is computed here: a fork takes no threads along, and TensorFlow starts its own with the
 first operation, in the trainer. Linux only (pidfd, prctl, packets): macOS' own libraries do
@@ -22,7 +20,6 @@ from __future__ import annotations
 
 import ctypes
 import errno
-import json
 import os
 import selectors
 import signal
@@ -30,10 +27,19 @@ import socket
 import sys
 import traceback
 import warnings
-from typing import Any, NoReturn
+from typing import NoReturn
 
+from cnn_pipeline.base import events
 from cnn_pipeline.trainers import trainer
-from cnn_pipeline.trainers.messages import FORK_PACKET_BYTES
+from cnn_pipeline.trainers.messages import (
+    FORK_MESSAGES,
+    FORK_PACKET_BYTES,
+    FORK_REQUESTS,
+    Ended,
+    ForkMessage,
+    Kill,
+    Ready,
+)
 
 _STREAMS = 3
 _PR_SET_PDEATHSIG = 1
@@ -47,8 +53,8 @@ def main() -> None:
     # Python 3.12 and later say so of each fork; which threads there are: docs/decisions/0014.
     warnings.filterwarnings("ignore", "This process .* is multi-threaded", DeprecationWarning)
     channel = socket.socket(fileno=int(sys.argv[1]))
-    trainer.preload(lambda text: _tell(channel, {"delay": text}))
-    _tell(channel, {"ready": True})
+    trainer.preload(lambda text: _tell(channel, events.Delay(text)))
+    _tell(channel, Ready())
     Server(channel).serve()
     sys.stdout.flush()
     os._exit(0)  # there is nothing to tidy up, for which Python would take 0.1 s
@@ -85,11 +91,11 @@ class Server:
             return True
         if not packet:
             return False
-        message = json.loads(packet)
-        if "kill" in message:
-            self._kill(message["kill"])
+        request = FORK_REQUESTS.read(packet)
+        if isinstance(request, Kill):
+            self._kill(request.number)
         else:
-            self._fork(message["fork"], message["threads"], streams)
+            self._fork(request.number, request.threads, streams)
         return True
 
     def _kill(self, number: int) -> None:
@@ -107,7 +113,7 @@ class Server:
         except OSError as error:  # no process or memory is left: the others go on
             sys.stderr.write(f"no trainer could be forked: {error}\n")
             sys.stderr.flush()
-            _tell(self._channel, {"ended": number, "status": 1})
+            _tell(self._channel, Ended(number, 1))
         else:
             if pid == 0:
                 self._become_trainer(server, streams, threads)
@@ -134,7 +140,7 @@ class Server:
 
     def _reap(self, number: int) -> None:
         _, status = os.waitpid(self._pids.pop(number), 0)
-        _tell(self._channel, {"ended": number, "status": os.waitstatus_to_exitcode(status)})
+        _tell(self._channel, Ended(number, os.waitstatus_to_exitcode(status)))
 
 
 def _end_with(server: int) -> None:
@@ -144,9 +150,9 @@ def _end_with(server: int) -> None:
         os._exit(1)
 
 
-def _tell(channel: socket.socket, message: dict[str, Any]) -> None:
+def _tell(channel: socket.socket, message: ForkMessage) -> None:
     try:
-        channel.send(json.dumps(message).encode())
+        channel.send(FORK_MESSAGES.write(message))
     except (BrokenPipeError, ConnectionResetError):
         return  # nobody listens any more; reading says so too
 

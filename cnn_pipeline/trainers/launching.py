@@ -7,19 +7,27 @@ which status, and how to kill it.
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import socket
 import subprocess
 import sys
 import threading
 from pathlib import Path
-from typing import Any, BinaryIO, Protocol
+from typing import BinaryIO, Protocol
 
 from cnn_pipeline.base import events
 from cnn_pipeline.base.machine import backend_name
 from cnn_pipeline.trainers.environment import trainer_environment
-from cnn_pipeline.trainers.messages import FORK_PACKET_BYTES
+from cnn_pipeline.trainers.messages import (
+    FORK_MESSAGES,
+    FORK_PACKET_BYTES,
+    FORK_REQUESTS,
+    Ended,
+    Fork,
+    ForkMessage,
+    InvalidMessage,
+    Kill,
+)
 
 _END_SECONDS = 5
 
@@ -104,6 +112,7 @@ class ForkServer:
                 env=trainer_environment(os.environ),
             )
         self._channel = ours
+        self._log = log
         self._started: list[_Forked] = []
         self._lock = threading.Lock()
         self._listens = False
@@ -120,9 +129,9 @@ class ForkServer:
         with self._lock:
             forked = _Forked(len(self._started), self)
             self._started.append(forked)
-            message = json.dumps({"fork": forked.number, "threads": threads}).encode()
+            request = FORK_REQUESTS.write(Fork(forked.number, threads))
             try:
-                socket.send_fds(self._channel, [message], [stdin, stdout, log.fileno()])
+                socket.send_fds(self._channel, [request], [stdin, stdout, log.fileno()])
             except OSError:  # it has ended, or cannot be talked to
                 self._process.kill()
                 forked.end(self._process.wait())
@@ -131,7 +140,7 @@ class ForkServer:
     def kill(self, number: int) -> None:
         """End one trainer."""
         with contextlib.suppress(OSError):  # it has ended with the server
-            self._channel.send(json.dumps({"kill": number}).encode())
+            self._channel.send(FORK_REQUESTS.write(Kill(number)))
 
     def close(self) -> None:
         """End the server, where it listens after the trainers it killed: none outlives this."""
@@ -146,26 +155,40 @@ class ForkServer:
         self._channel.close()
 
     def _listen(self) -> None:
-        while message := self._receive():
-            if "delay" in message:
-                # Whoever shows it may fail; a trainer's end must be heard all the same.
-                with contextlib.suppress(Exception):
-                    events.emit(events.Delay(message["delay"]))
-                continue
-            if "ended" in message:
-                self._started[message["ended"]].end(message["status"])
-            self._listens = True
-        status = self._process.wait()
+        try:
+            while message := self._receive():
+                self._hear(message)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(_END_SECONDS)
+            self._process.kill()  # nobody can talk to it
+            status = self._process.wait()
+        except (InvalidMessage, LookupError) as error:
+            self._process.kill()
+            self._process.wait()
+            with contextlib.suppress(OSError, ValueError):  # the log is closed
+                self._log.write(f"the fork server sent an invalid message: {error}\n".encode())
+                self._log.flush()
+            status = 1
         with self._lock:
             for forked in self._started:
                 forked.end(status)
 
-    def _receive(self) -> dict[str, Any]:
+    def _hear(self, message: ForkMessage) -> None:
+        if isinstance(message, events.Delay):
+            # Whoever shows it may fail; a trainer's end must be heard all the same.
+            with contextlib.suppress(Exception):
+                events.emit(message)
+            return
+        if isinstance(message, Ended):
+            self._started[message.number].end(message.status)
+        self._listens = True
+
+    def _receive(self) -> ForkMessage | None:
         try:
             packet = self._channel.recv(FORK_PACKET_BYTES)
         except OSError:
-            return {}
-        return dict(json.loads(packet)) if packet else {}
+            return None
+        return FORK_MESSAGES.read(packet) if packet else None
 
 
 class _Forked:

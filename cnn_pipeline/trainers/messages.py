@@ -1,27 +1,63 @@
-"""What a sweep and its trainer processes say to each other: one JSON object a line.
+"""What a sweep, its trainers and its fork server say to each other: one JSON object a line.
 
 JSON on pipes rather than pickled objects: nothing that is read can run code, and a trainer can
-be driven by hand for debugging.
+be driven by hand for debugging. Both ends check types, and refuse unknown kinds and keys.
 """
 
 from __future__ import annotations
 
-import dataclasses
-import json
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Annotated, Any, Generic, Literal, TypeVar
+
+from pydantic import ConfigDict, Discriminator, NonNegativeInt, TypeAdapter, ValidationError
 
 from cnn_pipeline.base import events
 from cnn_pipeline.network.results import Status
+from cnn_pipeline.settings.faults import dotted, shown
 from cnn_pipeline.settings.trial import DataSettings, Trial
 
 FORK_PACKET_BYTES = 256
 """The longest message between a sweep and its fork server, with room to spare."""
 
-_EVENTS = {
-    kind.__name__: kind
-    for kind in (events.Stage, events.Delay, events.TrialPhase, events.TrialProgress)
-}
+# A metric may be NaN or infinite, so both are written as JavaScript spells them.
+_CONFIG = ConfigDict(extra="forbid", strict=True, ser_json_inf_nan="constants")
+
+MessageT = TypeVar("MessageT")
+
+
+class InvalidMessage(ValueError):
+    """What was read is no message; says why in one line."""
+
+
+class Wire(Generic[MessageT]):
+    """Writes and reads the messages of one direction; the key `kind` tells them apart."""
+
+    def __init__(self, kinds: Any) -> None:
+        """`kinds` is a union of dataclasses, each with a literal `kind`."""
+        self._adapter: TypeAdapter[MessageT] = TypeAdapter(
+            Annotated[kinds, Discriminator("kind")], config=_CONFIG
+        )
+
+    def write(self, message: MessageT) -> bytes:
+        """One line of JSON, with its newline.
+
+        Raises:
+            PydanticSerializationError: a field has another type than it is declared with.
+        """
+        return self._adapter.dump_json(message, warnings="error") + b"\n"
+
+    def read(self, line: bytes) -> MessageT:
+        """The message that `write` wrote.
+
+        Raises:
+            InvalidMessage: the line is not one.
+        """
+        try:
+            return self._adapter.validate_json(line)
+        except ValidationError as error:
+            first = error.errors(include_url=False)[0]
+        where = f"{dotted(first['loc'])}: " if first["loc"] else ""
+        raise InvalidMessage(f"{where}{first['msg']}, received {shown(first['input'])}")
 
 
 @dataclass(frozen=True)
@@ -37,21 +73,7 @@ class Job:
     artifacts_uri: str | None
     run_id: str
     parent_run_id: str
-
-    def to_line(self) -> str:
-        """One line of JSON."""
-        fields = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
-        fields["trial"] = self.trial.model_dump(mode="json")
-        fields["data"] = self.data.model_dump(mode="json")
-        return json.dumps(fields) + "\n"
-
-    @classmethod
-    def from_line(cls, line: str) -> Job:
-        """The job that `to_line` wrote."""
-        fields = json.loads(line)
-        fields["trial"] = Trial.model_validate(fields["trial"])
-        fields["data"] = DataSettings.model_validate(fields["data"])
-        return cls(**fields)
+    kind: Literal["Job"] = "Job"
 
 
 @dataclass(frozen=True)
@@ -69,29 +91,7 @@ class ScoreJob:
     cache: str
     answers: str
     """Path of the `.npz` file to write: `labels` int64 [n], `probabilities` float32 [n, k]."""
-
-    def to_line(self) -> str:
-        """One line of JSON, with its type."""
-        fields = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
-        fields["data"] = self.data.model_dump(mode="json")
-        return json.dumps({"type": "ScoreJob", **fields}) + "\n"
-
-    @classmethod
-    def from_line(cls, line: str) -> ScoreJob:
-        """The job that `to_line` wrote."""
-        fields = json.loads(line)
-        del fields["type"]
-        fields["data"] = DataSettings.model_validate(fields["data"])
-        return cls(**fields)
-
-
-AnyJob = Job | ScoreJob
-
-
-def job_from_line(line: str) -> AnyJob:
-    """The job of either kind that a line holds."""
-    kind = json.loads(line).get("type")
-    return ScoreJob.from_line(line) if kind == "ScoreJob" else Job.from_line(line)
+    kind: Literal["ScoreJob"] = "ScoreJob"
 
 
 @dataclass(frozen=True)
@@ -100,24 +100,60 @@ class Reply:
 
     status: Status
     reason: str = ""
-    metrics: dict[str, float] = dataclasses.field(default_factory=dict)
+    metrics: dict[str, float] = field(default_factory=dict)
+    kind: Literal["Reply"] = "Reply"
 
 
-def to_line(message: events.Event | Reply) -> str:
-    """An event or a reply as one line of JSON."""
-    return json.dumps({"type": type(message).__name__, **dataclasses.asdict(message)}) + "\n"
+@dataclass(frozen=True)
+class Fork:
+    """Fork a trainer; its stdin, stdout and stderr come with the packet."""
+
+    number: NonNegativeInt
+    threads: int
+    kind: Literal["Fork"] = "Fork"
 
 
-def from_line(line: str) -> events.Event | Reply:
-    """The message that `to_line` wrote.
+@dataclass(frozen=True)
+class Kill:
+    """End a trainer at once."""
 
-    Raises:
-        ValueError: the line is not one.
-    """
-    fields: dict[str, Any] = json.loads(line)
-    kind = fields.pop("type", None)
-    if kind == "Reply":
-        return Reply(**fields)
-    if kind not in _EVENTS:
-        raise ValueError(f"a message must be one of {['Reply', *_EVENTS]}, received {kind!r}")
-    return _EVENTS[kind](**fields)
+    number: NonNegativeInt
+    kind: Literal["Kill"] = "Kill"
+
+
+@dataclass(frozen=True)
+class Ready:
+    """The server has imported everything."""
+
+    kind: Literal["Ready"] = "Ready"
+
+
+@dataclass(frozen=True)
+class Ended:
+    """A trainer has ended, with its exit status as `subprocess` counts it."""
+
+    number: NonNegativeInt
+    status: int
+    kind: Literal["Ended"] = "Ended"
+
+
+AnyJob = Job | ScoreJob
+TrainerMessage = (
+    events.Stage
+    | events.Delay
+    | events.DownloadProgress
+    | events.TrialPhase
+    | events.TrialProgress
+    | Reply
+)
+ForkRequest = Fork | Kill
+ForkMessage = Ready | events.Delay | Ended
+
+JOBS: Wire[AnyJob] = Wire(AnyJob)
+"""From the sweep to a trainer."""
+TRAINER_MESSAGES: Wire[TrainerMessage] = Wire(TrainerMessage)
+"""From a trainer to the sweep."""
+FORK_REQUESTS: Wire[ForkRequest] = Wire(ForkRequest)
+"""From the sweep to its fork server."""
+FORK_MESSAGES: Wire[ForkMessage] = Wire(ForkMessage)
+"""From the fork server to its sweep."""

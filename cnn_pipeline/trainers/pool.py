@@ -13,7 +13,14 @@ from typing import BinaryIO
 
 from cnn_pipeline.base import events
 from cnn_pipeline.trainers.launching import Launcher, new_launcher, new_log
-from cnn_pipeline.trainers.messages import AnyJob, Reply, from_line
+from cnn_pipeline.trainers.messages import (
+    JOBS,
+    TRAINER_MESSAGES,
+    AnyJob,
+    InvalidMessage,
+    Reply,
+    TrainerMessage,
+)
 
 _KEPT_LOGS = 20
 # TensorFlow never frees the graph of a loop that has run, 5 MiB a trial, and a fork is cheap.
@@ -66,6 +73,9 @@ class TrainerPool:
     def _ask(self, trainer: _Trainer, job: AnyJob) -> Reply:
         try:
             return trainer.run(job) or Reply("FAILED", self._how_it_ended(trainer))
+        except InvalidMessage as error:
+            reason = f"the trainer sent an invalid message and was ended: {error}"
+            return Reply("FAILED", f"{reason}; see {self.log_file}")
         finally:
             # One that is dead or has served its time is replaced when the next is needed: until
             # then it is there to end the sweep's runs, should the sweep be killed.
@@ -115,10 +125,10 @@ class _Trainer:
         with contextlib.ExitStack() as theirs:
             their_in, our_out = os.pipe()
             theirs.callback(os.close, their_in)
-            self._sent = os.fdopen(our_out, "w", encoding="utf-8")
+            self._sent = os.fdopen(our_out, "wb")
             our_in, their_out = os.pipe()
             theirs.callback(os.close, their_out)
-            self._heard = os.fdopen(our_in, encoding="utf-8", errors="replace")
+            self._heard = os.fdopen(our_in, "rb")
             self._process = launcher.start(threads, their_in, their_out, log)
         self.jobs = 0
 
@@ -127,7 +137,11 @@ class _Trainer:
         return self._process.poll() is None
 
     def run(self, job: AnyJob) -> Reply | None:
-        """The answer to one job; None where the process ends before it."""
+        """The answer to one job; None where the process ends before it.
+
+        Raises:
+            InvalidMessage: it sent something else, and has been ended.
+        """
         self.jobs += 1
         try:
             self._send(job)
@@ -143,18 +157,18 @@ class _Trainer:
         return None
 
     def _send(self, job: AnyJob) -> None:
+        line = JOBS.write(job)
         with contextlib.suppress(BrokenPipeError, ValueError):  # it has ended; the pool is closed
-            self._sent.write(job.to_line())
+            self._sent.write(line)
             self._sent.flush()
 
-    def _next_message(self) -> events.Event | Reply | None:
-        """None once the process has ended; what is no message ends it."""
+    def _next_message(self) -> TrainerMessage | None:
+        """None once the process has ended, be it in the middle of a line."""
         try:
             line = self._heard.readline()
-            return from_line(line) if line else None
-        except ValueError:  # no message; or the pool is closed
-            self._process.kill()
+        except ValueError:  # the pool is closed
             return None
+        return TRAINER_MESSAGES.read(line) if line.endswith(b"\n") else None
 
     def wait(self) -> int:
         return self._process.wait()

@@ -17,12 +17,12 @@ import time
 import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from cnn_pipeline.base import events
 from cnn_pipeline.base.startup import lean_imports, never_collected
 from cnn_pipeline.tracking import names
-from cnn_pipeline.trainers.messages import AnyJob, Job, Reply, ScoreJob, job_from_line, to_line
+from cnn_pipeline.trainers.messages import JOBS, TRAINER_MESSAGES, AnyJob, Job, Reply, ScoreJob
 
 if TYPE_CHECKING:
     from cnn_pipeline.data.dataset import Dataset
@@ -78,7 +78,7 @@ def serve(threads: int) -> None:
 
     with lean_imports():  # a trainer that was not forked imports TensorFlow here
         device = configure(threads)
-    with events.listening(lambda event: _send(out, to_line(event))):
+    with events.listening(lambda event: _send(out, event)):
         preload(lambda text: events.emit(events.Delay(text)))
         loaded: dict[tuple[object, str], Dataset] = {}
         while True:
@@ -86,7 +86,7 @@ def serve(threads: int) -> None:
             reply = (
                 _score(job, loaded) if isinstance(job, ScoreJob) else _serve(job, device, loaded)
             )
-            _send(out, to_line(reply))
+            _send(out, reply)
 
 
 def _serve(job: Job, device: Device, loaded: dict[tuple[object, str], Dataset]) -> Reply:
@@ -147,14 +147,15 @@ def _dataset(job: AnyJob, loaded: dict[tuple[object, str], Dataset]) -> Dataset:
     return loaded[key]
 
 
-def _claim_stdout() -> TextIO:
+def _claim_stdout() -> BinaryIO:
     """Keep the pipe for messages; whatever else prints to standard output goes to the log."""
-    out = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    out = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
     return out
 
 
-def _send(out: TextIO, line: str) -> None:
+def _send(out: BinaryIO, message: Any) -> None:
+    line = TRAINER_MESSAGES.write(message)
     try:
         out.write(line)
         out.flush()
@@ -169,10 +170,12 @@ def _read_jobs(jobs: queue.Queue[AnyJob]) -> None:
     From its start on, because the sweep may die while TensorFlow is still imported.
     """
     status = 1
+    # Not sys.stdin: Python closes it at exit, and aborts if a thread is reading from it then.
+    stdin = open(0, "rb", closefd=False)  # noqa: SIM115
     try:
         given: list[Job] = []
-        for line in sys.stdin:
-            job = job_from_line(line)
+        for line in stdin:
+            job = JOBS.read(line)
             if isinstance(job, Job):
                 given.append(job)
             jobs.put(job)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import json
 import os
 import signal
 import socket
@@ -14,7 +13,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import BinaryIO
 
 import pytest
 from mlflow.tracking import MlflowClient
@@ -29,7 +28,18 @@ from cnn_pipeline.tracking.writer import Tracker
 from cnn_pipeline.trainers import fork_server
 from cnn_pipeline.trainers import pool as workers
 from cnn_pipeline.trainers.launching import ForkServer, Spawner, can_fork
-from cnn_pipeline.trainers.messages import FORK_PACKET_BYTES, Reply, from_line
+from cnn_pipeline.trainers.messages import (
+    FORK_MESSAGES,
+    FORK_PACKET_BYTES,
+    FORK_REQUESTS,
+    JOBS,
+    TRAINER_MESSAGES,
+    Ended,
+    Fork,
+    ForkMessage,
+    Kill,
+    Reply,
+)
 from cnn_pipeline.trainers.pool import TrainerPool, close_warm, trainers, warm_up
 from cnn_pipeline.trainers.trainer import COMPILING
 from tests.running import (
@@ -331,6 +341,80 @@ def test_where_tensorflow_cannot_be_imported_the_log_says_so(
     assert "libcrystal.so: not found" in Path(log).read_text()
 
 
+class Scripted:
+    """Starts processes that say one line, whatever they are asked, and stay."""
+
+    alive = True
+
+    def __init__(self, line: str) -> None:
+        self._line = line
+        self.started: list[subprocess.Popen[bytes]] = []
+
+    def start(
+        self, threads: int, stdin: int, stdout: int, log: BinaryIO
+    ) -> subprocess.Popen[bytes]:
+        words = ["sh", "-c", 'printf "%s\\n" "$1"; exec sleep 600', "sh", self._line]
+        self.started.append(subprocess.Popen(words, stdin=stdin, stdout=stdout, stderr=log))
+        return self.started[-1]
+
+    def close(self) -> None: ...
+
+
+@pytest.mark.parametrize(
+    ("line", "fault"),
+    [
+        ("Traceback (most recent call last):", "Invalid JSON"),
+        ('{"kind": "TrialEnded", "trial": "f2", "status": "FINISHED", "seconds": 1}', "TrialEnded"),
+        ('{"kind": "Stage", "text": 3}', "Stage.text: Input should be a valid string, received 3"),
+        ('{"kind": "Reply", "status": "DONE"}', "Reply.status: Input should be 'FINISHED'"),
+        ('{"kind": "Reply", "status": "FINISHED", "seed": 1}', "Reply.seed: Unexpected"),
+        (
+            '{"kind": "Reply", "status": "FINISHED", "metrics": {"test_accuracy": "high"}}',
+            "Reply.metrics.test_accuracy: Input should be a valid number, received 'high'",
+        ),
+    ],
+)
+def test_an_invalid_message_ends_the_trainer_and_fails_its_trial(
+    home: Home, tmp_path: Path, line: str, fault: str
+) -> None:
+    launcher = Scripted(line)
+    with trainers(1, 1, tmp_path / "logs", launcher) as pool:
+        (result,) = run_trials(begin(one_trial(), home, tmp_path), pool)
+        assert [process.poll() for process in launcher.started] == [-signal.SIGKILL]
+    assert result.status == "FAILED"
+    assert result.reason.startswith("the trainer sent an invalid message and was ended: ")
+    assert fault in result.reason
+    assert result.reason.endswith(f"; see {pool.log_file}")
+    assert statuses(home)["f2-max-d16-s0"] == ("FAILED", result.reason)
+
+
+@needs_fork_server
+@pytest.mark.parametrize("packet", [b"nonsense", FORK_MESSAGES.write(Ended(7, status=0))])
+def test_a_fork_server_that_sends_an_invalid_message_is_ended(
+    home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, packet: bytes
+) -> None:
+    broken = tmp_path / "broken" / "cnn_pipeline" / "trainers"
+    broken.mkdir(parents=True)
+    for package in (broken, broken.parent):
+        (package / "__init__.py").touch()
+    (broken / "fork_server.py").write_text(
+        "import socket, sys, time\n"
+        "channel = socket.socket(fileno=int(sys.argv[1]))\n"
+        f"channel.send({packet!r})\n"
+        "time.sleep(600)\n"
+    )
+    monkeypatch.chdir(tmp_path / "broken")
+    before = below(os.getpid(), FORK_SERVER)
+    with trainers(1, 1, tmp_path / "logs") as pool:
+        (result,) = run_trials(begin(one_trial(), home, tmp_path), pool)
+        assert gone(below(os.getpid(), FORK_SERVER) - before)
+    assert (result.status, result.reason) == (
+        "FAILED",
+        f"the trainer ended with status 1; see {pool.log_file}",
+    )
+    assert "the fork server sent an invalid message: " in pool.log_file.read_text()
+
+
 def test_a_trainer_needs_no_git_and_no_other_program(tmp_path: Path) -> None:
     """GitPython, which MLflow brings, cannot be imported without."""
     code = "from cnn_pipeline.trainers import trainer; trainer.preload(print)"
@@ -358,9 +442,11 @@ def test_a_listener_that_fails_on_a_delay_lets_no_trainer_hang(
     assert told == [events.Delay("any")]
 
 
-def delayed_once(receive: Callable[[ForkServer], dict[str, Any]]) -> Callable[..., dict[str, Any]]:
+def delayed_once(
+    receive: Callable[[ForkServer], ForkMessage | None],
+) -> Callable[[ForkServer], ForkMessage | None]:
     """Has a fork server tell of a delay before all else."""
-    messages = iter([{"delay": "any"}])
+    messages = iter([events.Delay("any")])
     return lambda server: next(messages, None) or receive(server)
 
 
@@ -396,26 +482,27 @@ def test_only_the_latest_logs_are_kept(tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def by_hand() -> Iterator[subprocess.Popen[str]]:
+def by_hand() -> Iterator[subprocess.Popen[bytes]]:
     """A trainer on its own pipes, as its documentation says one can be driven."""
     words = [sys.executable, "-m", "cnn_pipeline.trainers.trainer", "1"]
     pipe = subprocess.PIPE
-    with subprocess.Popen(words, stdin=pipe, stdout=pipe, stderr=pipe, text=True) as process:
+    with subprocess.Popen(words, stdin=pipe, stdout=pipe, stderr=pipe) as process:
         yield process
         process.kill()
 
 
 def test_a_trainer_ends_also_the_runs_whose_answer_nobody_read(
-    home: Home, tmp_path: Path, by_hand: subprocess.Popen[str]
+    home: Home, tmp_path: Path, by_hand: subprocess.Popen[bytes]
 ) -> None:
     sweep_run = begin(one_trial(), home, tmp_path)
     tracker = Tracker(Store(sweep_run.store_uri, sweep_run.artifacts_uri))
     (trial,) = sweep_run.sweep.trials()
     run_id = sweep_steps.start_trial(tracker, sweep_run, trial, "key", {})
     assert by_hand.stdin is not None and by_hand.stdout is not None
-    by_hand.stdin.write(sweep_steps.job_of(sweep_run, trial, run_id).to_line())
+    by_hand.stdin.write(JOBS.write(sweep_steps.job_of(sweep_run, trial, run_id)))
     by_hand.stdin.flush()
-    replies = (one for one in map(from_line, by_hand.stdout) if isinstance(one, Reply))
+    told = map(TRAINER_MESSAGES.read, by_hand.stdout)
+    replies = (message for message in told if isinstance(message, Reply))
     assert next(replies).status == "FINISHED"
     assert set(statuses(home).values()) == {("RUNNING", "")}
     by_hand.stdin.close()
@@ -423,10 +510,10 @@ def test_a_trainer_ends_also_the_runs_whose_answer_nobody_read(
     assert set(statuses(home).values()) == {("KILLED", "the sweep's process is gone")}
 
 
-def test_a_trainer_that_is_told_nonsense_ends_and_says_so(by_hand: subprocess.Popen[str]) -> None:
-    _, errors = by_hand.communicate("no job\n", timeout=DEADLINE)
+def test_a_trainer_that_is_told_nonsense_ends_and_says_so(by_hand: subprocess.Popen[bytes]) -> None:
+    _, errors = by_hand.communicate(b"no job\n", timeout=DEADLINE)
     assert by_hand.returncode == 1
-    assert "JSONDecodeError" in errors
+    assert b"InvalidMessage: Invalid JSON" in errors
 
 
 @pytest.fixture
@@ -448,14 +535,13 @@ def test_a_fork_that_fails_fails_one_trainer_and_not_the_server(
     ours, theirs = channel
     for number in (0, 1):
         streams = [os.open(os.devnull, os.O_RDWR) for _ in range(3)]
-        message = json.dumps({"fork": number, "threads": 1}).encode()
-        socket.send_fds(ours, [message], streams)
+        socket.send_fds(ours, [FORK_REQUESTS.write(Fork(number, threads=1))], streams)
         for stream in streams:
             os.close(stream)
     ours.shutdown(socket.SHUT_WR)
     fork_server.Server(theirs).serve()
-    told = [json.loads(ours.recv(FORK_PACKET_BYTES)) for _ in range(2)]
-    assert told == [{"ended": 0, "status": 1}, {"ended": 1, "status": 1}]
+    told = [FORK_MESSAGES.read(ours.recv(FORK_PACKET_BYTES)) for _ in range(2)]
+    assert told == [Ended(0, status=1), Ended(1, status=1)]
 
 
 @needs_fork_server
@@ -464,7 +550,7 @@ def test_a_sweep_that_was_killed_with_unread_packets_does_not_crash_the_server(
 ) -> None:
     ours, theirs = channel
     theirs.send(b"not read")
-    ours.send(json.dumps({"kill": 7}).encode())
+    ours.send(FORK_REQUESTS.write(Kill(7)))
     ours.close()
     fork_server.Server(theirs).serve()
 

@@ -25,7 +25,7 @@ from cnn_pipeline.settings.sweep import Sweep
 from cnn_pipeline.settings.trial import DataSettings, Variant
 from cnn_pipeline.tracking.models import stored_model
 from cnn_pipeline.tracking.store import Store
-from cnn_pipeline.trainers.messages import ScoreJob, job_from_line
+from cnn_pipeline.trainers.messages import JOBS, ScoreJob
 from cnn_pipeline.trainers.pool import TrainerPool, trainers
 from tests.champion.retraining.stored import log_run, model_path
 from tests.running import QUICK, SAMPLE, begin, run_trials
@@ -41,7 +41,7 @@ SMALL = Sweep(
 
 def test_a_scoring_job_crosses_the_pipe_unchanged() -> None:
     job = ScoreJob("m", "model.keras", "ab", DataSettings(), "digest", "/cache", "answers.npz")
-    assert job_from_line(job.to_line()) == job
+    assert JOBS.read(JOBS.write(job)) == job
 
 
 def test_the_default_settings_train_the_tutorials_network() -> None:
