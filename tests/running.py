@@ -11,6 +11,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
+import psutil
+
 from cnn_pipeline.base.home import Home
 from cnn_pipeline.experiment import data_card
 from cnn_pipeline.experiment import steps as sweep_steps
@@ -82,41 +84,26 @@ def wait_until(condition: Callable[[], bool], what: str) -> None:
 
 def processes() -> dict[int, tuple[int, str]]:
     """Parent and command line of every process that is no zombie, by id."""
-    listed = subprocess.run(
-        ["ps", "-wwAo", "pid=,ppid=,stat=,args="], capture_output=True, text=True, check=True
-    ).stdout
-    found = {}
-    for line in listed.splitlines():
-        pid, parent, state, *command = line.split(None, 3)
-        if not state.startswith("Z"):
-            found[int(pid)] = (int(parent), " ".join(command))
-    return found
+    return {
+        process.pid: (process.info["ppid"], " ".join(process.info["cmdline"] or ()))
+        for process in psutil.process_iter(["ppid", "cmdline", "status"])
+        if process.info["status"] != psutil.STATUS_ZOMBIE
+    }
 
 
 def descendants(root: int) -> dict[int, str]:
     """Command lines of all processes below `root`, by id."""
-    return {pid: command for pid, (_, command) in _family(root).items()}
+    everyone = processes()
+    below = psutil.Process(root).children(recursive=True) if root in everyone else []
+    return {process.pid: everyone[process.pid][1] for process in below if process.pid in everyone}
 
 
 def trainers_below(root: int) -> set[int]:
     """Ids of the trainer processes below `root`, forked or started on their own."""
-    family = _family(root)
-    servers = {
-        pid for pid, (_, words) in family.items() if "cnn_pipeline.trainers.fork_server" in words
-    }
-    return {
-        pid
-        for pid, (parent, command) in family.items()
-        if "cnn_pipeline.trainers.trainer" in command or parent in servers
-    }
-
-
-def _family(root: int) -> dict[int, tuple[int, str]]:
-    everyone = processes()
-    family = {root}
-    while grown := {pid for pid, (parent, _) in everyone.items() if parent in family} - family:
-        family |= grown
-    return {pid: everyone[pid] for pid in family if pid in everyone and pid != root}
+    family = descendants(root)
+    servers = {pid for pid, words in family.items() if "cnn_pipeline.trainers.fork_server" in words}
+    forked = {pid for pid, (parent, _) in processes().items() if parent in servers}
+    return forked | {pid for pid in family if "cnn_pipeline.trainers.trainer" in family[pid]}
 
 
 def gone(pids: set[int] | dict[int, str]) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import platform
 from collections.abc import Callable
@@ -19,11 +20,10 @@ def available_cores() -> int:
 
 
 def available_memory() -> int:
-    """Bytes of memory that can be used now; all memory if the system does not say."""
-    for line in _lines(Path("/proc/meminfo")):
-        if line.startswith("MemAvailable:"):
-            return int(line.split()[1]) * 1024
-    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    """Bytes of memory that a new process can get without swapping."""
+    import psutil
+
+    return int(psutil.virtual_memory().available)
 
 
 def has_gpu(drivers: Path = Path("/proc/driver/nvidia/gpus")) -> bool:
@@ -57,15 +57,9 @@ def processor_name(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
 
 
 def _cpuinfo_field(field: str, cpuinfo: Path) -> str:
-    for line in _lines(cpuinfo):
-        key, _, value = line.partition(":")
-        if key.strip() == field:
-            return value.strip()
+    with contextlib.suppress(OSError):
+        for line in cpuinfo.read_text(encoding="utf-8", errors="replace").splitlines():
+            key, _, value = line.partition(":")
+            if key.strip() == field:
+                return value.strip()
     return ""
-
-
-def _lines(path: Path) -> list[str]:
-    try:
-        return path.read_text(encoding="utf-8", errors="replace").splitlines()
-    except OSError:
-        return []

@@ -10,13 +10,15 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
+
 _LOG_BYTES = 10_000_000
 _KILLED_SECONDS = 10
-_PROC = Path("/proc")
+_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
 @dataclass(frozen=True)
@@ -25,25 +27,31 @@ class ProcessId:
 
     pid: int
     started: str
-    """When it began, in the system's own words: with the boot, where that counts from it."""
+    """When it began: the boot and the seconds after it, or the time of day."""
 
     @property
     def alive(self) -> bool:
-        """Whether this very process runs; a dead one that nobody has collected does not."""
-        return any(row.pid == self.pid and row.started == self.started for row in _processes())
-
-
-@dataclass(frozen=True)
-class _Row:
-    pid: int
-    parent: int
-    group: int
-    started: str
+        """Whether this very process runs; a zombie does not."""
+        return identify(self.pid) == self
 
 
 def identify(pid: int) -> ProcessId | None:
-    """The process of that number; None where there is none."""
-    return next((ProcessId(pid, row.started) for row in _processes() if row.pid == pid), None)
+    """The process of that number; None where there is none, or a zombie."""
+    with contextlib.suppress(psutil.NoSuchProcess):
+        process = psutil.Process(pid)
+        if process.status() != psutil.STATUS_ZOMBIE:
+            return ProcessId(pid, _started(process))
+    return None
+
+
+def _started(process: psutil.Process) -> str:
+    """The same text for one process in every other, also after the clock was set."""
+    try:
+        boot = _BOOT_ID.read_text(encoding="ascii").strip()
+    except FileNotFoundError:  # macOS
+        return f"{process.create_time():.2f}"
+    # Linux counts from the boot; psutil adds the time of the boot, which moves with the clock.
+    return f"{boot} {process.create_time() - psutil.boot_time():.2f}"
 
 
 def start(command: Sequence[str], environ: Mapping[str, str], log: Path) -> subprocess.Popen[bytes]:
@@ -65,25 +73,28 @@ def start(command: Sequence[str], environ: Mapping[str, str], log: Path) -> subp
 
 def is_running(leader: ProcessId) -> bool:
     """Whether anything of the group lives that `leader` began."""
-    rows = list(_processes())
     # While a group has members, its number is given to no new process.
-    reused = any(row.pid == leader.pid and row.started != leader.started for row in rows)
-    return not reused and any(row.group == leader.pid for row in rows)
+    if identify(leader.pid) not in (None, leader):
+        return False
+    return any(_leader_of(pid) == leader.pid and identify(pid) for pid in psutil.pids())
 
 
 def groups_below(leader: ProcessId) -> list[ProcessId]:
     """Leaders of the other groups among the descendants of a process."""
-    children: dict[int, list[_Row]] = {}
-    for row in _processes():
-        children.setdefault(row.parent, []).append(row)
-    found = []
-    left = list(children.get(leader.pid, ()))
-    while left:
-        row = left.pop()
-        left += children.get(row.pid, ())
-        if row.group == row.pid:
-            found.append(ProcessId(row.pid, row.started))
-    return found
+    if not leader.alive:
+        return []
+    with contextlib.suppress(psutil.NoSuchProcess):
+        pids = [child.pid for child in psutil.Process(leader.pid).children(recursive=True)]
+        return [found for pid in pids if _leader_of(pid) == pid and (found := identify(pid))]
+    return []
+
+
+def _leader_of(pid: int) -> int | None:
+    """Number of a process's group; None where the process has ended."""
+    try:
+        return os.getpgid(pid)
+    except ProcessLookupError:
+        return None
 
 
 def end_groups(leaders: Iterable[ProcessId], grace_seconds: float) -> None:
@@ -112,41 +123,3 @@ def _still_running(leaders: list[ProcessId], seconds: float) -> list[ProcessId]:
             break
         time.sleep(0.1)
     return leaders
-
-
-def _processes() -> Iterator[_Row]:
-    """Every process that lives. Dead ones wait in the table until their parent looks."""
-    if (_PROC / "self" / "stat").exists():
-        yield from _from_proc()
-    else:
-        yield from _from_ps()
-
-
-def _from_proc() -> Iterator[_Row]:
-    # Ticks since the boot: after the next one, a service may begin at the same number and tick.
-    boot = (_PROC / "sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
-    for folder in _PROC.iterdir():
-        if not folder.name.isdigit():
-            continue
-        try:
-            text = (folder / "stat").read_text(encoding="utf-8", errors="replace")
-        except OSError:  # ended a moment ago
-            continue
-        # The name stands in brackets and may hold anything.
-        fields = text.rpartition(")")[2].split()
-        if fields[0] not in "ZX":
-            yield _Row(int(folder.name), int(fields[1]), int(fields[2]), f"{boot} {fields[19]}")
-
-
-def _from_ps() -> Iterator[_Row]:
-    done = subprocess.run(
-        ["ps", "-A", "-o", "pid=,ppid=,pgid=,stat=,lstart="],
-        capture_output=True,
-        text=True,
-        check=True,
-        env={**os.environ, "LC_ALL": "C"},
-    )
-    for line in done.stdout.splitlines():
-        pid, parent, group, state, started = line.split(maxsplit=4)
-        if not state.startswith("Z"):
-            yield _Row(int(pid), int(parent), int(group), started)

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import psutil
 import pytest
 from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.actions import DeploymentUpdate
@@ -468,14 +469,8 @@ def test_down_ends_everything(services: Services) -> None:
 
 def processes_of(home: Home) -> list[str]:
     """Command lines of the processes that know this home from their environment."""
-    if not Path("/proc").is_dir():
-        pytest.skip("needs /proc")
-    found = []
-    for folder in Path("/proc").iterdir():
-        try:
-            environ = (folder / "environ").read_bytes()
-            if folder.name.isdigit() and os.fsencode(home.root) in environ:
-                found.append((folder / "cmdline").read_bytes().decode())
-        except OSError:
-            continue
-    return [line for line in found if line]
+    return [
+        " ".join(process.info["cmdline"])
+        for process in psutil.process_iter(["environ", "cmdline"])
+        if process.info["cmdline"] and str(home.root) in str(process.info["environ"])
+    ]

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
 from cnn_pipeline.services import processes
@@ -25,15 +26,6 @@ STUBBORN = (
     "import signal, sys, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); "
     "print('deaf', flush=True); time.sleep(600)"
 )
-
-
-@pytest.fixture(params=["proc", "ps"])
-def _source(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Linux has /proc, macOS has ps alone."""
-    if request.param == "ps":
-        monkeypatch.setattr(processes, "_PROC", Path("/nowhere"))
-    elif not Path("/proc/self/stat").exists():
-        pytest.skip("no /proc")
 
 
 @pytest.fixture
@@ -60,7 +52,6 @@ def begin(
     return process, found
 
 
-@pytest.mark.usefixtures("_source")
 def test_a_process_is_alive_until_it_ends(
     started: list[subprocess.Popen[bytes]], log: Path
 ) -> None:
@@ -73,18 +64,35 @@ def test_a_process_is_alive_until_it_ends(
     assert not is_running(found)
 
 
-@pytest.mark.usefixtures("_source")
 def test_another_process_of_the_same_number_is_not_mistaken(
     started: list[subprocess.Popen[bytes]], log: Path
 ) -> None:
     process, found = begin(started, log, "sleep", "600")
     earlier = ProcessId(found.pid, "long ago")
     assert not earlier.alive and not is_running(earlier)
+    assert groups_below(earlier) == []
     end_groups([earlier], 0.1)
     assert process.poll() is None
 
 
-@pytest.mark.usefixtures("_source")
+def test_the_clock_does_not_change_who_a_process_is(
+    started: list[subprocess.Popen[bytes]], log: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nor does another process see it differently."""
+    _, found = begin(started, log, "sleep", "600")
+    code = (
+        "import sys; from cnn_pipeline.services.processes import identify; "
+        "print(identify(int(sys.argv[1])).started)"
+    )
+    words = [sys.executable, "-c", code, str(found.pid)]
+    assert subprocess.check_output(words, text=True).strip() == found.started
+    if processes._BOOT_ID.exists():
+        later = psutil.boot_time() + 3600
+        monkeypatch.setattr("psutil._pslinux.boot_time", lambda: later)
+        assert psutil.boot_time() == later
+        assert found.alive
+
+
 def test_a_group_ends_with_its_children(started: list[subprocess.Popen[bytes]], log: Path) -> None:
     process, found = begin(started, log, "sh", "-c", "sleep 601 & sleep 602 & wait")
     wait_until(lambda: len(descendants(found.pid)) == 2, "both children run")
