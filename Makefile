@@ -1,45 +1,45 @@
-# The words that people, hooks and .ci/run share. `make` alone lists them.
-# Works with GNU make 3.81 (macOS) and later, also where the path of the checkout has spaces:
-# every path here is relative.
+# Commands for people, hooks and .ci/run. `make` without a target lists them.
+# Works with GNU make 3.81 (macOS) and later. All paths are relative, so that the path of the
+# checkout may contain spaces.
 
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet --quiet
 
-# Each stamp is newer than the lock it was installed from; so a second `make` does nothing.
+# Each stamp is newer than the lock file it was installed from, so a second `make` does nothing.
 RUNTIME := $(VENV)/.runtime-installed
 DEV := $(VENV)/.dev-installed
 
-# The newest Python that TensorFlow has wheels for. Choose another with `make PYTHON=python3.11`.
+# The newest Python with TensorFlow wheels. Choose another with `make PYTHON=python3.11`.
 FIND_PYTHON = for candidate in $(if $(PYTHON),"$(PYTHON)",python3.13 python3.12 python3.11 python3); do \
 	if "$$candidate" -c 'import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null; \
 	then echo "$$candidate"; exit 0; fi; done; \
-	echo "error: Python 3.11, 3.12 or 3.13 with venv is required, and none of python3.13, python3.12, python3.11 and python3 is that. Install one (Debian: apt install python3 python3-venv; macOS: brew install python@3.13), or give its path: make PYTHON=/path/to/python" >&2; exit 1
+	echo "error: Python 3.11, 3.12 or 3.13 with venv is required, and was not found as python3.13, python3.12, python3.11 or python3. Install one (Debian: apt install python3 python3-venv; macOS: brew install python@3.13), or pass its path: make PYTHON=/path/to/python" >&2; exit 1
 
 SHELL := /bin/sh
 
 .DEFAULT_GOAL := help
 .PHONY: help run test check docs bench ui up down doctor install lock clean
 
-help: ## List these commands
+help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
 
-run: $(RUNTIME) ## Install, fetch the data, run the default sweep, print the verdict (ARGS="--epochs 1")
+run: $(RUNTIME) ## Install, download the data, run the default sweep, print the verdict (ARGS="--epochs 1")
 	@$(BIN)/cnn-pipeline run $(ARGS)
 
-ui: $(RUNTIME) ## Open the runs in MLflow, on this machine only
+ui: $(RUNTIME) ## Open the runs in MLflow's UI, on this machine only
 	@$(BIN)/cnn-pipeline ui $(ARGS)
 
 up: $(RUNTIME) ## Start Prefect, MLflow and a worker, deploy, retrain on schedule (ARGS=--detach)
 	@$(BIN)/cnn-pipeline up $(ARGS)
 
-down: $(RUNTIME) ## End what `make up` has started
+down: $(RUNTIME) ## Stop what `make up` started
 	@$(BIN)/cnn-pipeline down $(ARGS)
 
-doctor: $(RUNTIME) ## Check servers, schedules, store and disk; say what to do
+doctor: $(RUNTIME) ## Check servers, schedules, store and disk; say how to fix them
 	@$(BIN)/cnn-pipeline doctor $(ARGS)
 
-install: $(RUNTIME) ## Make .venv from requirements.lock and install the project into it
+install: $(RUNTIME) ## Create .venv from requirements.lock and install the project into it
 
 test: $(DEV) ## Run the whole test suite (ARGS="tests/settings/test_settings.py")
 	@$(BIN)/python -m pytest -m "slow or not slow" $(ARGS)
@@ -56,10 +56,10 @@ docs: $(DEV) ## Build the documentation into docs/_build/html; a broken link is 
 	@$(BIN)/python -m sphinx --quiet --fail-on-warning --keep-going docs docs/_build/html
 	@echo "docs/_build/html/index.html"
 
-bench: $(RUNTIME) ## Measure everything, against the alternatives too, about an hour and a half (ARGS="startup memory")
+bench: $(RUNTIME) ## Run all benchmarks, about an hour and a half (ARGS="startup memory" for some)
 	@$(BIN)/python -m benchmarks.suite $(ARGS)
 
-lock: $(DEV) ## Write requirements.lock and requirements-dev.lock anew from pyproject.toml
+lock: $(DEV) ## Regenerate requirements.lock and requirements-dev.lock from pyproject.toml
 	@$(BIN)/uv pip compile pyproject.toml $(LOCK_FLAGS) --output-file requirements.lock
 	@$(BIN)/uv pip compile pyproject.toml $(LOCK_FLAGS) --extra jax --extra test --extra docs --extra dev \
 		--constraint requirements.lock --output-file requirements-dev.lock
@@ -67,10 +67,10 @@ lock: $(DEV) ## Write requirements.lock and requirements-dev.lock anew from pypr
 LOCK_FLAGS = --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-annotate --no-header
 
-clean: ## Remove .venv and caches; runs and data stay
+clean: ## Remove .venv and caches; runs and data are kept
 	@rm -rf $(VENV) build docs/_build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
-# Without the stamp an environment that was killed half-made would pass for a whole one.
+# Without the stamp, an interrupted set-up would pass for a complete one.
 $(VENV)/.made:
 	@set -e; if ! $(BIN)/python -m pip --version >/dev/null 2>&1; then \
 		python=`$(FIND_PYTHON)`; \
@@ -78,9 +78,9 @@ $(VENV)/.made:
 		"$$python" -m venv --clear $(VENV); \
 	fi; touch $@
 
-# The lock is complete, so nothing is left to resolve (--no-deps): pip would look for versions beyond
-# the pins of a package that is asked for with an extra, and refuse them for want of a hash.
-# The build itself is offline: setuptools is in the lock. Editable, so that the sources are run.
+# The lock is complete, so pip has nothing to resolve (--no-deps). Without --no-deps, pip looks for
+# other versions of packages that are required with an extra, and refuses them without a hash.
+# The build is offline, because setuptools is in the lock. Editable, so that the sources are used.
 $(RUNTIME): requirements.lock pyproject.toml | $(VENV)/.made
 	@echo "installing the packages of requirements.lock; this takes some minutes the first time"
 	@$(PIP) install --require-hashes --no-deps -r requirements.lock

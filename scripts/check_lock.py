@@ -1,6 +1,6 @@
-"""Check the lock files: a hash on every package, no index address, and pyproject.toml satisfied.
+"""Check the lock files: a hash for every package, no index URL, pyproject.toml satisfied.
 
-Run by `make check`. Prints every fault; the exit status is 1 where there is one.
+Run by `make check`. Prints every fault; the exit status is 1 if there is one.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from packaging.utils import canonicalize_name
 ROOT = Path(__file__).resolve().parent.parent
 DEVELOPMENT = ("jax", "test", "docs", "dev")
 
-# The lock is universal: what it must hold is asked for each of these.
+# The lock is universal: requirements are checked for each of these.
 ENVIRONMENTS = tuple(
     {"python_version": version, "python_full_version": f"{version}.0", **platform}
     for version in ("3.11", "3.12", "3.13")
@@ -34,7 +34,7 @@ _ADDRESS = re.compile(r"https?://|--(extra-)?index-url|--find-links|^-[if]\b", r
 
 
 def read_lock(text: str) -> tuple[list[Requirement], list[str]]:
-    """The pinned packages of a lock file, and what is wrong with its form."""
+    """The pinned packages of a lock file, and the faults of its format."""
     faults = [f"has an address: {found.group()!r}" for found in _ADDRESS.finditer(text)]
     pins: list[Requirement] = []
     for entry in text.replace("\\\n", " ").splitlines():
@@ -45,7 +45,9 @@ def read_lock(text: str) -> tuple[list[Requirement], list[str]]:
         pin = Requirement(_HASH.sub("", words).strip())
         if not hashes:
             faults.append(f"{pin.name} has no hash")
-        faults += [f"{pin.name} has {h!r}, no sha256" for h in hashes if not _SHA256.fullmatch(h)]
+        faults += [
+            f"{pin.name} has {h!r}, not a sha256" for h in hashes if not _SHA256.fullmatch(h)
+        ]
         if [clause.operator for clause in pin.specifier] != ["=="]:
             faults.append(f"{pin.name} is not pinned with ==")
         pins.append(pin)
@@ -53,7 +55,7 @@ def read_lock(text: str) -> tuple[list[Requirement], list[str]]:
 
 
 def unmet(wanted: list[str], pins: list[Requirement]) -> list[str]:
-    """What the pins do not satisfy of `wanted`, on any of the environments."""
+    """The requirements in `wanted` that the pins do not satisfy, in any environment."""
     faults: list[str] = []
     for text in wanted:
         need = Requirement(text)
@@ -69,15 +71,15 @@ def unmet(wanted: list[str], pins: list[Requirement]) -> list[str]:
             if not any(need.specifier.contains(v, prereleases=True) for v in versions):
                 received = " and ".join(versions) or "nothing"
                 where = f"Python {environment['python_version']}, {environment['sys_platform']}"
-                faults.append(f"pyproject.toml asks for {text}, but it pins {received} ({where})")
+                faults.append(f"pyproject.toml requires {text}, but it pins {received} ({where})")
                 break
     return faults
 
 
 def lacking(runtime: list[Requirement], development: list[Requirement]) -> list[str]:
-    """What the development lock does not pin as the runtime lock does, on any environment.
+    """The runtime lock's pins that the development lock lacks, in any environment.
 
-    Markers are evaluated, not compared: another package may ask for the same one more widely.
+    Markers are evaluated, not compared: a package may be required under several markers.
     """
     return [
         f"lacks {pin}, which requirements.lock pins"
@@ -103,7 +105,7 @@ def check(root: Path) -> list[str]:
     project = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))
     runtime: list[str] = project["project"]["dependencies"]
     extras = project["project"]["optional-dependencies"]
-    # The editable install runs without build isolation, so the build's packages are needed too.
+    # The editable install has no build isolation, so the build's packages must be locked too.
     build: list[str] = project["build-system"]["requires"]
     locks = {
         "requirements.lock": [*runtime, *build],
@@ -127,12 +129,12 @@ def check(root: Path) -> list[str]:
 
 
 def main() -> int:
-    """Print the faults; 1 where there are any."""
+    """Print the faults; return 1 if there are any."""
     faults = check(ROOT)
     for fault in faults:
         print(fault, file=sys.stderr)
     if faults:
-        print("`make lock` writes both files anew", file=sys.stderr)
+        print("`make lock` regenerates both files", file=sys.stderr)
     return 1 if faults else 0
 
 

@@ -1,10 +1,10 @@
-"""Make the images of `fashion-mnist-sample`, shipped in the package, from the verified whole.
+"""Create `fashion-mnist-sample`, which is shipped in the package, from Fashion-MNIST.
 
     python scripts/make_sample.py CACHE [TARGET]
 
-fetches Fashion-MNIST into the folder CACHE, draws 600 training and 100 test images of each class,
-and writes four IDX files, packed, into TARGET (default: the package's own folder). It prints the
-payload hashes for `cnn_pipeline/data/catalog.py`. The same payloads come out on every machine.
+downloads Fashion-MNIST into the folder CACHE, draws 600 training and 100 test images of each class,
+and writes four gzipped IDX files to TARGET (default: the package's own folder). It prints size and
+SHA-256 of each payload for `cnn_pipeline/data/catalog.py`; they are the same on every machine.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def idx_bytes(values: NDArray[np.uint8]) -> bytes:
 
 
 def sample_payloads(cache: Path) -> dict[CatalogFile, bytes]:
-    """The four payloads of the sample."""
+    """The four uncompressed files of the sample."""
     folder = fetch(cache).folder
     whole, sample = FASHION_MNIST, FASHION_MNIST_SAMPLE
     pairs = (
@@ -60,7 +60,7 @@ def sample_payloads(cache: Path) -> dict[CatalogFile, bytes]:
 
 
 def main(cache: Path, target: Path = PACKAGE_FOLDER) -> None:
-    """Write the packed files into `target` and print size and hash of each payload."""
+    """Write the gzipped files to `target`; print size and SHA-256 of each payload."""
     target.mkdir(parents=True, exist_ok=True)
     for file, payload in sample_payloads(cache).items():
         packed = gzip.compress(payload, compresslevel=9, mtime=0)

@@ -1,4 +1,4 @@
-"""Take the picture of a sweep's report: the charts, in a real browser.
+"""Take a screenshot of the charts in a sweep's report.
 
     python -m scripts.report_picture REPORT.html PICTURE.png
 
@@ -13,11 +13,11 @@ from pathlib import Path
 from tests.e2e import browser
 
 WIDTH, HEIGHT = 1400, 860
-_SETTLED_MS = 1500  # the page's script draws the charts again, and scrolls smoothly
+_SETTLED_MS = 1500  # the page redraws the charts and scrolls smoothly
 
 
 def main() -> None:
-    """Open the page at its charts and write what is seen."""
+    """Open the page at its charts and save a screenshot."""
     if len(sys.argv) != 3:
         sys.exit(__doc__)
     page_file, picture = Path(sys.argv[1]).resolve(), Path(sys.argv[2])

@@ -1,8 +1,8 @@
-"""Take the documentation's pictures of MLflow's pages, from the last sweep of a home folder.
+"""Take the documentation's screenshots of MLflow's pages for the last sweep of a home folder.
 
     python -m scripts.screenshots HOME FOLDER
 
-A real server and a real browser; the pictures are 1400 pixels wide. Needs Chromium.
+The screenshots are 1400 pixels wide. Needs Chromium.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def main() -> None:
         expect.set_options(timeout=browser.PATIENCE_MS)
 
         page.goto(runs)
-        browser.close_assistant(page)  # once: the browser remembers it
+        browser.close_assistant(page)  # stays closed on the next pages
         expect(page.get_by_role("link", name=best.name, exact=True)).to_be_visible()
         take(page, folder, "list")
 
@@ -67,7 +67,7 @@ def main() -> None:
 
 @contextmanager
 def serving(home: Home) -> Iterator[tuple[str, str, str]]:
-    """The addresses of list, charts and compare view, while `cnn-pipeline ui` runs."""
+    """Run `cnn-pipeline ui`; yields the URLs of the list, the charts and the comparison."""
     words = ["ui", "--no-browser", "--port", str(free_port()), "--home", str(home.root)]
     process = subprocess.Popen(
         [sys.executable, "-m", "cnn_pipeline.cli", *words],
@@ -84,13 +84,13 @@ def serving(home: Home) -> Iterator[tuple[str, str, str]]:
 
 
 def visit(page: Page, address: str) -> None:
-    """Load a page anew, also where its address differs behind the '#' only."""
+    """Load a page from scratch, even if only the part of its URL after '#' differs."""
     page.goto("about:blank")
     page.goto(address)
 
 
 def take(page: Page, folder: Path, name: str) -> None:
-    """Photograph a page in 256 colours, which these pages do not exceed by sight."""
+    """Save a screenshot with 256 colours, which is no visible loss for these pages."""
     page.set_viewport_size({"width": browser.WIDTH, "height": HEIGHTS[name]})
     page.wait_for_timeout(_SETTLED_MS)
     path = folder / f"mlflow-{name}.png"

@@ -18,7 +18,7 @@ def test_the_lock_files_are_right() -> None:
     [
         ("a==1", "a has no hash"),
         (f"a>=1 {HASH}", "a is not pinned with =="),
-        ("a==1 --hash=md5:00", "a has 'md5:00', no sha256"),
+        ("a==1 --hash=md5:00", "a has 'md5:00', not a sha256"),
         (f"--index-url https://x/simple\na==1 {HASH}", "has an address: '--index-url'"),
         (f"a==1 {HASH} # from https://x/simple", "has an address: 'https://'"),
     ],
@@ -40,9 +40,9 @@ def test_a_right_lock_is_read_across_its_lines() -> None:
     [
         ("a>=1", None),
         ("A_B>=3 ; sys_platform == 'win32'", None),
-        ("a>=2", "pyproject.toml asks for a>=2, but it pins 1 (Python 3.11, linux)"),
-        ("b>=2", "pyproject.toml asks for b>=2, but it pins nothing (Python 3.12, linux)"),
-        ("c", "pyproject.toml asks for c, but it pins nothing (Python 3.11, linux)"),
+        ("a>=2", "pyproject.toml requires a>=2, but it pins 1 (Python 3.11, linux)"),
+        ("b>=2", "pyproject.toml requires b>=2, but it pins nothing (Python 3.12, linux)"),
+        ("c", "pyproject.toml requires c, but it pins nothing (Python 3.11, linux)"),
     ],
 )
 def test_what_the_project_asks_for_must_be_pinned(wanted: str, fault: str | None) -> None:
