@@ -1,1 +1,1 @@
-"""Images: where they come from, what is verified, how they are split. It never scales pixels."""
+"""Get images, verify them and split them. Pixels are never scaled here."""

@@ -1,4 +1,4 @@
-"""Images and labels before they are split, and what must hold for them."""
+"""Images and labels before the split, and checks of them."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ Images = NDArray[np.uint8]
 Labels = NDArray[np.int64]
 
 MAX_BYTES = 4 * 2**30
-"""Most bytes of pixels in one array of the user's own data: training holds them in memory."""
+"""Limit for the pixels of one array of the user's own data, which training holds in memory."""
 
 _MAX_CLASSES = 1000
 
 
 @dataclass(frozen=True, eq=False)
 class Part:
-    """Training or test data as it came: `images_file` and `labels_file` name its origin.
+    """Training or test data as read. `images_file` and `labels_file` name the files for errors.
 
-    Images are uint8 `[n, h, w, c]`, 0..255; labels int64 `[n]`.
+    Images are uint8 `[n, h, w, c]`, 0 to 255; labels are int64 `[n]`.
     """
 
     images: Images
@@ -32,7 +32,7 @@ class Part:
 
 
 def image_faults(file: str, images: NDArray[np.generic]) -> list[str]:
-    """What keeps `images` from being uint8 `[n, h, w, 1 or 3]`; empty where nothing does."""
+    """Why `images` are not uint8 `[n, h, w, 1 or 3]`; empty if they are."""
     if images.dtype != np.uint8:
         return [
             (
@@ -51,7 +51,7 @@ def image_faults(file: str, images: NDArray[np.generic]) -> list[str]:
 
 
 def label_faults(file: str, labels: NDArray[np.generic]) -> list[str]:
-    """What keeps `labels` from being whole numbers of shape `[n]`; empty where nothing does."""
+    """Why `labels` are not whole numbers of shape `[n]`; empty if they are."""
     if labels.ndim != 1 or not np.issubdtype(labels.dtype, np.integer):
         return [
             (
@@ -63,10 +63,11 @@ def label_faults(file: str, labels: NDArray[np.generic]) -> list[str]:
 
 
 def pair_faults(train: Part, test: Part, class_names: tuple[str, ...] | None) -> list[str]:
-    """What keeps well-formed parts from being a data set; empty where nothing does.
+    """Why two valid parts are not a data set; empty if they are.
 
-    Training labels must be 0 to k-1 without gaps, k at least 2 and equal to the number of class
-    names where these are given; test labels must be among them; images agree in shape.
+    Training labels must be 0 to k-1 without gaps. k must be at least 2 and equal the number of
+    class names, if given. Test labels must be among the training labels, and all images must have
+    the same shape.
     """
     faults = []
     for part in (train, test):
@@ -110,10 +111,9 @@ def pair_faults(train: Part, test: Part, class_names: tuple[str, ...] | None) ->
 
 
 def content_digest(train: Part, test: Part, class_names: tuple[str, ...]) -> str:
-    """SHA-256, in hex, of what the data are: class names, shapes, every pixel, every label.
+    """SHA-256 (hex) of the content: class names, shapes, every pixel and every label.
 
-    It is the hash of a JSON text with the hash of each array, so equal data have equal digests
-    whichever file format they came in.
+    Identical data have the same digest in every file format.
     """
     arrays = {
         "train_images": train.images,

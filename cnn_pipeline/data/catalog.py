@@ -1,4 +1,4 @@
-"""What the named data sets are: their files, by payload hash, and who serves them."""
+"""The named data sets: their files with sizes and hashes, and where to download them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class CatalogFile:
-    """One IDX file. The hash is of the decompressed payload: mirrors pack it differently."""
+    """One IDX file. The hash is of the decompressed payload: mirrors compress differently."""
 
     name: str
     payload_bytes: int
@@ -15,7 +15,7 @@ class CatalogFile:
 
     @property
     def packed_limit(self) -> int:
-        """The most bytes a gzip file of this payload can need: deflate adds 5 bytes per 16 KiB."""
+        """Largest possible gzip file of this payload, in bytes: deflate adds 5 bytes per 16 KiB."""
         return self.payload_bytes + self.payload_bytes // 1000 + 4096
 
 
@@ -29,10 +29,10 @@ class MirrorAddress:
 
 @dataclass(frozen=True)
 class Catalog:
-    """A data set in MNIST's form: two image files, two label files, the class names.
+    """A data set in MNIST's form: two image files, two label files, class names.
 
-    `train_size` and `test_size` count images. `mirrors` are asked in order. `debian_package`
-    holds the files in `debian_folder`; both are empty where there is no such package.
+    `train_size` and `test_size` count images. `mirrors` are tried in order. `debian_package`
+    installs the files to `debian_folder`; both are empty if there is no such package.
     """
 
     name: str
@@ -49,7 +49,7 @@ class Catalog:
 
     @property
     def files(self) -> tuple[CatalogFile, ...]:
-        """The four files; the large one comes first, so that a dead end shows early."""
+        """The four files, the largest first, so that a failure shows early."""
         return (
             self.train_images,
             self.train_labels,
@@ -114,7 +114,7 @@ FASHION_MNIST = Catalog(
     debian_folder="/usr/share/datasets/fashion-mnist",
 )
 
-# Made by scripts/make_sample.py from the verified files above; it prints these hashes.
+# Made by scripts/make_sample.py from the files above. The script prints these hashes.
 FASHION_MNIST_SAMPLE = Catalog(
     name="fashion-mnist-sample",
     class_names=FASHION_CLASSES,

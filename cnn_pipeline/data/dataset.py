@@ -1,4 +1,4 @@
-"""The data set that the rest of the program sees: three splits by role, and a digest."""
+"""Load a data set: three splits and a digest."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ from cnn_pipeline.settings.trial import DataSettings
 
 @dataclass(frozen=True, eq=False)
 class Split:
-    """Images of one role: 'train', 'validation' or 'test'. The arrays are read-only.
+    """Images with the role 'train', 'validation' or 'test', in the order of the files.
 
-    `images`: uint8 `[n, h, w, c]`, 0..255, c is 1 (grey) or 3 (RGB). `labels`: int64 `[n]`,
-    0 to k-1. The order is that of the files.
+    `images`: uint8 `[n, h, w, c]`, 0 to 255; c is 1 (grey) or 3 (RGB). `labels`: int64 `[n]`, 0 to
+    k-1. Both arrays are read-only.
     """
 
     role: str
@@ -50,10 +50,10 @@ class Split:
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    """Images to fit on (train), to choose by (validation) and to score once (test).
+    """Images to train on, to choose the variant by (validation) and to report on (test).
 
-    `name` is a slug. `digest` is the SHA-256 of the source data before splitting, see
-    `content_digest`. `source` says who served the files.
+    `name` is a slug. `digest` is the SHA-256 of the data before the split (`content_digest`).
+    `source` says where the files came from.
     """
 
     name: str
@@ -88,16 +88,16 @@ class _Unsplit:
 def load_dataset(
     settings: DataSettings, cache: Path, sources: Sequence[Source] | None = None
 ) -> Dataset:
-    """Fetch where need be, verify, read and split.
+    """Fetch the data if necessary, verify, read and split them.
 
     Args:
         settings: which data, and how to split them.
-        cache: folder of verified downloads; only 'fashion-mnist' uses it.
-        sources: where to download from, by default `default_sources`.
+        cache: folder of verified downloads, used for 'fashion-mnist' only.
+        sources: where to download from; `default_sources` by default.
 
     Raises:
-        InvalidInput: bad files in the user's own data, or sizes that do not fit the data.
-        DataError: the files cannot be had.
+        InvalidInput: files of the user's own data are bad, or the split does not fit the data.
+        DataError: the files cannot be fetched.
     """
     catalog = CATALOGS.get(settings.source)
     if catalog is not None:
@@ -137,7 +137,7 @@ def _read_fetched(fetched: FetchedFiles, catalog: Catalog) -> _Unsplit:
         try:
             payloads[item.file.name] = read_verified(item.path, item.file)
         except (PayloadError, OSError) as error:
-            # It was verified a moment ago: somebody else writes there.
+            # It was verified before, so another process writes there.
             raise DataError(
                 f"{item.path} changed while it was read: {error}. Run the command again."
             ) from error

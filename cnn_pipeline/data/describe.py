@@ -1,4 +1,4 @@
-"""What is in a data set: counts, shape, digest, and images that occur more than once."""
+"""Describe a data set: counts, shape, digest and duplicate images."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from cnn_pipeline.data.dataset import Dataset
 
 @dataclass(frozen=True)
 class SplitDescription:
-    """Number of images of a role, in all and per class."""
+    """Number of images in a split, in total and per class."""
 
     role: str
     images: int
@@ -24,9 +24,8 @@ class SplitDescription:
 class Description:
     """A data set in numbers.
 
-    `shared_with_test` counts test images that also are among the training or validation images,
-    pixel for pixel. `repeated_in_train` counts training and validation images that are equal to
-    an earlier one.
+    `shared_with_test` counts test images that are identical to a training or validation image.
+    `repeated_in_train` counts training and validation images that are identical to an earlier one.
     """
 
     name: str
@@ -41,7 +40,7 @@ class Description:
 
 
 def describe(dataset: Dataset) -> Description:
-    """Count images and exact duplicates. Equal means an equal BLAKE2b hash of 128 bits."""
+    """Count images and duplicates. Images are identical if their 128-bit BLAKE2b hashes are."""
     seen = _hashes(dataset.train.images) + _hashes(dataset.validation.images)
     distinct = set(seen)
     return Description(
@@ -65,13 +64,13 @@ def describe(dataset: Dataset) -> Description:
 
 
 def class_counts(dataset: Dataset, role: str) -> tuple[int, ...]:
-    """Images of each class in the split of that role."""
+    """Number of images of each class in the split with this role."""
     labels = getattr(dataset, role).labels
     return tuple(np.bincount(labels, minlength=dataset.num_classes).tolist())
 
 
 def render(description: Description) -> str:
-    """The description as plain text, one table of counts."""
+    """The description as plain text with a table of counts."""
     height, width, channels = description.image_shape
     colour = "grey" if channels == 1 else "RGB"
     width_of_names = max(len("class"), len("all"), *map(len, description.class_names))

@@ -1,7 +1,6 @@
-"""A user's PNG or JPEG file, made into the pixels that a model was trained on.
+"""Prepare a user's PNG or JPEG file for a model.
 
-Each thing done to a picture is said in plain words, because each of them can be the reason for a
-surprising answer.
+Every step is recorded in words, because each can be the reason for a surprising prediction.
 """
 
 from __future__ import annotations
@@ -24,13 +23,13 @@ Convention = Literal["light-on-dark", "as-is"]
 Grey = npt.NDArray[np.uint8]
 
 MAX_BYTES = 64 * 2**20
-MAX_PIXELS = 50_000_000  # what a good camera makes; a bomb of a few kilobytes unfolds to more
-# Fashion-MNIST was made by cutting away what is within 5 % of the corners' colour, scaling the
-# longer side to 28 and centring the rest (Xiao, Rasul and Vollgraf 2017, section 2), hence
-# without a margin: in 99.97 % of its 70,000 images the object is 27 or 28 pixels long.
+MAX_PIXELS = 50_000_000  # of a good camera; a decompression bomb of a few kilobytes has more
+# Fashion-MNIST was made by cropping what is within 5 % of the corners' colour, scaling the longer
+# side to 28 and centring the rest (Xiao, Rasul and Vollgraf 2017, section 2), so there is no
+# margin: in 99.97 % of its 70,000 images the object is 27 or 28 pixels long.
 CLOSE_TO_BACKGROUND = round(0.05 * 255)
-_ORIENTATION = 0x0112  # EXIF's tag: which way up the camera was held; 1 is upright
-# What Pillow's decoders raise on damaged files.
+_ORIENTATION = 0x0112  # EXIF tag: how the camera was held; 1 is upright
+# Raised by Pillow's decoders for damaged files.
 _DAMAGE = (
     OSError,
     SyntaxError,
@@ -42,22 +41,19 @@ _DAMAGE = (
     struct.error,
     zlib.error,
 )
-_WORKING_SIDE = 2048  # pixels; larger pictures are first reduced by a whole factor
+_WORKING_SIDE = 2048  # pixels; larger pictures are first reduced by an integer factor
 
 
 @dataclass(frozen=True, eq=False)
 class PreparedImage:
-    """pixels: uint8 `[height, width, channels]`; steps: what was done to get there, in words."""
+    """`pixels`: uint8 `[height, width, channels]`; `steps`: what was done, in words."""
 
     pixels: npt.NDArray[np.uint8]
     steps: tuple[str, ...]
 
 
 def convention_for(dataset: str) -> Convention:
-    """How pictures are brought to a model of this data set (a slug).
-
-    A picture that shows its object as Fashion-MNIST does must not depend on who took it.
-    """
+    """How to prepare pictures for a model of this data set (a slug)."""
     return "light-on-dark" if dataset.startswith("fashion-mnist") else "as-is"
 
 
@@ -68,19 +64,22 @@ def prepare_image(
     convention: Convention = "light-on-dark",
     name: str | None = None,
 ) -> PreparedImage:
-    """Read a PNG or JPEG file of any size and make it what the model expects.
+    """Read a PNG or JPEG file of any size and convert it to the model's input.
 
-    source: a path, or the bytes of a file; `name` is what errors call it, by default the path.
-    image_shape: height, width and channels (1 or 3) of the model's input.
-    convention: 'light-on-dark' is Fashion-MNIST's: a light object on black that fills the frame.
-        A grey picture that is not so is inverted, its background made black, cut to the object
-        and centred. The background is what the corners show, so it must be about even. 'as-is',
-        and any RGB model, only change the size, with the proportions kept.
+    A picture that already has the model's size is neither cropped nor centred, so an image of the
+    data set itself does not change. Of several frames the first is used.
 
-    A picture that already has the model's size is neither cut nor centred, so one of the data
-    set's own images comes through bit for bit. Of several frames the first is taken.
+    Args:
+        source: a path, or the bytes of a file.
+        image_shape: height, width and channels (1 or 3) of the model's input.
+        convention: 'light-on-dark' is Fashion-MNIST's: a light object on black that fills the
+            frame. A grey picture is inverted if necessary, its background is made black, and it is
+            cropped to the object and centred. The corners show the background, which must be
+            about even. 'as-is', and any RGB model, only resize and keep the proportions.
+        name: how errors call the picture; the path by default.
 
-    Raises `InvalidInput` with the file's name and the reason when it cannot be read.
+    Raises:
+        InvalidInput: the file cannot be read; with its name and the reason.
     """
     height, width, channels = image_shape
     if channels not in (1, 3) or height < 1 or width < 1:
@@ -120,7 +119,7 @@ def _read(source: Path | str | bytes, name: str) -> bytes:
         path = Path(source)
         try:
             if path.exists() and not path.is_file():  # a folder, or a pipe that would block
-                raise InvalidInput([f"{name}: a PNG or JPEG file is needed, this is no file"])
+                raise InvalidInput([f"{name}: must be a PNG or JPEG file, received no file"])
             with path.open("rb") as file:
                 content = file.read(MAX_BYTES + 1)
         except FileNotFoundError:
@@ -137,7 +136,7 @@ def _read(source: Path | str | bytes, name: str) -> bytes:
 
 
 def _decode(content: bytes, name: str, steps: list[str]) -> Image.Image:
-    """The first frame, whole and upright."""
+    """The first frame, upright."""
     too_large = (
         f"{name}: the picture has more than {MAX_PIXELS // 1_000_000} million pixels; "
         "make it smaller first"
@@ -164,7 +163,7 @@ def _decode(content: bytes, name: str, steps: list[str]) -> Image.Image:
 
 
 def _eight_bits(picture: Image.Image, steps: list[str]) -> Image.Image:
-    """Pillow would cut 16-bit grey off at 255 instead of scaling it."""
+    """Scale 16-bit grey to 8 bits: Pillow would clip it at 255."""
     if not picture.mode.startswith("I"):
         return picture
     steps.append("reduced from 16 to 8 bits per pixel")
@@ -173,7 +172,7 @@ def _eight_bits(picture: Image.Image, steps: list[str]) -> Image.Image:
 
 
 def _opaque(picture: Image.Image, light_on_dark: bool, steps: list[str]) -> Image.Image:
-    """Put a transparent picture on a plain background that its object stands out from."""
+    """Put a transparent picture on black or white, whichever its object stands out from."""
     if not picture.has_transparency_data:
         return picture
     rgba = picture.convert("RGBA")
@@ -185,7 +184,7 @@ def _opaque(picture: Image.Image, light_on_dark: bool, steps: list[str]) -> Imag
     color = "black" if light_on_dark and brightness >= 128 else "white"
     background = Image.new("RGBA", rgba.size, color)
     background.alpha_composite(rgba)
-    steps.append(f"put on {color}, as it was transparent")
+    steps.append(f"put on {color}, because it was transparent")
     return background.convert("RGB")
 
 
@@ -198,17 +197,17 @@ def _channels(picture: Image.Image, channels: int, steps: list[str]) -> Image.Im
         return picture.convert("L")
     rgb = picture.convert("RGB")
     pixels = np.asarray(rgb)
-    # Grey stored as RGB loses nothing by the conversion, so there is nothing to tell.
+    # Grey stored as RGB does not change, so no step is recorded.
     if (pixels[..., :2] != pixels[..., 1:]).any():
         steps.append("converted from colour to grey")
     return rgb.convert("L")
 
 
 def _background(pixels: np.ndarray) -> npt.NDArray[np.uint8]:
-    """uint8 `[channels]`: the corners' median, over patches of a 28th of the shorter side.
+    """Background colour, uint8 `[channels]`: the median of the four corners.
 
-    The corners, because objects often touch the middle of an edge: this finds the background of
-    each of Fashion-MNIST's 70,000 images, the median of the whole border errs on two.
+    A corner is a patch of a 28th of the shorter side. Objects often touch the middle of an edge:
+    corners are right for all of Fashion-MNIST's 70,000 images, the whole border is wrong for two.
     """
     side = max(1, min(pixels.shape[:2]) // 28)
     ends = (slice(0, side), slice(-side, None))
@@ -219,9 +218,9 @@ def _background(pixels: np.ndarray) -> npt.NDArray[np.uint8]:
 
 
 def _darker_than_background(pixels: Grey) -> bool:
-    """Whether the object is darker than its background, not only that the background is bright.
+    """Whether the object is darker than its background.
 
-    A white shirt on light grey needs no inversion, a black shoe on dark grey does.
+    A bright background is not enough: a white shirt on light grey needs no inversion.
     """
     difference = pixels.astype(np.int16) - int(_background(pixels)[0])
     darker = -int(difference.clip(max=0).sum(dtype=np.int64))
@@ -244,16 +243,16 @@ def _black_background(pixels: Grey, steps: list[str]) -> Grey:
 
 
 def _cut_to_object(pixels: Grey, steps: list[str]) -> Grey:
-    """The bounding box of what is not close to the black background."""
+    """Crop to the bounding box of what is not close to the black background."""
     stands_out = pixels > CLOSE_TO_BACKGROUND
     rows, columns = np.flatnonzero(stands_out.any(axis=1)), np.flatnonzero(stands_out.any(axis=0))
     if not rows.size:
-        steps.append("not cut: nothing stands out from the background")
+        steps.append("not cropped: nothing stands out from the background")
         return pixels
     cut = pixels[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
     if cut.shape != pixels.shape:
         width, height = (percent(cut.shape[axis] / pixels.shape[axis], 0) for axis in (1, 0))
-        steps.append(f"cut to the object: {width} of the width, {height} of the height")
+        steps.append(f"cropped to the object: {width} of the width, {height} of the height")
     return cut
 
 
@@ -264,15 +263,15 @@ def _fit(
     background: np.ndarray,
     steps: list[str],
 ) -> npt.NDArray[np.uint8]:
-    """Scale to the target's size (width, height), proportions kept, and centre.
+    """Resize to fit `target` (width, height), keeping the proportions, and centre.
 
-    background: uint8 `[channels]`, the colour beside a picture of other proportions.
+    `background`, uint8 `[channels]`, fills what the picture does not cover.
     """
     height, width = pixels.shape[:2]
     scale = min(target[0] / width, target[1] / height)
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
     steps.append(f"resized from {_size(original)} to {_size(target)}")
-    # Lanczos in Pillow widens with the reduction, so that nothing aliases.
+    # Pillow widens the Lanczos filter with the reduction, which avoids aliasing.
     resized = np.asarray(Image.fromarray(pixels).resize(size, Image.Resampling.LANCZOS))
     if size == target:
         return resized

@@ -1,4 +1,4 @@
-"""Which images to show when nobody has chosen any."""
+"""Default choice of images to show."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import numpy as np
 
 
 def journey_images(labels: np.ndarray, class_names: tuple[str, ...]) -> tuple[int, int, int]:
-    """Three test images: two of one class, one of another, as the tutorial chooses them.
+    """Positions of three test images, as in the tutorial: two of one class, one of another.
 
-    The first class that has two, counted from the end (shoes, in Fashion-MNIST), and the first
-    image of any other class.
+    The first two are of the last class that has two images (ankle boots in Fashion-MNIST); the
+    third is the first image of any other class.
     """
     for label in reversed(range(len(class_names))):
         same = np.flatnonzero(labels == label)

@@ -1,4 +1,4 @@
-"""Stratified subsets of exact size, the same for the same seed on every machine."""
+"""Stratified subsets of exact size: the same seed gives the same subset on every machine."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ Indices = NDArray[np.int64]
 
 
 def allocate(counts: Indices, size: int, lower: Indices, upper: Indices) -> Indices:
-    """How many of each class a subset of `size` takes, in proportion to `counts`.
+    """Number of images per class in a subset of `size`, in proportion to `counts`.
 
-    Largest remainders (Hamilton's method), within `lower` and `upper` per class; ties go to the
-    lower class. The result sums to `size` exactly.
+    Uses largest remainders (Hamilton's method) within `lower` and `upper` per class. Ties go to
+    the lower class. The result sums to `size` exactly.
 
     Raises:
-        ValueError: no allocation within the bounds has this sum.
+        ValueError: `size` cannot be reached within the bounds.
     """
     if not lower.sum() <= size <= upper.sum() or (lower > upper).any():
         raise ValueError(
@@ -36,7 +36,7 @@ def allocate(counts: Indices, size: int, lower: Indices, upper: Indices) -> Indi
 def stratified(
     labels: NDArray[np.int64], taken: Indices, rng: np.random.Generator
 ) -> tuple[Indices, Indices]:
-    """Positions drawn and positions left: `taken[c]` random ones of each class c, in file order."""
+    """Draw `taken[c]` random positions of each class c; returns drawn and other ones, sorted."""
     order = rng.permutation(len(labels))
     shuffled = labels[order]
     drawn = np.concatenate([order[shuffled == c][: taken[c]] for c in range(len(taken))])
@@ -46,13 +46,13 @@ def stratified(
 
 
 def split_train(labels: NDArray[np.int64], settings: DataSettings) -> tuple[Indices, Indices]:
-    """Positions of the training and of the validation images, each in file order.
+    """Positions of the training images and of the validation images, each in file order.
 
-    Every class keeps a training image. The validation images depend on `validation_size` and
-    `split_seed` only, so runs with different `train_limit` are compared on the same images.
+    Every class keeps a training image. The validation images depend only on `validation_size` and
+    `split_seed`, so runs with different `train_limit` have the same ones.
 
     Args:
-        labels: int64 `[n]`, every class 0 to k-1 present.
+        labels: int64 `[n]` with every class from 0 to k-1.
         settings: sizes that `check_settings` accepts.
     """
     counts = np.bincount(labels)
@@ -68,7 +68,7 @@ def split_train(labels: NDArray[np.int64], settings: DataSettings) -> tuple[Indi
 
 
 def check_settings(settings: DataSettings, n_train: int, n_classes: int) -> list[str]:
-    """Faults of the split sizes for `n_train` images of `n_classes` in the training files."""
+    """Why the split does not fit `n_train` training images of `n_classes`; empty if it does."""
     faults = []
     most = n_train - n_classes
     size = settings.num_validation(n_train, n_classes)

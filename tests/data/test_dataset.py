@@ -102,7 +102,7 @@ def test_sizes_of_named_data_are_refused_before_data_is_touched() -> None:
 
 
 def test_sample_never_stands_in_for_the_whole(tmp_path) -> None:
-    with pytest.raises(DataError, match="No source has served train-images-idx3-ubyte"):
+    with pytest.raises(DataError, match="No source delivered train-images-idx3-ubyte"):
         load_dataset(DataSettings(), tmp_path, sources=[Folder("empty", tmp_path)])
 
 

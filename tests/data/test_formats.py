@@ -460,7 +460,7 @@ def test_class_names_that_are_no_text(tmp_path) -> None:
 def test_path_that_holds_no_data(tmp_path) -> None:
     (tmp_path / "notes.txt").write_text("x")
 
-    assert "which is not there" in faults_of(tmp_path / "fashion-mnst")[0]
+    assert "which does not exist" in faults_of(tmp_path / "fashion-mnst")[0]
     assert "received something else" in faults_of(tmp_path)[0]
     assert "received something else" in faults_of(tmp_path / "notes.txt")[0]
 

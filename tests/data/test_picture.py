@@ -87,7 +87,7 @@ def test_a_big_inverted_picture_with_margins_comes_back(shoe: np.ndarray) -> Non
     assert difference.max() < 60  # Lanczos softens the hard edges
     assert prepared.steps == (
         "inverted: the background was bright, the object darker",
-        "cut to the object: 70 % of the width, 40 % of the height",
+        "cropped to the object: 70 % of the width, 40 % of the height",
         "resized from 800x600 to 28x28",
         "centred: 28x12 of 28x28 pixels are the picture",
     )
@@ -110,7 +110,7 @@ def test_a_light_object_on_a_light_background_is_not_inverted() -> None:
     prepared = prepare_image(png(picture), GREY)
     assert prepared.steps == (
         "made the background black; its shade was 180 of 255",
-        "cut to the object: 40 % of the width, 60 % of the height",
+        "cropped to the object: 40 % of the width, 60 % of the height",
         "resized from 100x100 to 28x28",
         "centred: 19x28 of 28x28 pixels are the picture",
     )
@@ -129,7 +129,7 @@ def test_small_pictures_are_enlarged() -> None:
 
 def test_an_even_picture_says_that_nothing_stands_out() -> None:
     prepared = prepare_image(png(np.full((50, 50), 255, np.uint8)), GREY)
-    assert prepared.steps[1] == "not cut: nothing stands out from the background"
+    assert prepared.steps[1] == "not cropped: nothing stands out from the background"
     assert (prepared.pixels == 0).all()
 
 
@@ -179,7 +179,7 @@ def test_transparency_goes_on_what_the_object_stands_out_from(shade: int, backgr
     picture = np.zeros((28, 28, 4), np.uint8)
     picture[8:20, 8:20] = (shade, shade, shade, 255)
     prepared = prepare_image(png(picture), GREY)
-    assert prepared.steps[0] == f"put on {background}, as it was transparent"
+    assert prepared.steps[0] == f"put on {background}, because it was transparent"
     assert prepared.pixels[0, 0, 0] == 0
     assert prepared.pixels[10, 10, 0] == max(shade, 255 - shade)
 
@@ -196,7 +196,7 @@ def test_palettes_with_a_transparent_colour() -> None:
     picture.putpalette([0, 0, 0, 250, 250, 250])
     picture.paste(1, (5, 5, 20, 20))
     prepared = prepare_image(png(picture, transparency=0), GREY)
-    assert prepared.steps == ("put on black, as it was transparent",)
+    assert prepared.steps == ("put on black, because it was transparent",)
     assert prepared.pixels[10, 10, 0] == 250
 
 
@@ -280,7 +280,7 @@ def test_damaged_files_are_refused_or_read_but_never_crash(shoe: np.ndarray) -> 
 def test_what_is_not_a_picture_is_refused(tmp_path: Path, shoe: np.ndarray) -> None:
     missing = tmp_path / "missing.png"
     assert reason(missing) == f"{missing}: there is no such file"
-    assert reason(tmp_path) == f"{tmp_path}: a PNG or JPEG file is needed, this is no file"
+    assert reason(tmp_path) == f"{tmp_path}: must be a PNG or JPEG file, received no file"
     assert reason(b"", name="empty.png") == "empty.png: the file is empty"
     page = b"<html>not found</html>"
     assert reason(page, name="a.png") == "a.png: this is not a PNG or JPEG picture"
@@ -292,7 +292,7 @@ def test_what_is_not_a_picture_is_refused(tmp_path: Path, shoe: np.ndarray) -> N
 def test_a_pipe_does_not_block(tmp_path: Path) -> None:
     pipe = tmp_path / "pipe.png"
     os.mkfifo(pipe)
-    assert "this is no file" in reason(pipe)
+    assert "received no file" in reason(pipe)
 
 
 def test_decompression_bombs_are_refused_before_they_unfold() -> None:

@@ -1,1 +1,1 @@
-"""Fetch the bytes of a catalog and verify them."""
+"""Fetch the files of a catalog and verify them."""

@@ -1,4 +1,4 @@
-"""One HTTP GET into an open file, with a bound on every wait, on redirects and on size."""
+"""HTTP GET into an open file, with limits on every wait, on redirects and on size."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _PROGRESS_SECONDS = 0.1
 
 @dataclass(frozen=True)
 class Limits:
-    """Deadlines in seconds: to connect, between two pieces, and for the file in all."""
+    """Seconds to connect, between two chunks and for the whole file; number of redirects."""
 
     connect_seconds: float = 5.0
     read_seconds: float = 15.0
@@ -23,7 +23,7 @@ class Limits:
 
 
 class DownloadError(Exception):
-    """The file could not be had. `unusable`: the server will not do better for another file."""
+    """The download failed. `unusable`: the server would fail for other files, too."""
 
     def __init__(self, reason: str, *, unusable: bool) -> None:
         self.unusable = unusable
@@ -43,16 +43,16 @@ def download(
     limits: Limits,
     on_progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> None:
-    """Write the body of `url` to `target`, at most `max_bytes` of it.
+    """Write the body of `url` to `target`, at most `max_bytes`.
 
     `on_progress(done, total)` is called in the calling thread at most ten times a second, in
-    bytes; `total` is 0 where the server does not tell it.
+    bytes; `total` is 0 if the server does not send it.
 
-    The transfer runs in a thread of its own: neither a name lookup nor a header that comes byte
-    by byte obeys a socket's timeout, so only giving up on the thread bounds the whole.
+    The transfer runs in its own thread, which is abandoned after `limits.total_seconds`: socket
+    timeouts limit neither a name lookup nor a header that arrives byte by byte.
 
     Raises:
-        DownloadError: the server, the network or a limit is in the way.
+        DownloadError: the server or the network failed, or a limit was exceeded.
         OSError: `target` cannot be written.
     """
     counter = _Counter()
@@ -63,7 +63,7 @@ def download(
         try:
             _transfer(url, target, max_bytes, limits, counter, abandoned)
             outcome.set_result(None)
-        except Exception as error:  # handed to the caller, who raises it
+        except Exception as error:  # raised in the calling thread
             outcome.set_exception(error)
 
     end = time.monotonic() + limits.total_seconds
@@ -72,7 +72,8 @@ def download(
         while not wait([outcome], timeout=_PROGRESS_SECONDS).done:
             if time.monotonic() >= end:
                 raise DownloadError(
-                    f"not done after {limits.total_seconds:g} s ({counter.done:,} bytes came)",
+                    f"not finished after {limits.total_seconds:g} s "
+                    f"({counter.done:,} bytes received)",
                     unusable=True,
                 )
             on_progress(counter.done, counter.total)
@@ -90,7 +91,7 @@ def _transfer(
     counter: _Counter,
     abandoned: threading.Event,
 ) -> None:
-    # A verified cache needs no HTTP: do not make every trainer pay 0.2 s for the import.
+    # Imported late: trainers read the verified cache and need no HTTP (0.2 s).
     import httpx
 
     timeout = httpx.Timeout(limits.read_seconds, connect=limits.connect_seconds)
@@ -106,17 +107,17 @@ def _transfer(
             counter.total = _content_length(response.headers.get("content-length", ""))
             if counter.total > max_bytes:
                 raise DownloadError(
-                    f"{counter.total:,} bytes are announced, at most {max_bytes:,} are right",
+                    f"the server announces {counter.total:,} bytes, expected at most {max_bytes:,}",
                     unusable=False,
                 )
-            # iter_raw: the file is gzip itself, and the transport must not unpack it.
+            # iter_raw: the file itself is gzip, and must stay compressed.
             for chunk in response.iter_raw():
                 if abandoned.is_set():
                     return
                 counter.done += len(chunk)
                 if counter.done > max_bytes:
                     raise DownloadError(
-                        f"sends more than the {max_bytes:,} bytes that are right",
+                        f"more than {max_bytes:,} bytes received",
                         unusable=False,
                     )
                 target.write(chunk)
@@ -128,14 +129,14 @@ def _transfer(
         ) from error
     except httpx.TimeoutException as error:
         raise DownloadError(
-            f"silent for {limits.read_seconds:g} s ({counter.done:,} bytes came)",
+            f"no data for {limits.read_seconds:g} s ({counter.done:,} bytes received)",
             unusable=True,
         ) from error
     except httpx.TooManyRedirects as error:
         raise DownloadError(f"more than {limits.redirects} redirects", unusable=True) from error
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         raise DownloadError(
-            f"broken off: {str(error) or type(error).__name__}", unusable=False
+            f"connection lost: {str(error) or type(error).__name__}", unusable=False
         ) from error
 
 

@@ -1,4 +1,4 @@
-"""The files of a catalog in a cache folder: whole and verified, or not at all."""
+"""Put the files of a catalog into a cache folder, complete and verified."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class FetchedFile:
-    """A verified payload at `path`, and the source that served it to this call."""
+    """A verified payload at `path`, and the source that it came from in this call."""
 
     file: CatalogFile
     path: Path
@@ -46,7 +46,7 @@ class FetchedFiles:
 
     @property
     def source(self) -> str:
-        """The sources that served, in order, each once."""
+        """Names of the sources that were used, in order, without duplicates."""
         return ", ".join(dict.fromkeys(fetched.source for fetched in self.files))
 
 
@@ -56,15 +56,15 @@ def fetch(
     sources: Sequence[Source] | None = None,
     lock_seconds: float = 900.0,
 ) -> FetchedFiles:
-    """Put the files of `catalog` under `cache/<name>/`, decompressed, and verify them.
+    """Put the files of `catalog` into `cache/<name>/`, decompressed and verified.
 
-    A second call only hashes what is there. Each missing or damaged file is asked of `sources`
-    (default: `default_sources`) in order until one delivers the right payload. A file is written
-    under another name in the same folder, verified, synced and renamed, so at its own name it is
-    whole at any moment. Processes that fetch at once wait for each other, `lock_seconds` at most.
+    A second call only verifies the files. For a missing or damaged file, `sources` (default:
+    `default_sources`) are tried in order until one delivers the correct payload. A file is written
+    under a temporary name, verified, synced and renamed, so it is complete at any time. Processes
+    that fetch at the same time wait for each other, at most `lock_seconds`.
 
     Raises:
-        DataError: no source has a file, or the cache folder cannot be written.
+        DataError: no source delivers a file, or the cache folder is not writable.
     """
     folder = cache / catalog.name
     scratch = folder / ".scratch"
@@ -82,7 +82,7 @@ def fetch(
             for file in missing:
                 with FileLock(folder / f".{file.name}.lock", timeout=lock_seconds):
                     served[file.name] = _fetch_one(file, catalog, folder, scratch, asked, unusable)
-        # Also what a killed process has left there.
+        # A killed process may have left files, too.
         if scratch.exists():
             _remove_scratch(scratch)
     except Timeout as error:
@@ -102,7 +102,7 @@ def fetch(
 
 
 def _check_space(folder: Path, missing: Sequence[CatalogFile]) -> None:
-    # The packed file, the payload, and once more both for a source that unpacks a package.
+    # The compressed file and the payload, and both again for a source that unpacks a package.
     needed = 4 * sum(file.payload_bytes for file in missing)
     free = shutil.disk_usage(folder).free
     if free < needed:
@@ -120,7 +120,7 @@ def _fetch_one(
     sources: Sequence[Source],
     unusable: dict[Source, str],
 ) -> str:
-    """Name of the source that served `file`. The caller holds the file's lock."""
+    """Fetch `file` and return the name of its source. The caller holds the file's lock."""
     final = folder / file.name
     if is_verified(final, file):
         return CACHE_SOURCE
@@ -135,7 +135,7 @@ def _fetch_one(
                 reasons.append(f"{source.name}: {unusable[source]}")
                 continue
             try:
-                # A new file each time: a download that was given up may still hold the old one.
+                # A new file each time: an abandoned download may still write to the old one.
                 packed.unlink(missing_ok=True)
                 with packed.open("w+b") as delivered, part.open("wb") as payload:
                     source.deliver(file, delivered, scratch)
@@ -144,12 +144,12 @@ def _fetch_one(
                     payload.flush()
                     os.fsync(payload.fileno())
             except (SourceError, PayloadError) as error:
-                logger.info("%s: %s did not serve it: %s", file.name, source.name, error)
+                logger.info("%s: %s did not deliver it: %s", file.name, source.name, error)
                 reasons.append(f"{source.name}: {error}")
                 if isinstance(error, SourceError) and error.unusable:
                     unusable[source] = str(error)
                 continue
-            packed.unlink()  # first, so that a kill after the rename leaves nothing behind
+            packed.unlink()  # first: a kill after the rename must leave nothing behind
             part.replace(final)
             _sync_folder(folder)
             return source.name
@@ -167,7 +167,7 @@ def _no_source(file: CatalogFile, catalog: Catalog, folder: Path, reasons: Seque
         else ""
     )
     return (
-        f"No source has served {file.name} of {catalog.name}:{tried}\n"
+        f"No source delivered {file.name} of {catalog.name}:{tried}\n"
         "Do one of these, then run the command again:\n"
         "  - check the network;\n"
         f"{package}"
@@ -178,13 +178,13 @@ def _no_source(file: CatalogFile, catalog: Catalog, folder: Path, reasons: Seque
 
 
 def _remove_scratch(scratch: Path) -> None:
-    """Tidy up, unless another process is at work there or the cache is read-only."""
+    """Delete the folder, unless another process uses it or the cache is read-only."""
     with contextlib.suppress(OSError), scratch_lock(scratch).acquire(timeout=0):
         shutil.rmtree(scratch, ignore_errors=True)
 
 
 def _sync_folder(folder: Path) -> None:
-    """Make a rename in `folder` survive a loss of power."""
+    """Make a rename in `folder` durable."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -1,4 +1,4 @@
-"""From the bytes that a source delivers to a verified payload, never reading beyond its size."""
+"""Decompress and verify what a source delivers, never reading beyond the expected size."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ _CHUNK = 1 << 20
 
 
 class PayloadError(Exception):
-    """The bytes are not the payload that the catalog names; the message says in what way."""
+    """The bytes are not the payload in the catalog; the message says why."""
 
 
 def unpack(packed: BinaryIO, target: BinaryIO, file: CatalogFile) -> None:
     """Write the payload in `packed`, gzip or plain, to `target`.
 
-    At most one byte more than expected is decompressed, so a bomb costs nothing.
+    Decompresses at most one byte more than expected, so a decompression bomb does no harm.
 
     Raises:
-        PayloadError: wrong form, size or hash. `target` then holds rubbish: drop it.
+        PayloadError: wrong format, size or hash; the content of `target` is useless then.
     """
     magic = packed.read(2)
     packed.seek(0)
@@ -38,7 +38,7 @@ def unpack(packed: BinaryIO, target: BinaryIO, file: CatalogFile) -> None:
             if left:
                 target.write(chunk)
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-        raise PayloadError(f"not a whole gzip file: {error}") from error
+        raise PayloadError(f"not a complete gzip file: {error}") from error
     if left == 0:
         raise PayloadError(f"larger than the expected {file.payload_bytes:,} bytes")
     if left != 1:
@@ -59,7 +59,7 @@ def _looks_like(packed: BinaryIO) -> str:
 
 
 def is_verified(path: Path, file: CatalogFile) -> bool:
-    """Whether `path` holds exactly the payload; False as well where there is nothing."""
+    """Whether `path` is exactly the payload; False if there is no such file."""
     try:
         with path.open("rb") as stream:
             return (
@@ -71,7 +71,7 @@ def is_verified(path: Path, file: CatalogFile) -> bool:
 
 
 def read_verified(path: Path, file: CatalogFile) -> bytes:
-    """The payload at `path`. The bytes that are hashed are the ones returned.
+    """The payload at `path`, after its size and hash were checked.
 
     Raises:
         PayloadError: the file is not the payload.

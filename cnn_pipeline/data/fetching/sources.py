@@ -1,4 +1,4 @@
-"""Where the files of a catalog may come from. A source delivers; it does not judge the bytes."""
+"""Sources of a catalog's files. A source delivers bytes and does not verify them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from cnn_pipeline.data.fetching.download import DownloadError, Limits, download
 
 
 class SourceError(Exception):
-    """No file from here, with the reason. `unusable`: do not ask this source for another file."""
+    """The source did not deliver. `unusable`: do not try it for other files."""
 
     def __init__(self, reason: str, *, unusable: bool) -> None:
         self.unusable = unusable
@@ -27,32 +27,32 @@ class SourceError(Exception):
 
 
 class Source(Protocol):
-    """One place to get files from; `name` is what people read."""
+    """A place to get files from."""
 
     @property
     def name(self) -> str:
-        """What people read in logs and messages."""
+        """Name in logs and messages."""
 
     def deliver(self, file: CatalogFile, target: BinaryIO, scratch: Path) -> None:
         """Write `file`, gzip or plain, to `target`.
 
-        `scratch` is a folder that may not exist yet. Processes share it under
-        `scratch_lock(scratch)`; whoever ends a fetch removes it.
+        `scratch` is a folder for temporary files, which may not exist yet. Processes share it
+        under `scratch_lock(scratch)`; it is deleted at the end of a fetch.
 
         Raises:
-            SourceError: this source does not have it.
+            SourceError: this source does not have the file.
             OSError: `target` or `scratch` cannot be written.
         """
 
 
 def scratch_lock(scratch: Path) -> FileLock:
-    """The lock that guards `scratch` among processes."""
+    """The lock for `scratch` between processes."""
     return FileLock(scratch.with_name(scratch.name + ".lock"))
 
 
 @dataclass(frozen=True)
 class Folder:
-    """Files that lie on this machine, `<name>.gz` or one of the other `suffixes`."""
+    """A folder on this machine with `<name>` plus one of the `suffixes`."""
 
     name: str
     path: Path
@@ -74,7 +74,7 @@ class Folder:
         with packed:
             if size > file.packed_limit:
                 raise SourceError(
-                    f"{size:,} bytes, at most {file.packed_limit:,} are right",
+                    f"{size:,} bytes, expected at most {file.packed_limit:,}",
                     unusable=False,
                 )
             shutil.copyfileobj(packed, target)
@@ -103,7 +103,7 @@ class Mirror:
 
 @dataclass(frozen=True)
 class AptPackage:
-    """A Debian package, downloaded and unpacked in the scratch folder; the system stays as is."""
+    """A Debian package, downloaded and unpacked in the scratch folder; nothing is installed."""
 
     package: str
     folder: str
@@ -111,11 +111,11 @@ class AptPackage:
 
     @property
     def name(self) -> str:
-        """What people read in logs and messages."""
+        """Name in logs and messages."""
         return f"apt-get download {self.package}"
 
     def deliver(self, file: CatalogFile, target: BinaryIO, scratch: Path) -> None:
-        """Copy the file out of the package, downloading it first where need be; see `Source`."""
+        """Copy the file from the package, which is downloaded first if necessary; see `Source`."""
         for program in ("apt-get", "dpkg-deb"):
             if shutil.which(program) is None:
                 raise SourceError(f"there is no {program} on this machine", unusable=True)
@@ -136,8 +136,8 @@ class AptPackage:
             "partly-unpacked",
         ):
             (scratch / folder).mkdir(parents=True)
-        # Read after the system's own settings, so its mirrors and proxies stay in use, but no
-        # hook of the system runs, and nothing beyond the package lists is fetched.
+        # Read after the system's settings: its mirrors and proxies stay in use, but its hooks do
+        # not run, and only package lists are fetched.
         settings = scratch / "apt.conf"
         settings.write_text(
             "#clear APT::Update::Pre-Invoke;\n"
@@ -159,7 +159,7 @@ class AptPackage:
         try:
             self._command(["apt-get", *options, "download", self.package], deb)
         except SourceError as error:
-            # Without a network `update` only warns, and the package then seems not to exist.
+            # Without a network, `update` only warns, and the package seems not to exist.
             warnings = [line for line in updated.splitlines() if line.startswith("W: Failed")]
             hint = f" (apt-get update: {warnings[-1]})" if warnings else ""
             raise SourceError(f"{error}{hint}", unusable=True) from error
@@ -171,7 +171,7 @@ class AptPackage:
         partly.rename(unpacked)
 
     def _command(self, command: list[str], folder: Path) -> str:
-        """Output of `command`; on a timeout it ends together with the helpers it has started."""
+        """Output of `command`; on a timeout its whole process group is killed."""
         with subprocess.Popen(
             command,
             cwd=folder,
@@ -190,7 +190,7 @@ class AptPackage:
                     os.killpg(process.pid, signal.SIGKILL)
                 if isinstance(error, subprocess.TimeoutExpired):
                     raise SourceError(
-                        f"{command[0]} was not done after {self.seconds:g} s",
+                        f"{command[0]} did not finish within {self.seconds:g} s",
                         unusable=True,
                     ) from error
                 raise
@@ -205,8 +205,10 @@ class AptPackage:
 
 
 def default_sources(catalog: Catalog, folder: Path) -> tuple[Source, ...]:
-    """The sources of `catalog` in order; `folder` is its cache folder, where people may put
-    files themselves."""
+    """The sources of `catalog` in order.
+
+    `folder` is its cache folder, where users may put files themselves.
+    """
     sources: list[Source] = [Folder("files put into the cache folder", folder, suffixes=(".gz",))]
     if catalog.debian_package:
         installed = Path(catalog.debian_folder)

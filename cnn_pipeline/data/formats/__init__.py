@@ -1,1 +1,1 @@
-"""Read the formats of own data: IDX, npz, folders of pictures."""
+"""Read the user's own data: IDX files, `.npz`, folders of images."""

@@ -1,4 +1,4 @@
-"""The IDX format of MNIST, read strictly. Format: Y. LeCun, http://yann.lecun.com/exdb/mnist/."""
+"""MNIST's IDX format, read strictly (Y. LeCun, http://yann.lecun.com/exdb/mnist/)."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ _MAX_DIMS = 4
 
 
 class IdxError(ValueError):
-    """The bytes are not a whole IDX file of unsigned bytes; the message says in what way."""
+    """The bytes are not a complete IDX file of unsigned bytes; the message says why."""
 
 
 def header_size(magic: bytes) -> int:
-    """Bytes of the header whose first four bytes are `magic`: 4 and 4 per dimension.
+    """Length in bytes of the header that starts with the four bytes `magic`.
 
     Raises:
         IdxError: not the magic number of an IDX file of unsigned bytes with 1 to 4 dimensions.
@@ -35,7 +35,7 @@ def parse_shape(header: bytes) -> tuple[int, ...]:
     """Sizes of the dimensions in a header of `header_size` bytes, big-endian.
 
     Raises:
-        IdxError: the header is no IDX header or is cut off.
+        IdxError: it is not an IDX header, or is truncated.
     """
     size = header_size(header)
     if len(header) < size:
@@ -44,7 +44,7 @@ def parse_shape(header: bytes) -> tuple[int, ...]:
 
 
 def parse_idx(data: bytes) -> NDArray[np.uint8]:
-    """The array in a whole IDX file: uint8, read-only, a view of `data`.
+    """The array in a complete IDX file: uint8, read-only, a view of `data`.
 
     Raises:
         IdxError: wrong magic number, or a length that is not exactly header plus values.

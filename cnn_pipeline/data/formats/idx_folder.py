@@ -21,19 +21,19 @@ _NAME = re.compile(
     re.IGNORECASE,
 )
 _MORE = 1
-"""One byte beyond the announced length tells a file that is too long."""
+"""Bytes read beyond the expected length, to detect a file that is too long."""
 
 
 def holds_idx(folder: Path) -> bool:
-    """Whether `folder` has a file with the name of an IDX file."""
+    """Whether a file in `folder` has the name of an IDX file."""
     return any(_NAME.fullmatch(path.name) for path in folder.iterdir())
 
 
 def read_idx_folder(folder: Path) -> tuple[Part, Part] | list[str]:
-    """Training and test part, or every fault.
+    """Training and test data, or all faults.
 
-    File names are MNIST's: `train-images-idx3-ubyte`, `train-labels-idx1-ubyte`, and `t10k-` or
-    `test-` for the test; `.idx3-ubyte` and `.gz` are understood too.
+    Files have MNIST's names: `train-images-idx3-ubyte`, `train-labels-idx1-ubyte`, and the same
+    with `t10k-` or `test-`. `.idx3-ubyte` and `.gz` work, too.
     """
     faults: list[str] = []
     found: dict[tuple[str, str], tuple[Path, NDArray[np.uint8]]] = {}
@@ -81,7 +81,7 @@ def _find(folder: Path, role: str, kind: str) -> Path:
 
 
 def _read_kind(path: Path, kind: str) -> NDArray[np.uint8]:
-    """Images as `[n, h, w, c]`, labels as `[n]`; an error names the file."""
+    """Images as `[n, h, w, c]` or labels as `[n]`; errors name the file."""
     try:
         array = _read(path)
     except OSError as error:

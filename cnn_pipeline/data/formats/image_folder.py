@@ -24,7 +24,7 @@ class _Entry:
 
 @dataclass(frozen=True)
 class _Size:
-    """Width and height in pixels that all images must have, and the file that set them."""
+    """Width and height in pixels that all images must have, and the first file, which set them."""
 
     width: int
     height: int
@@ -36,18 +36,17 @@ class _ImageError(ValueError):
 
 
 def holds_image_folders(folder: Path) -> bool:
-    """Whether `folder` has a folder `train` or `test`."""
+    """Whether `folder` contains a folder `train` or `test`."""
     return any((folder / role).is_dir() for role in _ROLES)
 
 
 def read_image_folder(
     folder: Path, class_names: tuple[str, ...] | None
 ) -> tuple[Part, Part, tuple[str, ...]] | list[str]:
-    """Training part, test part and class names, or every fault.
+    """Training data, test data and class names, or all faults.
 
-    Classes are the folders of `train/` in the order of `class_names`, else sorted. All images
-    must be equal in height and width. Grey images among coloured ones are repeated to three
-    equal channels, which loses nothing.
+    Classes are the folders in `train/`, in the order of `class_names` or sorted. All images must
+    have the same height and width. If some images are RGB, grey ones get three equal channels.
     """
     names = class_names or tuple(p.name for p in _visible(folder / "train") if p.is_dir())
     faults = [fault for role in _ROLES for fault in _layout_faults(folder / role, names)]
@@ -78,7 +77,7 @@ def read_image_folder(
 
 
 def _visible(folder: Path) -> list[Path]:
-    """What is in `folder`, sorted; hidden files such as .DS_Store are no data."""
+    """Content of `folder`, sorted, without hidden files such as .DS_Store."""
     if not folder.is_dir():
         return []
     return sorted(path for path in folder.iterdir() if not path.name.startswith("."))
@@ -106,7 +105,7 @@ def _layout_faults(folder: Path, names: tuple[str, ...]) -> list[str]:
 
 
 def _read_images(entries: list[_Entry]) -> tuple[list[NDArray[np.uint8]], list[str]]:
-    """Every image, uint8 `[h, w, 1 or 3]`, and every fault; the images are whole if none is."""
+    """All images, uint8 `[h, w, 1 or 3]`, and all faults. With faults, images are missing."""
     images = []
     faults = []
     size: _Size | None = None
@@ -126,7 +125,7 @@ def _read_image(path: Path, size: _Size | None, count: int) -> NDArray[np.uint8]
         raise _ImageError("must be a .png, .jpg or .jpeg file")
     try:
         with Image.open(path, formats=("PNG", "JPEG")) as image:
-            # The size is known before a pixel is decoded, so a bomb is refused unread.
+            # Known before a pixel is decoded, so a decompression bomb is refused here.
             width, height = image.size
             if size is not None and (width, height) != (size.width, size.height):
                 raise _ImageError(

@@ -1,4 +1,4 @@
-"""The user's own data: which of the three forms a path holds, its name and its classes."""
+"""Read the user's own data in one of three forms."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _MAX_CLASS_NAME = 64
 
 @dataclass(frozen=True)
 class LocalData:
-    """The user's own data, read and checked, not yet split."""
+    """The user's own data, read and checked, but not split."""
 
     name: str
     class_names: tuple[str, ...]
@@ -33,13 +33,13 @@ class LocalData:
 
 
 def read_local(path: Path) -> LocalData:
-    """Read the data at `path`, whichever of the three forms it has.
+    """Read the data at `path`: IDX files, an `.npz`, or folders of images.
 
-    Class names are the folders' names, else the lines of a `classes.txt` in the folder (beside
-    an `.npz`), else '0', '1' and so on.
+    Class names are the lines of `classes.txt` in the folder (or beside the `.npz`), or else the
+    names of the folders, or '0', '1' and so on.
 
     Raises:
-        InvalidInput: every bad file with its name and the reason.
+        InvalidInput: names every bad file with the reason.
     """
     path = path.expanduser().resolve()
     try:
@@ -52,7 +52,7 @@ def read_local(path: Path) -> LocalData:
 def _read(path: Path) -> LocalData:
     if not path.exists():
         raise InvalidInput(
-            [f"data must be {', '.join(CATALOGS)} or a path, received {path}, which is not there"]
+            [f"data must be {', '.join(CATALOGS)} or a path, received {path}, which does not exist"]
         )
     folder = path if path.is_dir() else path.parent
     names, faults = _read_class_names(folder / "classes.txt")
@@ -105,7 +105,7 @@ def _name_faults(names: tuple[str, ...], where: str) -> list[str]:
 
 
 def _data_set_name(path: Path) -> str:
-    """A name that may become a path: the file's or folder's, in small ASCII letters."""
+    """The name of the file or folder in lower-case ASCII, so that it can be part of a path."""
     stem = path.stem if path.is_file() else path.name
     slug = re.sub(r"[^a-z0-9_-]+", "-", stem.lower()).strip("-_")[:48].rstrip("-_")
     if not slug:
@@ -114,6 +114,6 @@ def _data_set_name(path: Path) -> str:
 
 
 def _shortened(faults: list[str]) -> list[str]:
-    """A folder of the wrong kind can have a fault per image: keep the message readable."""
+    """At most `_MAX_FAULTS` faults: a wrong folder may have one per image."""
     more = len(faults) - _MAX_FAULTS
     return [*faults[:_MAX_FAULTS], f"... and {more:,} more faults"] if more > 0 else faults

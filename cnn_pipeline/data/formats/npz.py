@@ -1,4 +1,4 @@
-"""The user's own data as an `.npz` of x_train, y_train, x_test and y_test, read with bounds."""
+"""The user's own data as an `.npz` with x_train, y_train, x_test and y_test."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ class _NpyError(ValueError):
 
 
 def read_npz(path: Path) -> tuple[Part, Part] | list[str]:
-    """Training and test part, or every fault.
+    """Training and test data, or all faults.
 
     Images: uint8 `[n, h, w]` or `[n, h, w, 1 or 3]`; labels: whole numbers `[n]` or `[n, 1]`.
-    Nothing is unpickled, and no array is read before its size is known to be bearable.
+    Nothing is unpickled. The size of an array is checked before it is read.
     """
     faults: list[str] = []
     arrays: dict[str, NDArray[np.generic]] = {}
@@ -45,7 +45,7 @@ def read_npz(path: Path) -> tuple[Part, Part] | list[str]:
                     zlib.error,
                     zipfile.BadZipFile,
                     NotImplementedError,
-                    RuntimeError,  # zipfile's answer to an encrypted member
+                    RuntimeError,  # an encrypted member
                 ) as error:
                     faults.append(f"{path}: {name}: {error}")
     except zipfile.BadZipFile as error:
@@ -78,7 +78,7 @@ def read_npz(path: Path) -> tuple[Part, Part] | list[str]:
 
 
 def _range_faults(where: str, labels: NDArray[np.generic]) -> list[str]:
-    # uint64 above int64 would wrap around to a valid-looking label.
+    # A uint64 above int64's range would wrap around to a label that looks valid.
     if labels.dtype == np.uint64 and labels.size and int(labels.max()) > np.iinfo(np.int64).max:
         return [f"{where}: labels must be below 1,000, received {labels.max()}"]
     return []
@@ -94,7 +94,7 @@ def _read_array(archive: zipfile.ZipFile, member: str) -> NDArray[np.generic]:
         raise _NpyError(f"at most {MAX_BYTES:,} bytes can be read, the header announces {size:,}")
     with archive.open(member) as stream:
         array = npy.read_array(stream, allow_pickle=False)
-        # Reading to the end also makes zipfile compare the checksum.
+        # zipfile checks the checksum at the end of the stream.
         if stream.read(1):
             raise _NpyError(f"must end after its {size:,} bytes, received more")
     return np.asarray(array)
