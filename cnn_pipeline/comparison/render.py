@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
 import textwrap
@@ -74,8 +75,8 @@ def to_csv(comparison: Comparison) -> str:
 
 
 def to_json(comparison: Comparison) -> str:
-    """The whole comparison; `Comparison.from_dict` reads it back."""
-    return json.dumps(comparison.to_dict(), indent=2, allow_nan=False) + "\n"
+    """The whole comparison, with the fields of `Comparison`."""
+    return json.dumps(dataclasses.asdict(comparison), indent=2, allow_nan=False) + "\n"
 
 
 LEADERBOARD_HEADER = (

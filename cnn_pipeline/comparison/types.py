@@ -1,12 +1,9 @@
-"""The comparison as frozen records that go to JSON and come back equal."""
+"""The comparison as frozen records; `render.to_json` writes their fields as they are named here."""
 
 from __future__ import annotations
 
-import dataclasses
-import types
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, Self, Union, get_args, get_origin, get_type_hints
+from typing import Literal
 
 from cnn_pipeline.comparison.statistics import SIGNIFICANCE, Interval
 
@@ -256,57 +253,6 @@ class Comparison:
         """Rows that have a rank, best first."""
         return tuple(row for row in self.rows if row.rank is not None)
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain dicts, lists and scalars, ready for JSON."""
-        plain = _to_plain(self)
-        assert isinstance(plain, dict)
-        return plain
-
-    @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> Self:
-        """The comparison that `to_dict` wrote; ValueError names a missing or unknown field."""
-        value = _from_plain(cls, data, cls.__name__)
-        assert isinstance(value, cls)
-        return value
-
 
 def _shown(estimate: float | None, p_corrected: float | None) -> bool:
     return bool(estimate) and p_corrected is not None and p_corrected < SIGNIFICANCE
-
-
-def _to_plain(value: Any) -> Any:
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {f.name: _to_plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
-    if isinstance(value, tuple):
-        return [_to_plain(item) for item in value]
-    if isinstance(value, dict):
-        return {key: _to_plain(item) for key, item in value.items()}
-    return value
-
-
-def _from_plain(kind: Any, data: Any, where: str) -> Any:
-    origin = get_origin(kind)
-    if origin in (Union, types.UnionType):
-        inner = next(arg for arg in get_args(kind) if arg is not type(None))
-        return None if data is None else _from_plain(inner, data, where)
-    if origin is tuple:
-        inner = get_args(kind)[0]
-        return tuple(_from_plain(inner, item, f"{where}[{i}]") for i, item in enumerate(data))
-    if origin is dict:
-        inner = get_args(kind)[1]
-        return {key: _from_plain(inner, item, f"{where}[{key}]") for key, item in data.items()}
-    if dataclasses.is_dataclass(kind) and isinstance(kind, type):
-        fields = {f.name for f in dataclasses.fields(kind)}
-        if not isinstance(data, Mapping) or set(data) != fields:
-            received = sorted(data) if isinstance(data, Mapping) else type(data).__name__
-            raise ValueError(
-                f"{where} must have exactly the fields {sorted(fields)}, received {received}. "
-                "Was the file written by another version? Run the comparison again."
-            )
-        hints = get_type_hints(kind)
-        return kind(
-            **{name: _from_plain(hints[name], data[name], f"{where}.{name}") for name in data}
-        )
-    if kind is float:
-        return float(data)
-    return data

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import os
-from dataclasses import asdict, dataclass
+
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic.dataclasses import dataclass
 
 from cnn_pipeline.services.addresses import Addresses, ServiceFolder
 from cnn_pipeline.services.processes import ProcessId
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=ConfigDict(strict=True, extra="forbid"))
 class Record:
     """The supervisor, its services, and their addresses."""
 
@@ -26,8 +27,8 @@ class Record:
     def save(self, folder: ServiceFolder) -> None:
         """Write it, whole or not at all."""
         scratch = folder.record.with_suffix(".tmp")
-        with scratch.open("w", encoding="utf-8") as file:
-            json.dump(asdict(self), file, indent=2)
+        with scratch.open("wb") as file:
+            file.write(_RECORD.dump_json(self, indent=2, warnings="error"))
             file.flush()
             os.fsync(file.fileno())
         scratch.replace(folder.record)
@@ -36,18 +37,14 @@ class Record:
     def load(cls, folder: ServiceFolder) -> Record | None:
         """The record that was written last; None where there is none, or none that can be read."""
         try:
-            found = json.loads(folder.record.read_text(encoding="utf-8"))
-            return cls(
-                supervisor=ProcessId(**found["supervisor"]),
-                addresses=Addresses(**found["addresses"]),
-                ready=bool(found["ready"]),
-                services={name: ProcessId(**item) for name, item in found["services"].items()},
-                runs=tuple(ProcessId(**item) for item in found["runs"]),
-            )
-        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            return _RECORD.validate_json(folder.record.read_bytes())
+        except (OSError, ValidationError):
             return None
 
     @staticmethod
     def forget(folder: ServiceFolder) -> None:
         """Nothing runs any more."""
         folder.record.unlink(missing_ok=True)
+
+
+_RECORD = TypeAdapter(Record)

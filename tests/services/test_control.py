@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from filelock import FileLock
+from pydantic_core import PydanticSerializationError
 
 from cnn_pipeline.base.errors import UserError
 from cnn_pipeline.base.home import Home
@@ -50,8 +51,17 @@ def test_the_record_comes_back_as_it_was(home: Home) -> None:
     record = Record(one, ADDRESSES, True, {"prefect": one}, (ProcessId(2, "later"),))
     record.save(folder)
     assert Record.load(folder) == record
-    folder.record.write_text('{"supervisor": {"pid": 1')  # half written by something else
-    assert Record.load(folder) is None
+    written = folder.record.read_text()
+    for broken in (
+        '{"supervisor": {"pid": 1',  # half written by something else
+        written.replace('"pid": 1', '"pid": "1"'),
+        written.replace('"ready": true', '"ready": true, "mood": "good"'),
+    ):
+        assert broken != written
+        folder.record.write_text(broken)
+        assert Record.load(folder) is None
+    with pytest.raises(PydanticSerializationError, match="Expected `int`"):
+        Record(ProcessId("1", "then"), ADDRESSES, True, {}).save(folder)  # type: ignore[arg-type]
     Record.forget(folder)
     Record.forget(folder)
 
