@@ -1,1 +1,1 @@
-"""Prefect's server, MLflow's server and a worker on this machine: started, watched, stopped."""
+"""Prefect's and MLflow's servers, the worker, and `doctor`."""

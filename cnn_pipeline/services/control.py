@@ -1,4 +1,4 @@
-"""The verbs: bring the services up, in front or behind, say what runs, and take all down."""
+"""Start the services, in the foreground or background, report on them, and stop them."""
 
 from __future__ import annotations
 
@@ -37,23 +37,23 @@ _SHORT_GRACE = 10.0
 
 @dataclass(frozen=True)
 class Running:
-    """What runs under a home."""
+    """The services that run under a home."""
 
     addresses: Addresses
     ready: bool
     supervisor_pid: int
     services: dict[str, bool]
-    """Whether each service's processes live, by name."""
+    """Whether each service's processes are alive, by name."""
 
     @property
     def fault(self) -> str | None:
-        """Which service does not run, or None."""
+        """Message that names the services that do not run, or None."""
         dead = [name for name, alive in self.services.items() if not alive]
         return f"{', '.join(dead)} does not run" if dead else None
 
 
 def running(home: Home) -> Running | None:
-    """What runs under `home` now; None where nothing does."""
+    """The services that run under `home`; None if there are none."""
     folder = ServiceFolder.of(home)
     record = Record.load(folder)
     if record is None or not record.supervisor.alive:
@@ -69,11 +69,11 @@ def running(home: Home) -> Running | None:
 def bring_up(
     home: Home, ports: Ports, say: Callable[[str], None], ready: Callable[[Running], None]
 ) -> None:
-    """Run the services until a signal asks for the end; calls `ready` once all have answered.
+    """Run the services until a signal stops them; call `ready` once all of them answer.
 
     Raises:
-        UserError: they run already, a port is in use, or a service does not come up. Whatever was
-            started has ended then.
+        UserError: they already run, a port is in use, or a service does not start. Services that
+            were started are stopped again.
     """
     project_root()  # before anything is started
     folder = ServiceFolder.of(home)
@@ -83,8 +83,8 @@ def bring_up(
         lock.acquire(timeout=0)
     except Timeout:
         raise UserError(
-            f"the services of {home.root} run already, or are being started or stopped. "
-            "`cnn-pipeline doctor` says how they are, `cnn-pipeline down` ends them."
+            f"the services of {home.root} already run, or are being started or stopped. "
+            "`cnn-pipeline doctor` checks them, `cnn-pipeline down` stops them."
         ) from None
     signals = StopSignals()
     supervisor: Supervisor | None = None
@@ -115,10 +115,10 @@ def bring_up(
 
 
 def detach(home: Home, ports: Ports) -> Running:
-    """Start `bring_up` in a process of its own, and return once everything has answered.
+    """Run `bring_up` in a process of its own; return once all services answer.
 
     Raises:
-        ServiceError: it ended instead, with what it said.
+        ServiceError: the process ended; the message holds its log.
     """
     folder = ServiceFolder.of(home)
     folder.logs.mkdir(parents=True, exist_ok=True)
@@ -144,15 +144,15 @@ def detach(home: Home, ports: Ports) -> Running:
                 return now
             time.sleep(0.3)
     except BaseException:
-        process.terminate()  # Ctrl-C while it starts: it ends what it has started
+        process.terminate()  # Ctrl-C during the start: the process stops its services
         process.wait()
         raise
     said = log.read_text(encoding="utf-8", errors="replace").strip()
-    raise ServiceError(f"the services have not come up. {log} says:\n{said}")
+    raise ServiceError(f"the services did not start. {log}:\n{said}")
 
 
 def take_down(home: Home) -> bool:
-    """End everything under `home`; False where nothing ran.
+    """Stop all services under `home`; return False if none ran.
 
     Raises:
         ServiceError: the supervisor does not end.
@@ -168,16 +168,16 @@ def take_down(home: Home) -> bool:
     while record.supervisor.alive:
         if time.monotonic() > deadline:
             raise ServiceError(
-                f"process {record.supervisor.pid} was asked to end and still runs after "
-                f"{_STOP_SECONDS} s. Look at {folder.log(UP_LOG)}; `kill -9 "
-                f"{record.supervisor.pid}` ends it, and `cnn-pipeline down` the rest."
+                f"process {record.supervisor.pid} still runs {_STOP_SECONDS} s after SIGTERM. "
+                f"Check {folder.log(UP_LOG)}, then run `kill -9 {record.supervisor.pid}` and "
+                "`cnn-pipeline down`."
             )
         time.sleep(0.2)
     return True
 
 
 def _end_leftovers(folder: ServiceFolder) -> bool:
-    """End what a supervisor has left that was killed; whether there was anything."""
+    """Stop processes left by a killed supervisor; return whether there were any."""
     record = Record.load(folder)
     if record is None:
         return False
@@ -186,7 +186,7 @@ def _end_leftovers(folder: ServiceFolder) -> bool:
     if worker is not None:
         leaders += [run for run in groups_below(worker) if run not in leaders]
     left = [leader for leader in leaders if is_running(leader)]
-    # Started last, ended first: a run's ending should still reach the servers.
+    # In reverse order of their start, so that runs can still tell the servers that they end.
     for leader in reversed(left):
         end_groups([leader], _SHORT_GRACE)
     Record.forget(folder)
@@ -203,8 +203,8 @@ def _require_free(ports: Ports, *, own_mlflow: bool) -> None:
     if own_mlflow:
         wanted.append(("MLflow", "--mlflow-port", ports.mlflow, "/health"))
     faults = [
-        f"port {port} must be free for {name}'s server, but {_who(name, port, page)} listens "
-        f"there. End it, or choose another port with {flag} N."
+        f"port {port} must be free for {name}'s server, but {_who(name, port, page)} uses it. "
+        f"Stop that, or choose another port with {flag} N."
         for name, flag, port, page in wanted
         if not port_is_free(port)
     ]
@@ -215,7 +215,7 @@ def _require_free(ports: Ports, *, own_mlflow: bool) -> None:
 
 
 def port_is_free(port: int) -> bool:
-    """Whether a server could listen there on the loopback address."""
+    """Whether a server could listen on this port of the loopback address."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -226,9 +226,9 @@ def port_is_free(port: int) -> bool:
 
 
 def _who(name: str, port: int, page: str) -> str:
-    """Another one of the same kind, or something else: what to end differs."""
+    """What uses a port: 'another Prefect server' or 'another program'."""
     try:
         answer = httpx.get(f"http://{HOST}:{port}{page}", timeout=2)
     except httpx.HTTPError:
-        return "something else"
-    return f"another {name} server" if answer.is_success else "something else"
+        return "another program"
+    return f"another {name} server" if answer.is_success else "another program"

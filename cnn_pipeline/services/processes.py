@@ -1,6 +1,6 @@
-"""Process groups: who is in one, whether it lives, and how all of it is ended.
+"""Start, identify and end process groups.
 
-Each service leads a group of its own, and Prefect's worker gives each run another one.
+Each service leads a group of its own, and Prefect's worker starts each run in another group.
 """
 
 from __future__ import annotations
@@ -23,20 +23,20 @@ _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 @dataclass(frozen=True)
 class ProcessId:
-    """A process that cannot be mistaken for a later one of the same number."""
+    """A process, distinguished from later processes with the same PID."""
 
     pid: int
     started: str
-    """When it began: the boot and the seconds after it, or the time of day."""
+    """Its start: the boot's id and the seconds since boot, or on macOS the time."""
 
     @property
     def alive(self) -> bool:
-        """Whether this very process runs; a zombie does not."""
+        """Whether this process still runs; a zombie does not."""
         return identify(self.pid) == self
 
 
 def identify(pid: int) -> ProcessId | None:
-    """The process of that number; None where there is none, or a zombie."""
+    """The process with this PID; None if there is none or it is a zombie."""
     with contextlib.suppress(psutil.NoSuchProcess):
         process = psutil.Process(pid)
         if process.status() != psutil.STATUS_ZOMBIE:
@@ -45,17 +45,17 @@ def identify(pid: int) -> ProcessId | None:
 
 
 def _started(process: psutil.Process) -> str:
-    """The same text for one process in every other, also after the clock was set."""
+    """Start of a process as text: the same in every process, even if the clock was changed."""
     try:
         boot = _BOOT_ID.read_text(encoding="ascii").strip()
     except FileNotFoundError:  # macOS
         return f"{process.create_time():.2f}"
-    # Linux counts from the boot; psutil adds the time of the boot, which moves with the clock.
+    # Linux counts from boot; psutil adds the boot's time, which changes with the clock.
     return f"{boot} {process.create_time() - psutil.boot_time():.2f}"
 
 
 def start(command: Sequence[str], environ: Mapping[str, str], log: Path) -> subprocess.Popen[bytes]:
-    """Start a command in a session of its own, with its output at the end of `log`."""
+    """Start a command in a session of its own; its output is appended to `log`."""
     log.parent.mkdir(parents=True, exist_ok=True)
     with contextlib.suppress(FileNotFoundError):
         if log.stat().st_size > _LOG_BYTES:
@@ -72,15 +72,15 @@ def start(command: Sequence[str], environ: Mapping[str, str], log: Path) -> subp
 
 
 def is_running(leader: ProcessId) -> bool:
-    """Whether anything of the group lives that `leader` began."""
-    # While a group has members, its number is given to no new process.
+    """Whether a process of the group that `leader` started is alive."""
+    # The kernel does not reuse a group's number while the group has members.
     if identify(leader.pid) not in (None, leader):
         return False
     return any(_leader_of(pid) == leader.pid and identify(pid) for pid in psutil.pids())
 
 
 def groups_below(leader: ProcessId) -> list[ProcessId]:
-    """Leaders of the other groups among the descendants of a process."""
+    """Leaders of the process groups below a process, its own group excluded."""
     if not leader.alive:
         return []
     with contextlib.suppress(psutil.NoSuchProcess):
@@ -90,7 +90,7 @@ def groups_below(leader: ProcessId) -> list[ProcessId]:
 
 
 def _leader_of(pid: int) -> int | None:
-    """Number of a process's group; None where the process has ended."""
+    """PID of the leader of a process's group; None if the process has ended."""
     try:
         return os.getpgid(pid)
     except ProcessLookupError:
@@ -98,16 +98,17 @@ def _leader_of(pid: int) -> int | None:
 
 
 def end_groups(leaders: Iterable[ProcessId], grace_seconds: float) -> None:
-    """End every process of some groups: the leaders are asked, who end their own children.
+    """End every process of some groups.
 
-    Whatever is left of a group after `grace_seconds` is killed.
+    Leaders get SIGTERM and stop their own children. Processes of a group that are alive after
+    `grace_seconds` are killed.
     """
     left = [leader for leader in leaders if is_running(leader)]
     for leader in left:
         with contextlib.suppress(ProcessLookupError):
             if leader.alive:
                 os.kill(leader.pid, signal.SIGTERM)
-            else:  # nobody is left to ask
+            else:  # the leader has ended already
                 os.killpg(leader.pid, signal.SIGTERM)
     for leader in _still_running(left, grace_seconds):
         with contextlib.suppress(ProcessLookupError):
@@ -116,7 +117,7 @@ def end_groups(leaders: Iterable[ProcessId], grace_seconds: float) -> None:
 
 
 def _still_running(leaders: list[ProcessId], seconds: float) -> list[ProcessId]:
-    """The groups that have not ended after `seconds`; returns as soon as all have."""
+    """The groups that are alive after `seconds`; returns earlier if none is."""
     deadline = time.monotonic() + seconds
     while leaders := [leader for leader in leaders if is_running(leader)]:
         if time.monotonic() > deadline:

@@ -1,4 +1,4 @@
-"""What runs, written down for the commands that come later: `down`, `doctor`, a second `up`."""
+"""Record of the running services, for later commands: `down`, `doctor`, a second `up`."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from cnn_pipeline.services.processes import ProcessId
 
 @dataclass(frozen=True, config=ConfigDict(strict=True, extra="forbid"))
 class Record:
-    """The supervisor, its services, and their addresses."""
+    """The supervisor, its services and their addresses."""
 
     supervisor: ProcessId
     addresses: Addresses
     ready: bool
-    """Whether everything has answered once."""
+    """Whether all services have answered."""
     services: dict[str, ProcessId]
     """Leader of each service's process group, by name."""
     runs: tuple[ProcessId, ...] = ()
-    """Leaders of the runs' groups: a run outlives a worker that was killed."""
+    """Leaders of the runs' groups; a run outlives a killed worker."""
 
     def save(self, folder: ServiceFolder) -> None:
-        """Write it, whole or not at all."""
+        """Write the record atomically."""
         scratch = folder.record.with_suffix(".tmp")
         with scratch.open("wb") as file:
             file.write(_RECORD.dump_json(self, indent=2, warnings="error"))
@@ -35,7 +35,7 @@ class Record:
 
     @classmethod
     def load(cls, folder: ServiceFolder) -> Record | None:
-        """The record that was written last; None where there is none, or none that can be read."""
+        """The last record; None if there is none or it is not readable."""
         try:
             return _RECORD.validate_json(folder.record.read_bytes())
         except (OSError, ValidationError):
@@ -43,7 +43,7 @@ class Record:
 
     @staticmethod
     def forget(folder: ServiceFolder) -> None:
-        """Nothing runs any more."""
+        """Delete the record."""
         folder.record.unlink(missing_ok=True)
 
 

@@ -1,4 +1,4 @@
-"""The process that runs the services: starts them in order, starts a dead one again, ends all."""
+"""The process that runs the services: start them in order, restart dead ones, stop all."""
 
 from __future__ import annotations
 
@@ -36,10 +36,10 @@ if TYPE_CHECKING:
 
 PREFECT, MLFLOW, WORKER = "prefect", "mlflow", "worker"
 
-# Generous: a laptop that is busy training needs a minute for what takes ten seconds else.
+# Long enough for a laptop that is busy with training, which is six times as slow.
 _START_SECONDS = 240
 _GRACE_SECONDS = {WORKER: 20.0, MLFLOW: 10.0, PREFECT: 15.0}
-# A run that is asked to end closes its MLflow runs and tells Prefect.
+# After SIGTERM a run closes its MLflow runs and reports its end to Prefect.
 _RUN_GRACE_SECONDS = 30.0
 _LONGEST_PAUSE = 60.0
 _LONG_LIFE = 300.0
@@ -47,17 +47,17 @@ _WATCH_SECONDS = 1.0
 
 
 class ServiceError(UserError):
-    """A service did not come up."""
+    """A service did not start."""
 
     exit_code = 1
 
 
 class Stopped(BaseException):
-    """A signal asked for the end. No `Exception`, so that nothing takes it for a fault."""
+    """A signal requested the end. A `BaseException`, so that no handler catches it as an error."""
 
 
 class StopSignals:
-    """Raises `Stopped` in the main thread on SIGTERM, SIGINT and SIGHUP, but not at any moment."""
+    """Raises `Stopped` in the main thread on SIGTERM, SIGINT and SIGHUP; can be deferred."""
 
     def __init__(self) -> None:
         self._held = False
@@ -65,7 +65,7 @@ class StopSignals:
         self._numbers = [
             number
             for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
-            if signal.getsignal(number) is not signal.SIG_IGN  # `nohup` is to be respected
+            if signal.getsignal(number) is not signal.SIG_IGN  # respect `nohup`
         ]
         for number in self._numbers:
             signal.signal(number, self._handle)
@@ -77,7 +77,7 @@ class StopSignals:
 
     @contextlib.contextmanager
     def held(self) -> Iterator[None]:
-        """Let a block end first: a process that was just started must be on record."""
+        """Defer signals until a block ends: a process that was just started must be recorded."""
         self._held = True
         try:
             yield
@@ -87,14 +87,14 @@ class StopSignals:
             raise Stopped
 
     def ignore(self) -> None:
-        """From now on none counts: the end must not be interrupted, or processes are left."""
+        """Ignore further signals: an interrupted shutdown would leave processes behind."""
         for number in self._numbers:
             signal.signal(number, signal.SIG_IGN)
 
 
 @dataclass(frozen=True)
 class ServicePlan:
-    """How to start one service, and how to see that it answers."""
+    """How to start a service and check that it answers."""
 
     name: str
     command: Sequence[str]
@@ -114,7 +114,7 @@ class _Service:
 
 @dataclass
 class Supervisor:
-    """Owns the services of one home while it lives."""
+    """Runs the services of one home."""
 
     home: Home
     addresses: Addresses
@@ -125,10 +125,10 @@ class Supervisor:
     _ready: bool = False
 
     def bring_up(self, first: Sequence[ServicePlan], worker: ServicePlan) -> None:
-        """Start the servers, deploy to them, start the worker; returns when each has answered.
+        """Start the servers and the worker, and deploy; return when all of them answer.
 
         Raises:
-            ServiceError: a service ended or stayed silent, with the end of its log.
+            ServiceError: a service ended or did not answer; the message has the end of its log.
             DeployError: `prefect deploy` failed.
         """
         for plan in first:
@@ -145,7 +145,7 @@ class Supervisor:
         self._save()
 
     def watch(self) -> NoReturn:
-        """Start again what ends by itself, later each time; left by `Stopped` alone."""
+        """Restart services that end, after a pause that doubles each time, until `Stopped`."""
         while True:
             for service in list(self._services.values()):
                 self._look_after(service)
@@ -153,11 +153,11 @@ class Supervisor:
             time.sleep(_WATCH_SECONDS)
 
     def take_down(self) -> None:
-        """End the runs first, then the worker, so that their endings still reach the servers."""
+        """Stop runs, then the worker, then the servers, so that runs can still report their end."""
         self._note_runs()
         end_groups(self._runs, _RUN_GRACE_SECONDS)
         for name in (WORKER, MLFLOW, PREFECT):
-            self._note_runs()  # the worker may have begun another one meanwhile
+            self._note_runs()  # the worker may have started another one meanwhile
             if service := self._services.get(name):
                 end_groups([service.id], _GRACE_SECONDS[name])
                 service.process.wait()
@@ -207,14 +207,14 @@ class Supervisor:
             return
         name, status = service.plan.name, service.process.returncode
         self.say(
-            f"{name} ended with status {status}; it is started again in {service.pause:g} s "
+            f"{name} ended with status {status} and is restarted in {service.pause:g} s "
             f"(see {self._folder.log(name)})"
         )
-        end_groups([service.id], _GRACE_SECONDS[name])  # what it has left behind
+        end_groups([service.id], _GRACE_SECONDS[name])  # its remaining children
         service.again_at = now + service.pause
 
     def _note_runs(self) -> None:
-        """Keep the runs' groups on record: nobody else knows them once the worker is gone."""
+        """Record the runs' groups: they cannot be found once the worker is gone."""
         worker = self._services.get(WORKER)
         below = [] if worker is None else groups_below(worker.id)
         runs = {*(run for run in self._runs if is_running(run)), *below}
@@ -230,7 +230,7 @@ class Supervisor:
 
 
 def server_plans(home: Home, addresses: Addresses, ports: Ports, store: Store) -> list[ServicePlan]:
-    """Prefect's server, and MLflow's where the store is a database on this machine."""
+    """Plans for Prefect's server, and for MLflow's if the store is a database on this machine."""
     command = [
         sys.executable, "-m", "prefect", "server", "start",
         "--host", HOST,
@@ -256,7 +256,7 @@ def server_plans(home: Home, addresses: Addresses, ports: Ports, store: Store) -
 
 
 def worker_plan(home: Home, addresses: Addresses) -> ServicePlan:
-    """The worker that starts a process for each run."""
+    """Plan for the worker, which starts a process for each run."""
     command = [
         sys.executable, "-m", "prefect", "worker", "start",
         "--pool", POOL,
@@ -264,7 +264,7 @@ def worker_plan(home: Home, addresses: Addresses) -> ServicePlan:
         "--name", WORKER,
         "--no-create-pool-if-not-found",
     ]  # fmt: skip
-    since = datetime.datetime.now(datetime.UTC)  # not the heartbeat of an earlier life
+    since = datetime.datetime.now(datetime.UTC)  # ignore heartbeats of an earlier worker
     return ServicePlan(
         WORKER,
         command,
@@ -280,7 +280,7 @@ def _heard_since(home: Home, addresses: Addresses, since: datetime.datetime) -> 
 
 
 def is_server(store_uri: str) -> bool:
-    """Whether a store is a server that somebody else runs."""
+    """Whether a store's URI is the address of a server."""
     return store_uri.startswith(("http://", "https://"))
 
 

@@ -251,7 +251,7 @@ def test_ports_in_use_are_named(services: Services, tmp_path: Path) -> None:
     assert done.returncode == 2
     assert f"port {services.ports.prefect} must be free" in done.stderr
     assert f"port {services.ports.mlflow} must be free" in done.stderr
-    assert "another Prefect server listens there" in done.stderr
+    assert "another Prefect server uses it" in done.stderr
     assert "--prefect-port N" in done.stderr and "--mlflow-port N" in done.stderr
 
 

@@ -112,7 +112,7 @@ def test_what_runs_is_told_with_what_has_died(
 def test_two_starts_at_once_are_one(home: Home) -> None:
     folder = ServiceFolder.of(home)
     folder.root.mkdir(parents=True)
-    with FileLock(folder.lock), pytest.raises(UserError, match="run already"):
+    with FileLock(folder.lock), pytest.raises(UserError, match="already run"):
         bring_up(home, Ports(), print, print)
 
 

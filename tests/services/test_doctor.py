@@ -52,8 +52,8 @@ def test_versions_outside_of_their_bounds_are_told(monkeypatch: pytest.MonkeyPat
     )
     findings = check_versions()
     assert levels(findings) == [FAIL, FAIL]
-    assert findings[0].message.startswith("click must be <1, installed is ")
-    assert findings[1].message == "there-is-no-such must be there, it is not installed"
+    assert findings[0].message.startswith("click must be <1, received ")
+    assert findings[1].message == "there-is-no-such must be installed (any version), and is not"
     assert "make install" in findings[0].remedy
 
 
@@ -114,7 +114,7 @@ def test_an_older_schema_asks_for_the_upgrade(used: Home) -> None:
         database.execute("UPDATE alembic_version SET version_num = 'older'")
         database.commit()
     found = check_store(used, {})[1]
-    assert found.level == FAIL and "it is older" in found.message
+    assert found.level == FAIL and "received older" in found.message
     assert f'mlflow db upgrade "{used.database_uri}"' in found.remedy
 
 
@@ -143,7 +143,7 @@ def test_where_nothing_runs_taken_ports_are_named(
     monkeypatch.setattr(Ports, "prefect", taken)
     monkeypatch.setattr(Ports, "mlflow", 1)
     services, prefect, _ = check_ports(home)
-    assert services.level == WARN and services.remedy == "start it: cnn-pipeline up"
+    assert services.level == WARN and services.remedy == "start the services: cnn-pipeline up"
     assert prefect.level == WARN
     assert f"{taken} is in use" in prefect.message and "--prefect-port N" in prefect.remedy
 

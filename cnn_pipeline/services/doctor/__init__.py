@@ -1,4 +1,4 @@
-"""What is wrong with an installation, its store and its services, and what to do about each."""
+"""Checks of the installation, its store and its services, each with a remedy."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["FAIL", "OK", "WARN", "Finding", "examine"]
 
 
 def examine(home: Home, cache: Path) -> list[Finding]:
-    """Every check, in the order in which a fault explains the later ones. Changes nothing."""
+    """Run every check, causes before their consequences. Nothing is changed."""
     found = [
         *check_versions(),
         check_disk(home, cache),

@@ -1,4 +1,4 @@
-"""One line of what `cnn-pipeline doctor` says."""
+"""A finding of `cnn-pipeline doctor`."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ FAIL: Level = "fail"
 
 @dataclass(frozen=True)
 class Finding:
-    """What was looked at, how it is, and what to do."""
+    """Result of one check."""
 
     level: Level
     name: str
     message: str
     remedy: str = ""
-    """What to do; empty where all is well."""
+    """What to do; empty for level 'ok'."""
 
 
 def ok(name: str, message: str) -> Finding:
-    """All is well."""
+    """A check that passed."""
     return Finding(OK, name, message)
 
 
 def warn(name: str, message: str, remedy: str) -> Finding:
-    """It works, but somebody should know."""
+    """A check that passed, but needs attention."""
     return Finding(WARN, name, message, remedy)
 
 
 def fail(name: str, message: str, remedy: str) -> Finding:
-    """It does not work, or soon will not."""
+    """A check that failed: something does not work, or soon will not."""
     return Finding(FAIL, name, message, remedy)

@@ -1,4 +1,4 @@
-"""The machine: installed versions, disk space, images."""
+"""Checks of installed versions, disk space and data."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from cnn_pipeline.data.fetching.payload import is_verified
 from cnn_pipeline.services.doctor.finding import Finding, fail, ok, warn
 
 _GIB = 1024**3
-# A weekly retraining leaves some 20 MB of models, plots and predictions.
+# A weekly retraining writes about 20 MB of models, plots and predictions.
 _LITTLE_SPACE = 2 * _GIB
 _NO_SPACE = _GIB // 4
 
 
 def check_versions() -> list[Finding]:
-    """The installed packages against the bounds that the project states."""
+    """Check the installed packages against the project's version bounds."""
     faults = []
     for text in importlib.metadata.requires("cnn-pipeline") or ():
         need = Requirement(text)
@@ -30,12 +30,14 @@ def check_versions() -> list[Finding]:
         try:
             found = importlib.metadata.version(need.name)
         except importlib.metadata.PackageNotFoundError:
-            faults.append(f"{need.name} must be {need.specifier or 'there'}, it is not installed")
+            faults.append(
+                f"{need.name} must be installed ({need.specifier or 'any version'}), and is not"
+            )
             continue
         if not need.specifier.contains(found, prereleases=True):
-            faults.append(f"{need.name} must be {need.specifier}, installed is {found}")
+            faults.append(f"{need.name} must be {need.specifier}, received {found}")
     if faults:
-        remedy = "install what requirements.lock says: make install"
+        remedy = "install the locked versions: make install"
         return [fail("versions", fault, remedy) for fault in faults]
     shown = ("python", "tensorflow", "keras", "mlflow", "prefect")
     versions = provenance.versions()
@@ -43,14 +45,14 @@ def check_versions() -> list[Finding]:
 
 
 def check_disk(home: Home, cache: Path) -> Finding:
-    """Free space where runs, models and data go."""
+    """Check the free space for runs, models and data."""
     folders = (_nearest(home.root), _nearest(cache))
     folder, free = min(
         ((folder, shutil.disk_usage(folder).free) for folder in folders), key=lambda item: item[1]
     )
-    message = f"{free / _GIB:.1f} GiB are free at {folder}"
+    message = f"{free / _GIB:.1f} GiB free at {folder}"
     remedy = (
-        "delete runs you do not need in MLflow's UI, then empty its bin with `mlflow gc` "
+        "delete runs in MLflow's UI, then free their space with `mlflow gc` "
         "(docs/operations.md), or move the home folder to a larger disk"
     )
     if free < _NO_SPACE:
@@ -59,7 +61,7 @@ def check_disk(home: Home, cache: Path) -> Finding:
 
 
 def check_data(cache: Path) -> Finding:
-    """Whether the named data set lies verified in the cache."""
+    """Check whether Fashion-MNIST is in the cache and verified."""
     folder = cache / FASHION_MNIST.name
     there = [file for file in FASHION_MNIST.files if (folder / file.name).exists()]
     damaged = [file.name for file in there if not is_verified(folder / file.name, file)]
@@ -67,17 +69,17 @@ def check_data(cache: Path) -> Finding:
         return warn(
             "data",
             f"{', '.join(damaged)} in {folder} is damaged",
-            "nothing: the next run fetches it again; `cnn-pipeline data` does it now",
+            "nothing: the next run downloads it again, or run `cnn-pipeline data` now",
         )
     if len(there) < len(FASHION_MNIST.files):
         return warn(
             "data",
             f"{FASHION_MNIST.name} is not in {folder} yet",
-            "nothing: the first run fetches it; `cnn-pipeline data` does it now",
+            "nothing: the first run downloads it, or run `cnn-pipeline data` now",
         )
     return ok("data", f"{FASHION_MNIST.name} is verified in {folder}")
 
 
 def _nearest(folder: Path) -> Path:
-    """The folder, or the closest one above it that is there."""
+    """The folder, or its closest existing parent."""
     return next(path for path in (folder, *folder.parents) if path.is_dir())

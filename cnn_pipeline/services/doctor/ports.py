@@ -1,4 +1,4 @@
-"""Where nothing runs: whether it could be started."""
+"""Check of the ports, if no services run."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from cnn_pipeline.services.doctor.finding import Finding, ok, warn
 
 
 def check_ports(home: Home) -> list[Finding]:
-    """The ports that `up` would take."""
+    """Check that the ports of `cnn-pipeline up` are free."""
     found = [
         warn(
             "services",
-            f"nothing runs under {home.root}: no schedule is kept",
-            "start it: cnn-pipeline up",
+            f"nothing runs under {home.root}, so scheduled runs do not start",
+            "start the services: cnn-pipeline up",
         )
     ]
     ports = Ports()
@@ -22,6 +22,6 @@ def check_ports(home: Home) -> list[Finding]:
         if port_is_free(port):
             found.append(ok("ports", f"{port} is free"))
         else:
-            remedy = f"end what listens there, or: cnn-pipeline up {flag} N"
+            remedy = f"stop that program, or: cnn-pipeline up {flag} N"
             found.append(warn("ports", f"{port} is in use by another program", remedy))
     return found

@@ -1,4 +1,4 @@
-"""What Prefect's server knows: pool, worker, schedules, automation, stuck runs and slots."""
+"""Checks on Prefect's server: pool, worker, schedules, automation, stuck runs and slots."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ if TYPE_CHECKING:
     from prefect.client.schemas.objects import FlowRun, WorkPool
     from prefect.client.schemas.responses import DeploymentResponse
 
-# A worker takes a run within seconds; a run that is still Pending later has lost its worker.
+# A worker starts a run within seconds; a run that stays Pending has lost its worker.
 _PENDING = datetime.timedelta(minutes=10)
 _CANCELLING = datetime.timedelta(minutes=15)
 _HEARTBEAT = "prefect.flow-run.heartbeat"
 
 
 def check_prefect(home: Home, addresses: Addresses) -> list[Finding]:
-    """Everything that needs a server that answers."""
+    """Run the checks that need an answering server."""
     from prefect.exceptions import ObjectNotFound
 
     with client_for(home, addresses) as client:
         try:
             pool = client.read_work_pool(POOL)
         except ObjectNotFound:
-            return [fail("pool", f"there is no work pool {POOL}", "make it: cnn-pipeline deploy")]
+            return [fail("pool", f"there is no work pool {POOL}", "create it: cnn-pipeline deploy")]
         deployments = client.read_deployments()
         return [
             *_pool(client, pool),
@@ -50,7 +50,7 @@ def _pool(client: SyncPrefectClient, pool: WorkPool) -> list[Finding]:
     found = []
     if pool.is_paused:
         remedy = f"prefect work-pool resume {POOL}, or the switch in Prefect's UI"
-        found.append(warn("pool", f"{POOL} is paused: nothing starts", remedy))
+        found.append(warn("pool", f"{POOL} is paused, so no run starts", remedy))
     for queue in client.read_work_queues(work_pool_name=POOL):
         if queue.is_paused:
             remedy = f"prefect work-queue resume {queue.name} --pool {POOL}"
@@ -67,8 +67,8 @@ def _worker(client: SyncPrefectClient) -> Finding:
         return ok("worker", f"{', '.join(online)} takes runs")
     return fail(
         "worker",
-        "no worker has been heard of lately: nothing starts",
-        "restart everything: cnn-pipeline down, cnn-pipeline up; else read worker.log",
+        "no worker has sent a heartbeat lately, so no run starts",
+        "restart the services: cnn-pipeline down, cnn-pipeline up; if that fails, read worker.log",
     )
 
 
@@ -92,7 +92,7 @@ def _schedules(client: SyncPrefectClient, deployments: list[DeploymentResponse])
 
 
 def _slugs(deployment: DeploymentResponse, wanted: set[str]) -> list[Finding]:
-    """A slug that was renamed without `replaces` leaves the old schedule active beside the new."""
+    """Check a deployment's schedules: a slug renamed without `replaces` leaves both active."""
     found = []
     for schedule in deployment.schedules:
         name = f"{deployment.name}: {schedule.slug or schedule.id}"
@@ -100,7 +100,7 @@ def _slugs(deployment: DeploymentResponse, wanted: set[str]) -> list[Finding]:
             remedy = f"prefect deployment schedule resume {deployment.name}/{deployment.name} "
             found.append(warn("schedules", f"{name} is paused", remedy + str(schedule.id)))
         elif schedule.slug not in wanted:
-            remedy = "delete it in Prefect's UI if nobody made it on purpose"
+            remedy = "delete it in Prefect's UI unless it was made on purpose"
             found.append(warn("schedules", f"{name} is not in prefect.yaml", remedy))
     missing = wanted - {schedule.slug for schedule in deployment.schedules}
     found += [
@@ -116,17 +116,16 @@ def _next_run(client: SyncPrefectClient, deployment: DeploymentResponse) -> Find
     if not times:
         return fail(
             "schedules",
-            f"{deployment.name} has a schedule, but no run is planned",
-            "Prefect's scheduler plans within two minutes of a start; if it stays so, read "
-            "prefect.log",
+            f"{deployment.name} has a schedule, but no scheduled run",
+            "wait: Prefect's scheduler needs up to two minutes; then read prefect.log",
         )
     late = _now() - min(times)
     message = f"{deployment.name} runs next at {min(times):%Y-%m-%d %H:%M} UTC"
     if late > datetime.timedelta(minutes=15):
         return warn(
             "schedules",
-            f"{deployment.name} has waited since {min(times):%Y-%m-%d %H:%M} UTC",
-            "see 'worker', 'pool' and 'slots'; it may also wait for another training to end",
+            f"{deployment.name} is waiting since {min(times):%Y-%m-%d %H:%M} UTC",
+            "check 'worker', 'pool' and 'slots'; it may also wait for another training to end",
         )
     return ok("schedules", message)
 
@@ -137,8 +136,10 @@ def _automation(client: SyncPrefectClient) -> Finding:
         return fail("automation", f"'{CRASH_SILENT_RUNS}' is missing", "cnn-pipeline deploy")
     if not found[0].enabled:
         remedy = f"prefect automation resume --id {found[0].id}"
-        return warn("automation", f"'{CRASH_SILENT_RUNS}' is switched off", remedy)
-    return ok("automation", f"runs that are silent for {SILENCE.seconds} s are marked as crashed")
+        return warn("automation", f"'{CRASH_SILENT_RUNS}' is disabled", remedy)
+    return ok(
+        "automation", f"runs without a heartbeat for {SILENCE.seconds} s are marked as crashed"
+    )
 
 
 def _runs(client: SyncPrefectClient, addresses: Addresses) -> list[Finding]:
@@ -158,7 +159,7 @@ def _runs(client: SyncPrefectClient, addresses: Addresses) -> list[Finding]:
             remedy.format(id=run.id, page=f"{addresses.prefect}/runs/flow-run/{run.id}"),
         )
         for run, why in stuck
-    ] or [ok("runs", f"{len(runs)} under way, none is stuck")]
+    ] or [ok("runs", f"{len(runs)} active, none is stuck")]
 
 
 def _stuck(client: SyncPrefectClient, run: FlowRun) -> str | None:
@@ -171,7 +172,7 @@ def _stuck(client: SyncPrefectClient, run: FlowRun) -> str | None:
     if run.state.type == StateType.CANCELLING and age > _CANCELLING:
         return f"has been Cancelling for {duration(age.total_seconds())}: its process is gone"
     if run.state.type == StateType.RUNNING and age > 2 * SILENCE and not _alive(client, run):
-        return f"is Running since {duration(age.total_seconds())}, but its process tells nothing"
+        return f"has been Running for {duration(age.total_seconds())} without a heartbeat"
     return None
 
 
@@ -192,7 +193,7 @@ def _alive(client: SyncPrefectClient, run: FlowRun) -> bool:
 
 
 def _slots(client: SyncPrefectClient, deployments: list[DeploymentResponse]) -> list[Finding]:
-    """A slot that is held while no run of its deployment is under way blocks the next run."""
+    """Find slots that no active run holds: they block the next run."""
     from prefect.client.schemas.filters import FlowRunFilter
     from prefect.client.schemas.objects import StateType
 
@@ -205,14 +206,14 @@ def _slots(client: SyncPrefectClient, deployments: list[DeploymentResponse]) -> 
         fail(
             "slots",
             f"{deployment.name} holds {limit.active_slots} slots for {under_way[deployment.id]} "
-            "runs: the next one waits for ever",
+            "runs, so the next run never starts",
             f'prefect gcl update "{limit.name}" --active-slots {under_way[deployment.id]}',
         )
         for deployment in deployments
         if (limit := deployment.global_concurrency_limit) is not None
         and limit.active_slots > under_way[deployment.id]
     ]
-    return found or [ok("slots", "none is held without a run")]
+    return found or [ok("slots", "every slot in use belongs to a run")]
 
 
 def _slugs_of_file() -> dict[str, set[str]]:

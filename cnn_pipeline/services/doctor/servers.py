@@ -1,4 +1,4 @@
-"""The processes, and the addresses at which they must answer."""
+"""Checks of the services' processes and servers."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ _SECONDS = 10
 
 
 def check_servers(now: Running) -> list[Finding]:
-    """Each service's processes, then what the servers answer."""
+    """Check each service's processes, then whether the servers answer."""
     found = []
     if not now.ready:
-        found.append(warn("services", "they are being started", "wait a minute, then look again"))
+        found.append(warn("services", "starting", "wait a minute, then run doctor again"))
     for name, alive in now.services.items():
         if alive:
             found.append(ok("services", f"{name} runs"))
@@ -24,8 +24,8 @@ def check_servers(now: Running) -> list[Finding]:
                 fail(
                     "services",
                     f"{name} does not run",
-                    f"it is started again by itself; if it stays so, read its log {name}.log and: "
-                    "cnn-pipeline down, cnn-pipeline up",
+                    f"wait: it is restarted automatically. If that fails, read {name}.log and "
+                    "restart the services: cnn-pipeline down, cnn-pipeline up",
                 )
             )
     found.append(_answer("prefect", now.addresses.prefect_api, "/admin/version"))
@@ -34,20 +34,20 @@ def check_servers(now: Running) -> list[Finding]:
 
 
 def _answer(package: str, address: str, page: str) -> Finding:
-    """Whether a server answers, in the version that is installed here."""
+    """Check that a server answers, with the version that is installed here."""
     try:
         answer = httpx.get(f"{address}{page}", timeout=_SECONDS).raise_for_status()
     except httpx.HTTPError as error:
         return fail(
             package,
             f"{address} must answer, received: {error or type(error).__name__}",
-            "restart everything: cnn-pipeline down, cnn-pipeline up; nothing is lost",
+            "restart the services: cnn-pipeline down, cnn-pipeline up; nothing is lost",
         )
     installed, served = versions.versions()[package], answer.text.strip().strip('"')
     if served != installed:
         return fail(
             package,
-            f"{address} serves {package} {served}, installed is {installed}",
-            "restart everything: cnn-pipeline down, cnn-pipeline up",
+            f"{address} runs {package} {served}, but {installed} is installed",
+            "restart the services: cnn-pipeline down, cnn-pipeline up",
         )
     return ok(package, f"{address} answers, version {served}")

@@ -1,4 +1,4 @@
-"""The SQLite files and the artifacts: whole, of this version, and where they were."""
+"""Checks of the databases and artifacts: damage, schema version, moved folders."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from cnn_pipeline.services.doctor.finding import Finding, fail, ok, warn
 
 _BUSY_SECONDS = 10
 _RESTORE = "restore it from a backup: docs/operations.md, 'Backup and restore'"
-# Where MLflow keeps absolute addresses of files.
+# Columns in which MLflow stores absolute addresses of files.
 _ADDRESSES = (
     ("experiments", "artifact_location"),
     ("runs", "artifact_uri"),
@@ -24,29 +24,29 @@ _ADDRESSES = (
 
 
 def check_store(home: Home, environ: Mapping[str, str]) -> list[Finding]:
-    """MLflow's database and artifacts."""
+    """Check MLflow's database and artifacts."""
     if environ.get(TRACKING_VARIABLE):
-        return [ok("store", f"runs go to the server that {TRACKING_VARIABLE} names")]
+        return [ok("store", f"runs are written to the server in {TRACKING_VARIABLE}")]
     if not home.database.exists():
-        return [ok("store", "empty: the first run makes it")]
+        return [ok("store", "empty: the first run creates it")]
     damage = _damage("store", home.database)
     if damage is not None:
         return [damage]
     with _reading(home.database) as database:
         return [
-            ok("store", f"{home.database} is whole"),
+            ok("store", f"{home.database} is not damaged"),
             _schema(home, database),
             _moved(home, database),
         ]
 
 
 def check_prefect_store(home: Home) -> list[Finding]:
-    """Prefect's database; its schema is brought up to date by its server."""
+    """Check Prefect's database for damage; its server upgrades the schema itself."""
     file = ServiceFolder.of(home).prefect_database
     if not file.exists():
         return []
     damage = _damage("schedules", file)
-    return [damage or ok("schedules", f"{file} is whole")]
+    return [damage or ok("schedules", f"{file} is not damaged")]
 
 
 def _damage(name: str, file: Path) -> Finding | None:
@@ -57,7 +57,7 @@ def _damage(name: str, file: Path) -> Finding | None:
         said = [str(error)]
     if said == ["ok"]:
         return None
-    return fail(name, f"{file} must be a whole SQLite file: {'; '.join(said)}", _RESTORE)
+    return fail(name, f"{file} is damaged: {'; '.join(said)}", _RESTORE)
 
 
 def _schema(home: Home, database: sqlite3.Connection) -> Finding:
@@ -66,17 +66,17 @@ def _schema(home: Home, database: sqlite3.Connection) -> Finding:
     (found,) = database.execute("SELECT version_num FROM alembic_version").fetchone()
     wanted = latest_schema()
     if found == wanted:
-        return ok("store", f"its schema is this version's ({found})")
+        return ok("store", f"the schema is up to date ({found})")
     return fail(
         "store",
-        f"its schema must be {wanted}, it is {found}",
+        f"the schema must be {wanted}, received {found}",
         "after a backup: cnn-pipeline down, then "
         f"mlflow db upgrade \"{home.database_uri}\" (docs/operations.md, 'Upgrade')",
     )
 
 
 def _moved(home: Home, database: sqlite3.Connection) -> Finding:
-    """MLflow keeps absolute addresses: a folder that was moved is looked for where it was."""
+    """Check that artifacts are where MLflow's absolute addresses point, even after a move."""
     folders = {
         Path(unquote(urlsplit(address).path))
         for table, column in _ADDRESSES
@@ -89,28 +89,28 @@ def _moved(home: Home, database: sqlite3.Connection) -> Finding:
         old = _common_home(lost[0])
         return fail(
             "artifacts",
-            f"{len(lost)} addresses lead to {old}, which is not there: was the folder moved to "
+            f"{len(lost)} addresses point to {old}, which does not exist: was it moved to "
             f"{home.root}?",
-            f'move it back, or leave a link at the old place: ln -s "{home.root}" "{old}"',
+            f'move it back, or create a link at the old place: ln -s "{home.root}" "{old}"',
         )
     if outside:
         return warn(
             "artifacts",
-            f"{len(outside)} addresses lead out of the home folder, to {_common_home(outside[0])}",
+            f"{len(outside)} addresses point out of the home folder, to {_common_home(outside[0])}",
             "back that folder up too",
         )
-    return ok("artifacts", f"all addresses lead to {home.artifacts}")
+    return ok("artifacts", f"all addresses point into {home.artifacts}")
 
 
 def _common_home(path: Path) -> Path:
-    """The home folder that an artifact's path belonged to."""
+    """The home folder of an artifact's path."""
     parts = path.parts
     return Path(*parts[: parts.index("mlruns")]) if "mlruns" in parts else path
 
 
 @contextlib.contextmanager
 def _reading(file: Path) -> Iterator[sqlite3.Connection]:
-    """The database, for reading alone."""
+    """Open a database read-only."""
     with contextlib.closing(
         sqlite3.connect(f"{file.as_uri()}?mode=ro", uri=True, timeout=_BUSY_SECONDS)
     ) as database:
