@@ -1,4 +1,4 @@
-"""Durations and shares as people read them, the same in every output. None is an unknown number."""
+"""Format durations and shares the same way in every output. None is an unknown number."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""The flags of a sweep, made from the fields of the configuration: one source of truth.
+"""The flags of a sweep, generated from the fields of the settings.
 
-A field's docstring is its flag's help and its type says how text becomes a value. What a value
-may be is decided by pydantic alone.
+A field's docstring is the flag's help and its type says how to parse text. Only pydantic
+decides which values are valid.
 """
 
 from __future__ import annotations
@@ -34,15 +34,15 @@ class Flag:
     name: str
     """'--batch-size'."""
     path: tuple[str, ...]
-    """Where the value goes in the sweep's document: ('training', 'batch_size')."""
+    """Path of the value in the sweep's fields: ('training', 'batch_size')."""
     metavar: str
     help: str
     parse: Callable[[str], Any]
-    """Text to value; text that is no value is passed on, for pydantic to refuse."""
+    """Parse text to a value; invalid text is returned as it is, for pydantic to refuse."""
 
     @property
     def key(self) -> str:
-        """Name of the keyword argument that click gives the value to: 'batch_size'."""
+        """Name of the keyword argument that click passes the value as: 'batch_size'."""
         return self.name.removeprefix("--").replace("-", "_")
 
 
@@ -80,7 +80,7 @@ def _flags() -> tuple[Flag, ...]:
 
 
 def _types(annotation: Any) -> set[Any]:
-    """The plain types and literal words that a field takes."""
+    """The types and literal words that a field accepts."""
     if get_origin(annotation) is Literal:
         return set(get_args(annotation))
     if get_origin(annotation) is tuple:
@@ -125,7 +125,7 @@ def _axis_default(name: str) -> str:
 
 
 def _whole(text: str) -> Any:
-    # Python takes '1_000', ' 7' and '٣' for numbers, and refuses thousands of digits.
+    # int() also accepts '1_000', ' 7' and '٣', and refuses thousands of digits.
     return int(text) if re.fullmatch(r"[+-]?[0-9]{1,18}", text) else text
 
 
@@ -159,44 +159,44 @@ FLAGS = _flags()
 
 
 def sweep_options(command: CommandT) -> CommandT:
-    """Give a click command `--sweep` and the flag of every field."""
+    """Add `--sweep` and one flag per field to a click command."""
     command = _options(command, FLAGS)
     return click.option(
         "--sweep",
         metavar="NAME|FILE",
-        help=f"{', '.join(NAMED)}, or a TOML file. Other flags replace its fields. "
+        help=f"{', '.join(NAMED)}, or a TOML file. Other flags override its fields. "
         f"(default {DEFAULT})",
     )(command)
 
 
 def data_options(command: CommandT) -> CommandT:
-    """Give a click command the flags of the data alone."""
+    """Add only the flags of the data to a click command."""
     return _options(command, [flag for flag in FLAGS if flag.path[0] == "data"])
 
 
 def _options(command: CommandT, flags: Sequence[Flag]) -> CommandT:
-    for flag in reversed(flags):  # decorators stack from the bottom
+    for flag in reversed(flags):  # decorators apply from the bottom up
         command = click.option(flag.name, flag.key, metavar=flag.metavar, help=flag.help)(command)
     return command
 
 
 def data_from_flags(values: Mapping[str, str]) -> DataSettings:
-    """The data settings that the flags describe.
+    """Data settings from the flags.
 
     Raises:
-        InvalidInput: with every fault, each under its flag.
+        InvalidInput: lists every fault with its flag.
     """
     return sweep_from_flags(values).data
 
 
 def sweep_from_flags(values: Mapping[str, str]) -> Sweep:
-    """The sweep that the flags describe.
+    """Sweep from the flags.
 
     Args:
-        values: text by key, 'sweep' and the keys of `FLAGS`; only the flags that were given.
+        values: text by key ('sweep' and the keys of `FLAGS`), only of the flags that were given.
 
     Raises:
-        InvalidInput: with every fault of the file and the flags, each under its flag.
+        InvalidInput: lists every fault of the file and the flags, each with its flag.
     """
     sweep, faults = _assemble(values)
     if sweep is None or faults:
@@ -205,10 +205,10 @@ def sweep_from_flags(values: Mapping[str, str]) -> Sweep:
 
 
 def checked_sweep(values: Mapping[str, str], cache: Path) -> tuple[Sweep, Preflight]:
-    """The sweep that the flags describe, held against its data.
+    """Sweep from the flags, checked against its data.
 
     Raises:
-        InvalidInput: with every fault of file, flags and fit, each under its flag.
+        InvalidInput: lists every fault of file, flags and data, each with its flag.
     """
     sweep, found = _assemble(values)
     faults = [fault.text(_place) for fault in found]
@@ -224,13 +224,13 @@ def checked_sweep(values: Mapping[str, str], cache: Path) -> tuple[Sweep, Prefli
 
 
 def _assemble(values: Mapping[str, str]) -> tuple[Sweep | None, tuple[Fault, ...]]:
-    """The sweep of what is right in the flags, and what is wrong."""
+    """Build a sweep from the valid flags; return it with the faults of the others."""
     faults: list[Fault] = []
     try:
         base = resolve(values.get("sweep", DEFAULT))
     except InvalidInput as error:
         faults += [Fault(("sweep",), fault) for fault in error.faults]
-        base = NAMED[DEFAULT]()  # so that the other flags are checked all the same
+        base = NAMED[DEFAULT]()  # to check the other flags too
     document = base.model_dump()
     used = [flag for flag in FLAGS if flag.key in values]
     gridded = [flag for flag in used if flag.path[0] == "axes"]
@@ -241,7 +241,7 @@ def _assemble(values: Mapping[str, str]) -> tuple[Sweep | None, tuple[Fault, ...
     elif gridded:
         changes = " ".join(f"{flag.name} {values[flag.key]}" for flag in gridded)
         document["description"] = f"{base.name} with {changes}"[:1000]
-        document["baseline"] = None  # may no longer be among the variants
+        document["baseline"] = None  # the variant may be gone
     for flag in used:
         owner = document
         for step in flag.path[:-1]:
@@ -252,7 +252,7 @@ def _assemble(values: Mapping[str, str]) -> tuple[Sweep | None, tuple[Fault, ...
 
 
 def _as_flags_say(fault: Fault) -> Fault:
-    """What a file writes as a list, a flag writes with '-'."""
+    """A list in a file is written with '-' in a flag."""
     message = fault.message.replace(
         "whole number or a list,", "whole number, or one per layer as in 32-64,"
     )
@@ -260,7 +260,7 @@ def _as_flags_say(fault: Fault) -> Fault:
 
 
 def flagged(error: InvalidInput) -> InvalidInput:
-    """The same faults with 'batch_size must be ...' spelled '--batch-size: must be ...'."""
+    """Rewrite faults like 'batch_size must be ...' to '--batch-size: must be ...'."""
     names = {flag.path[-1]: flag.name for flag in FLAGS} | {"data": "--data"}
     return InvalidInput(
         [
@@ -272,7 +272,7 @@ def flagged(error: InvalidInput) -> InvalidInput:
 
 
 def _place(path: Location) -> str:
-    """The flag that sets the value at `path`; the path itself where none does."""
+    """The flag that sets the value at `path`, else the path itself."""
     if path == ("sweep",):
         return "--sweep"
     for flag in FLAGS:

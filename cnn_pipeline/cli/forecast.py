@@ -1,4 +1,4 @@
-"""What is known of a running sweep, and when it will be over: events in, numbers out."""
+"""The state of a running sweep and its remaining time, computed from events."""
 
 from __future__ import annotations
 
@@ -16,41 +16,41 @@ from cnn_pipeline.base.events import (
 )
 from cnn_pipeline.trainers.scheduling import wall_seconds
 
-# Evaluating and logging follow the last step, so a fully trained trial is not quite over.
+# Evaluation and logging follow the last training step.
 TRAINING_SHARE = 0.9
 
-# The estimates count as much as this share of the sweep, measured; so one slow start moves little.
+# Weight of the estimates, as a share of the sweep's work, so that one slow start changes little.
 ESTIMATE_WEIGHT = 0.1
 
 
 @dataclass
 class Running:
-    """A trial that has begun and not ended."""
+    """A trial that has started and not ended."""
 
     since: float
-    """Second at which its first event came."""
+    """Time of its first event, in seconds."""
     phase: str = "starting"
     epoch: int = 0
-    """From 0, as events and MLflow count; people are shown one more."""
+    """From 0, as in events and MLflow; displays add one."""
     epochs: int = 0
     images: int = 0
     total_images: int = 0
     metrics: dict[str, float] = field(default_factory=dict)
-    """Of the last whole epoch."""
+    """Metrics of the last complete epoch."""
     images_per_second: float | None = None
-    """Since the first progress, so that building and compiling do not count."""
+    """Since the first progress, so without building and compiling."""
     first_images: int = 0
     first_time: float = 0.0
 
     @property
     def trained(self) -> float:
-        """Share of the images that are trained, from 0 to 1."""
+        """Share of the images that have been trained on, from 0 to 1."""
         return self.images / self.total_images if self.total_images else 0.0
 
 
 @dataclass
 class SweepState:
-    """Follows the events of one sweep. Times are seconds on any clock that only moves forward."""
+    """Follows the events of one sweep. Times are seconds on a monotonic clock."""
 
     started: float
     sweep_id: str = ""
@@ -63,7 +63,7 @@ class SweepState:
     at_once: int = 1
 
     def apply(self, event: Event, now: float) -> None:
-        """Take one event in."""
+        """Update the state by one event."""
         match event:
             case Stage(text):
                 self.stage, self.download = text, None
@@ -118,9 +118,9 @@ class SweepState:
         return sum(s * self._share(name) for name, s in self.estimates.items()) / work
 
     def seconds_left(self, now: float) -> float | None:
-        """Seconds until the last trial ends: the estimates, corrected by the measured speed.
+        """Seconds until the last trial ends, from the estimates and the measured speed.
 
-        None before the sweep has begun.
+        None before the sweep has started.
         """
         work = sum(self.estimates.values())
         if not work:
@@ -138,6 +138,6 @@ class SweepState:
         prior = ESTIMATE_WEIGHT * work
         slowness = (measured + prior) / (expected + prior)
         left = {name: s * (1 - self._share(name)) for name, s in self.estimates.items()}
-        # Those that run have a trainer; of the others the longest comes next.
+        # Running trials have a trainer; the longest of the others starts next.
         order = sorted(left, key=lambda name: (name not in self.running, -left[name]))
         return slowness * wall_seconds((left[name] for name in order), self.at_once)

@@ -15,24 +15,24 @@ from cnn_pipeline.base.home import HOME_VARIABLE, Home, cache_dir, resolve_home
 home_option = click.option(
     "--home",
     metavar="DIR",
-    help=f"Folder of all state: mlruns/ lies in it. (default {HOME_VARIABLE}, else the project)",
+    help=f"Folder for all state, with mlruns/ in it. (default {HOME_VARIABLE}, else the project)",
 )
 json_option = click.option(
-    "--json", "as_json", is_flag=True, help="Print one JSON object on stdout; the rest on stderr."
+    "--json", "as_json", is_flag=True, help="Print one JSON object to stdout, the rest to stderr."
 )
 
 model_option = click.option(
     "--model",
     metavar="NAME",
-    help="Registered model whose champion answers. (default fashion-mnist-cnn)",
+    help="Registered model whose champion is used. (default fashion-mnist-cnn)",
 )
 
 
 def model_from(text: str | None) -> str | None:
-    """The name of a registered model, None where the flag is absent.
+    """Name of a registered model; None without the flag.
 
     Raises:
-        InvalidInput: it is none that `cnn-pipeline` registers under.
+        InvalidInput: it is not a valid name.
     """
     if text is not None and not re.fullmatch("[a-z0-9][a-z0-9_-]{0,67}", text):
         raise InvalidInput([f"--model: must be a name like 'fashion-mnist-cnn', received {text!r}"])
@@ -40,15 +40,15 @@ def model_from(text: str | None) -> str | None:
 
 
 def home_from(text: str | None) -> Home:
-    """The home folder of this command."""
+    """Home folder of this command."""
     return resolve_home(text, os.environ)
 
 
 def writable_home_from(text: str | None) -> Home:
-    """The home folder of a command that writes.
+    """Home folder of a command that writes.
 
     Raises:
-        InvalidInput: nothing can be written there.
+        InvalidInput: the folder is not writable.
     """
     home = home_from(text)
     if fault := home.write_fault():
@@ -57,7 +57,7 @@ def writable_home_from(text: str | None) -> Home:
 
 
 def cache_from_environment() -> Path:
-    """The cache folder of verified data."""
+    """Folder of the cache of verified data."""
     return cache_dir(os.environ)
 
 
@@ -65,10 +65,10 @@ MAX_REASON = 2000
 
 
 def whole(flag: str, text: str | None, default: int, low: int, high: int) -> int:
-    """A whole number from `low` to `high`; `default` where the flag is absent."""
+    """A whole number from `low` to `high`; `default` without the flag."""
     if text is None:
         return default
-    # Bounded, since turning thousands of digits into a number is refused with another error.
+    # At most 18 digits: int() refuses thousands of them with another error.
     if not re.fullmatch(r"[+-]?[0-9]{1,18}", text):
         raise InvalidInput([f"{flag}: must be a whole number, received {text!r}"])
     if not low <= int(text) <= high:
@@ -87,9 +87,9 @@ def choice(flag: str, text: str, choices: Iterable[str]) -> str:
 
 
 def reason(flag: str, text: str | None) -> str:
-    """A reason in words: required, and short enough for a history."""
+    """A required reason of at most `MAX_REASON` characters."""
     if text is None or not text.strip():
-        raise InvalidInput([f"{flag}: is required; say in words why, for the history"])
+        raise InvalidInput([f"{flag}: is required; give the reason for the history"])
     if len(text) > MAX_REASON:
         fault = f"{flag}: must have at most {MAX_REASON:,} characters, received {len(text):,}"
         raise InvalidInput([fault])

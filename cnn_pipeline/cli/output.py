@@ -1,4 +1,4 @@
-"""What commands print: JSON, and a standard output that stays clean."""
+"""Output of commands: JSON, files, and a stdout that only the command writes to."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ NAME = "cnn-pipeline"
 
 
 def print_json(value: Mapping[str, Any]) -> None:
-    """Print one JSON object. JSON knows no NaN and no infinity: they become null."""
+    """Print one JSON object. NaN and infinity, which JSON does not have, become null."""
     click.echo(json.dumps(_finite(value), indent=2, ensure_ascii=False, allow_nan=False))
 
 
@@ -36,7 +36,7 @@ def _finite(value: Any) -> Any:
 
 
 def program() -> str:
-    """How to call this program again from the same folder: '.venv/bin/cnn-pipeline' after make."""
+    """How to call this program from the current folder: '.venv/bin/cnn-pipeline' after `make`."""
     if shutil.which(NAME):
         return NAME
     path = os.path.relpath(sys.argv[0])
@@ -45,9 +45,9 @@ def program() -> str:
 
 @contextlib.contextmanager
 def clean_stdout() -> Iterator[None]:
-    """Send what libraries and their child processes print on stdout to stderr until the end.
+    """Redirect stdout to stderr inside the block, for libraries and child processes.
 
-    The file descriptor is moved as well, since native code and children know no `sys.stdout`.
+    Native code and child processes do not use `sys.stdout`, so the file descriptor is redirected.
     """
     sys.stdout.flush()
     kept = os.dup(1)
@@ -61,10 +61,10 @@ def clean_stdout() -> Iterator[None]:
 
 
 def writable_file(flag: str, text: str) -> Path:
-    """The path of a file that can be written.
+    """Path of a file that can be written.
 
     Raises:
-        InvalidInput: it is a folder, or its folder is missing or read-only.
+        InvalidInput: the path is a folder, or its folder is missing or read-only.
     """
     path = Path(text)
     if not text or path.is_dir():

@@ -1,4 +1,4 @@
-"""Arguments whose faults are collected instead of stopping at the first."""
+"""Command-line parsing that collects all faults instead of stopping at the first."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ _META = "cnn_pipeline.settings.faults"
 
 @dataclass
 class Faults:
-    """What is wrong with one command line, gathered until the command refuses it as a whole."""
+    """The faults of one command line."""
 
     items: list[str] = field(default_factory=list)
 
     def of(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T | None:
-        """What `call` returns; None, and its faults kept, where it raises `InvalidInput`."""
+        """Call and return the value. If it raises `InvalidInput`, keep its faults, return None."""
         try:
             return call(*args, **kwargs)
         except InvalidInput as error:
@@ -31,20 +31,20 @@ class Faults:
             return None
 
     def stop(self) -> None:
-        """Raise everything gathered so far as one `InvalidInput`."""
+        """Raise `InvalidInput` with all faults so far, if there are any."""
         if self.items:
             raise InvalidInput(list(dict.fromkeys(self.items)))
 
 
 def faults_of(ctx: click.Context) -> Faults:
-    """The faults in the words of the command line itself: unknown flags, missing values."""
+    """Faults of the command line itself: unknown flags, missing values."""
     return Faults(list(ctx.meta.get(_META, ())))
 
 
 class CollectingCommand(click.Command):
-    """A click command that never stops at the first wrong word.
+    """A click command that does not stop at the first wrong word.
 
-    Options take text; what the text means is checked by the command, all values together.
+    Options take text. The command checks all values together.
     """
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
@@ -67,13 +67,13 @@ class CollectingCommand(click.Command):
 def collect(
     args: Sequence[str], valued: Collection[str], switches: Collection[str], takes_words: bool
 ) -> tuple[list[str], list[str]]:
-    """Split a command line into what is well-formed and what is not.
+    """Split a command line into words that parse and faults.
 
     Args:
         args: the words after the command's name.
-        valued: flags that take a value, as '--filters'.
-        switches: flags that take none, as '--json'.
-        takes_words: whether the command has arguments that are no flags.
+        valued: flags that take a value, like '--filters'.
+        switches: flags that take none, like '--json'.
+        takes_words: whether the command has positional arguments.
 
     Returns:
         (words that parse, faults).

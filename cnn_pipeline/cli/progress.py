@@ -1,4 +1,4 @@
-"""Shows a running sweep on stderr: live on a terminal, plain lines elsewhere."""
+"""Progress of a running sweep on stderr: live on a terminal, else plain lines."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ Clock = Callable[[], float]
 
 @contextlib.contextmanager
 def progress_on(stream: TextIO, clock: Clock = time.monotonic) -> Iterator[None]:
-    """Show the events of this process on `stream` until the block ends."""
-    # A dumb terminal cannot move its cursor, so it gets lines as a file does.
+    """Show events of this process on `stream` inside the block."""
+    # A dumb terminal cannot move its cursor, so it gets plain lines.
     if stream.isatty() and os.environ.get("TERM") != "dumb":
         with LiveProgress(Console(file=stream), clock) as live, listening(live):
             yield
@@ -47,7 +47,7 @@ def progress_on(stream: TextIO, clock: Clock = time.monotonic) -> Iterator[None]
 
 
 class PlainProgress:
-    """One line per epoch and per trial, each with what is left."""
+    """Prints one line per epoch and per trial, with the remaining time."""
 
     def __init__(self, stream: TextIO, clock: Clock = time.monotonic) -> None:
         self._stream = stream
@@ -87,7 +87,7 @@ class PlainProgress:
 
 
 class LiveProgress:
-    """Ended trials above; below them, redrawn, what runs and when all of it will be over."""
+    """Prints trials that ended; below, redraws the running ones and the remaining time."""
 
     def __init__(self, console: Console, clock: Clock = time.monotonic) -> None:
         self._console = console
@@ -117,7 +117,7 @@ class LiveProgress:
 
 
 def picture(state: SweepState, now: float) -> RenderableType:
-    """The part that is redrawn, at most 80 columns wide where names are of usual length."""
+    """The part that is redrawn, at most 80 columns wide for names of usual length."""
     elapsed = clock(now - state.started)
     if not state.estimates:
         return Group(*_preparing(state, elapsed))
@@ -171,12 +171,12 @@ def ended_line(event: TrialEnded) -> Text:
 
 
 def reused_line(trial: str, run_id: str) -> str:
-    """'f16-max-s0: not trained again, run 4f1c... has it'."""
-    return f"{trial}: not trained again, run {run_id} has it"
+    """'f16-max-s0: reused from run 4f1c...'."""
+    return f"{trial}: reused from run {run_id}"
 
 
 def ending(event: TrialEnded) -> str:
-    """How a trial ended, in words."""
+    """'finished in 0:38, val 0.891, test 0.886', or the reason of a failure."""
     parts = [f"{event.status.lower()} in {clock(event.seconds)}"]
     if event.status == "FINISHED":
         parts.append(accuracies(event.metrics))
@@ -194,10 +194,8 @@ _SHOWN = (
 
 
 def accuracies(metrics: Mapping[str, float]) -> str:
-    """'train 0.912, val 0.889', of those that are there."""
-    if (
-        metric_names.VAL_ACCURACY_FINAL in metrics
-    ):  # the ended trial: its choice and its score are enough
+    """'train 0.912, val 0.889': the accuracies among the metrics."""
+    if metric_names.VAL_ACCURACY_FINAL in metrics:  # an ended trial: the scores of the final model
         metrics = {
             k: v
             for k, v in metrics.items()
@@ -207,14 +205,14 @@ def accuracies(metrics: Mapping[str, float]) -> str:
 
 
 def phase_text(trial: Running) -> str:
-    """'epoch 2/5' while it trains, else the phase."""
+    """'epoch 2/5' during training, else the phase."""
     if trial.phase == "training" and trial.epochs:
         return f"epoch {trial.epoch + 1}/{trial.epochs}"
     return trial.phase
 
 
 def speed(trial: Running) -> str:
-    """'9,400 images/s', once it is known."""
+    """'9,400 images/s'; empty until it is known."""
     return f"{trial.images_per_second:,.0f} images/s" if trial.images_per_second else ""
 
 

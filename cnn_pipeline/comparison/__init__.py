@@ -1,4 +1,4 @@
 """The comparison of a sweep: leaderboard, effects of settings, paired tests, verdict, page.
 
-It sees records and arrays of answers only: no Keras, no MLflow, no Prefect.
+It takes records and arrays only, and imports no Keras, MLflow or Prefect.
 """

@@ -1,4 +1,4 @@
-"""From the results of a sweep to its comparison."""
+"""Compare the results of a sweep."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from cnn_pipeline.settings.sweep import Sweep
 
 
 def describe_sweep(sweep: Sweep, *, sweep_id: str, dataset: str, num_test: int) -> SweepInfo:
-    """What the comparison must know of a configured sweep."""
+    """What the comparison needs to know about a sweep."""
     expectations = {
         trial.label: tuple(
             Expected(item.metric, item.direction, item.against) for item in trial.expect
@@ -48,16 +48,16 @@ def compare(
     """Rank the variants on validation, test them on the test images, and write the verdict.
 
     Args:
-        results: one record per trial, in any order; failed ones included.
-        correct: by trial name, bool [num_test]: which test images that network gets right, the
-            same images in the same order for every trial. A missing or short one is noted, and
-            the comparisons that need it say so.
+        results: one record per trial in any order, failed trials included.
+        correct: by trial name, bool `[num_test]`: which test images the network gets right, with
+            the same images in the same order for every trial. Missing or short arrays are noted
+            in the result, also by each comparison that needs them.
         num_validation: number of validation images.
-        sweep: what was run.
+        sweep: the sweep that was run.
 
     Raises:
-        ValueError: a trial that is there twice, answers that are no vectors of booleans, or a
-            count of images below 1.
+        ValueError: two results of one trial, an array that is not a vector of booleans, or a
+            number of images below 1.
     """
     if num_validation < 1 or sweep.num_test < 1:
         raise ValueError(

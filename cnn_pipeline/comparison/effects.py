@@ -1,4 +1,4 @@
-"""What each varied setting does by itself, from pairs of variants that differ in it alone."""
+"""The effect of each varied setting, from pairs of variants that differ only in it."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ def main_effects(
 ) -> tuple[tuple[AxisEffects, ...], tuple[str, ...]]:
     """Effects of every setting that varies among the scored variants, and notes on exclusions.
 
-    Works for incomplete grids: an effect rests on the pairs that exist, and where there are none
-    it is said not to be estimable. Contrasts of the leaders are corrected (Holm) over all axes.
+    Incomplete grids are fine: an effect uses the pairs that exist, and is marked as not estimable
+    if there are none. Holm's correction covers the contrasts of the leaders of all axes.
     """
     scored, notes = _distinct([variant for variant in variants if variant.trials], baseline)
     names = list(dict.fromkeys(name for variant in scored for name in variant.fields))
@@ -49,7 +49,7 @@ def main_effects(
 def _distinct(
     variants: Sequence[VariantTrials], baseline: str | None
 ) -> tuple[list[VariantTrials], tuple[str, ...]]:
-    """Variants with settings of their own: of two that record the same, the baseline or first."""
+    """Of variants that record the same settings keep one: the baseline, else the first."""
     kept: dict[tuple[tuple[str, str], ...], VariantTrials] = {}
     left_out: list[str] = []
     for variant in sorted(variants, key=lambda v: v.label != baseline):
@@ -65,7 +65,7 @@ def _distinct(
 
 
 def _level(variant: VariantTrials, axis: str) -> str | None:
-    """The variant's level; None where the setting has no meaning for it."""
+    """The variant's level; None if the setting is unused."""
     return None if axis in unused_settings(variant.fields) else variant.fields.get(axis)
 
 
@@ -82,7 +82,7 @@ def _axis_effects(
     if not gains:
         return AxisEffects(axis, reference, tuple(levels), effects)
     gains[reference] = 0.0
-    # The leader is taken on validation, so that the tests on test images are not biased by it.
+    # Choosing the leader on validation does not bias the tests on test images.
     best = max(gains.values())
     leader = next(level for level in levels if gains.get(level) == best)
     contrasts = tuple(_effect(variants, axis, leader, level) for level in levels if level != leader)
@@ -140,17 +140,17 @@ def _effect(variants: Sequence[VariantTrials], axis: str, level: str, against: s
 
 
 def _differ_only_in(a: VariantTrials, b: VariantTrials, axis: str) -> bool:
-    # What one of them does not use follows from another setting: it is no choice of its own.
+    # A setting that one of them does not use follows from another one.
     ignored = {axis} | unused_settings(a.fields) | unused_settings(b.fields)
     names = (a.fields.keys() | b.fields.keys()) - ignored
     return all(a.fields.get(name) == b.fields.get(name) for name in names)
 
 
 def _balanced(pairs: Sequence[_Pair]) -> tuple[list[_Pair], tuple[int, ...]]:
-    """The larger block of pairs that all have the same seeds, where some trials are missing.
+    """The largest block of pairs with the same seeds, for sweeps with missing trials.
 
-    Either all pairs with the seeds that every one of them has, or the pairs that have every
-    seed: a mean over a block cannot mix up a missing trial with an effect.
+    Either all pairs with the seeds that they share, or the pairs that have every seed. In a mean
+    over such a block a missing trial cannot look like an effect.
     """
     common = {(a.label, b.label): set(a.seeds) & set(b.seeds) for a, b in pairs}
     usable = [(a, b) for a, b in pairs if common[a.label, b.label]]
@@ -173,7 +173,7 @@ def _balanced(pairs: Sequence[_Pair]) -> tuple[list[_Pair], tuple[int, ...]]:
 def _accuracy_effect(
     pairs: Sequence[_Pair], seeds: Sequence[int]
 ) -> tuple[Basis, float | None, Interval | None, float | None, str]:
-    """Basis, estimate, interval, p-value, and the reason where there is no test."""
+    """Basis, estimate, interval, p-value, and the reason if there is no test."""
     if len(seeds) > 1:
         cells = [[_test(a, b, seed) for a, b in pairs] for seed in seeds]
         if any(value is None for cell in cells for value in cell):

@@ -1,4 +1,4 @@
-"""What was expected before the run, and whether it held."""
+"""Check what was expected before the run."""
 
 from __future__ import annotations
 
@@ -20,16 +20,17 @@ from cnn_pipeline.comparison.types import (
 from cnn_pipeline.comparison.variants import VariantTrials
 
 TIMING_TOLERANCE = 0.10
-"""Share by which two single timings on one machine may differ without meaning anything."""
+"""Two single timings that differ by less than this share are taken as equal."""
 
 
 def check_expectations(
     variants: Sequence[VariantTrials], sweep: SweepInfo
 ) -> tuple[ExpectationCheck, ...]:
-    """Every expectation of the sweep, in its order; accuracies corrected (Holm) for their number.
+    """Check every expectation of the sweep, in its order.
 
-    Costs are compared as they are: parameters and MACs are exact, one timing of each variant
-    counts from a gap of 10 %, several are compared by Welch's t test on their logarithms.
+    Tests of accuracies get Holm's correction. Parameters and MACs are exact. Training times are
+    compared by Welch's t test on their logarithms; with one timing each, a difference of at least
+    10 % counts.
     """
     by_label = {variant.label: variant for variant in variants if variant.trials}
     listed = [(label, e) for label, items in sweep.expectations.items() for e in items]
@@ -102,7 +103,7 @@ def _outcome(change: float, expected: Expected) -> Outcome:
 
 
 def _timing_doubt(variant: VariantTrials, against: VariantTrials) -> str:
-    """Why the two training times cannot be told apart; empty where they can."""
+    """Why the training times do not differ significantly; empty if they do."""
     ours, theirs = (
         [
             math.log(seconds)

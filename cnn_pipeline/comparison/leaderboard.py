@@ -16,10 +16,7 @@ from cnn_pipeline.comparison.variants import VariantTrials, ranked
 
 
 def leaderboard_rows(variants: Sequence[VariantTrials], num_test: int) -> tuple[Row, ...]:
-    """Rows of all variants: ranked ones first, best validation accuracy first.
-
-    `variants.ranked` gives the order.
-    """
+    """Rows of all variants: first the ranked ones, in the order of `variants.ranked`."""
     rows = [_row(variant, num_test) for variant in ranked(variants)]
     others = [_row(variant, num_test) for variant in variants if variant.validation is None]
     return (
@@ -32,10 +29,10 @@ def leaderboard_rows(variants: Sequence[VariantTrials], num_test: int) -> tuple[
 
 
 def leaderboard(comparison: Comparison) -> pd.DataFrame:
-    """The leaderboard as a table of plain numbers; accuracies are shares from 0 to 1.
+    """The leaderboard as a table of numbers; accuracies are from 0 to 1.
 
-    Columns are the fields of `Row`, with the interval as `test_low` and `test_high`, lists as
-    text, and each setting as a column of its own after the label.
+    The columns are the label, each setting, and the fields of `Row`, with the interval as
+    `test_low` and `test_high` and lists as text.
     """
     settings = list(dict.fromkeys(name for row in comparison.rows for name in row.params))
     records = []
@@ -121,7 +118,7 @@ def _test_interval(tests: Sequence[float], num_test: int) -> Interval | None:
 
 
 def _efficient(row: Row, rows: Sequence[Row]) -> bool | None:
-    """Whether no other variant with known costs beats it; None where its own are unknown."""
+    """Whether no other variant with known costs beats it; None if its own are unknown."""
     ours = _cost_and_error(row)
     if ours is None:
         return None

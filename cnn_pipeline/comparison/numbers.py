@@ -1,4 +1,4 @@
-"""Numbers as people read them, the same in every output. None is an unknown number."""
+"""Format numbers the same way in every output. None is an unknown number."""
 
 from __future__ import annotations
 

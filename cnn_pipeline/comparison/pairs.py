@@ -1,4 +1,4 @@
-"""Two variants against each other on the test images."""
+"""Compare two variants on the test images."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from cnn_pipeline.comparison.variants import VariantTrials
 
 
 def compare_pair(variant: VariantTrials, against: VariantTrials) -> Difference:
-    """Test accuracy of `variant` minus that of `against`, with the best test the data allow.
+    """Test accuracy of `variant` minus that of `against`, with the best test that is possible.
 
-    Two seeds or more on both sides: Welch's t test on the accuracies, a statement on recipes.
-    Else: McNemar's test on one network of each, of the same seed where there is one.
+    With two or more seeds on both sides: Welch's t test on the accuracies, which compares the
+    recipes. Else McNemar's test on one network of each, if possible of the same seed.
     """
     ours, theirs = _accuracies(variant), _accuracies(against)
     if len(ours) > 1 and len(theirs) > 1:
@@ -38,7 +38,7 @@ def compare_pair(variant: VariantTrials, against: VariantTrials) -> Difference:
 
 
 def correct_for_number(differences: Sequence[Difference]) -> tuple[Difference, ...]:
-    """The same differences with Holm's correction over those that have a test."""
+    """Add p-values with Holm's correction over the differences that have a test."""
     corrected = holm([difference.p_value for difference in differences])
     return tuple(
         dataclasses.replace(difference, p_corrected=p)

@@ -1,4 +1,4 @@
-"""A comparison as text, Markdown, CSV or JSON. Nothing is coloured."""
+"""A comparison as text, Markdown, CSV or JSON, without colours."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _EFFICIENT_NOTE = (
     "* Nothing else is at least as accurate on validation with as few parameters and MACs."
 )
 _RIGHT, _LEFT = ">", "<"
-# Spaces inside '90.9 %', 'p = 0.043' and '4.9 M' keep their number on one line.
+# Spaces in '90.9 %', 'p = 0.043' and '4.9 M' at which a line must not break.
 _UNBREAKABLE = re.compile(r"(?<=\bp) (?=[=<])|(?<=\bp [=<]) (?=\d)|(?<=\d) (?=%|[kMGT]?\b)")
 
 
@@ -43,7 +43,7 @@ def to_text(comparison: Comparison, width: int = 80) -> str:
 
 
 def to_markdown(comparison: Comparison) -> str:
-    """The whole comparison in Markdown, for MLflow's notes and Prefect's artifacts."""
+    """The comparison in Markdown, for MLflow's notes and Prefect's artifacts."""
     sweep = comparison.sweep
     parts = [
         f"## {_escaped(sweep.name)} on {_escaped(sweep.dataset)}",
@@ -70,7 +70,7 @@ def to_markdown(comparison: Comparison) -> str:
 
 
 def to_csv(comparison: Comparison) -> str:
-    """The leaderboard as CSV of plain numbers; see `leaderboard` for the columns."""
+    """The leaderboard as CSV; see `leaderboard` for the columns."""
     return leaderboard(comparison).to_csv(index=False, lineterminator="\n")
 
 
@@ -116,14 +116,14 @@ def leaderboard_cells(row: Row) -> tuple[str, ...]:
 
 
 def rank_text(row: Row) -> str:
-    """'1*': the rank, marked where nothing else beats the variant."""
+    """The rank, with a star if the row is efficient: '1*'."""
     if row.rank is None:
         return UNKNOWN
     return f"{row.rank}*" if row.efficient else str(row.rank)
 
 
 def remarks(row: Row) -> str:
-    """Why a row is not ranked, or what of it failed; empty for a whole one."""
+    """Why a row is not ranked, or which seeds failed; empty if none did."""
     return f"{row.status}: {row.reason}" if row.reason else ""
 
 
@@ -168,7 +168,7 @@ PAIRWISE_HEADER = ("against", "difference, points (95 % interval)", "p, correcte
 
 
 def pairwise_cells(difference: Difference) -> tuple[str, ...]:
-    """One comparison with the choice as text, under `PAIRWISE_HEADER`."""
+    """One comparison with the chosen variant as text, under `PAIRWISE_HEADER`."""
     text = signed(difference.estimate)
     if difference.interval:
         text += f" ({numbers.signed_range(difference.interval)})"
@@ -310,7 +310,7 @@ def _text_table(
     *,
     wide: int = 1,
 ) -> str:
-    """Aligned columns; a cell of column `wide` that has no room gets a line of its own."""
+    """Align columns; a cell of column `wide` that does not fit gets its own line."""
     widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
     fixed, least = sum(widths) - widths[wide], len(header[wide])
     gap = 2 if fixed + least + 2 * (len(widths) - 1) <= width else 1
@@ -330,7 +330,7 @@ def _text_table(
 
 
 def _short_count(value: float | None) -> str:
-    """A count of at most ten letters."""
+    """A count of at most ten characters."""
     return numbers.scaled(value) if value is not None and value >= 1e8 else numbers.count(value)
 
 
@@ -345,5 +345,5 @@ def _markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str
 
 
 def _escaped(text: str) -> str:
-    """Text that Markdown shows as it is, on one line."""
+    """Escape text for Markdown and put it on one line."""
     return re.sub(r"([\\`*_\[\]<|#])", r"\\\1", " ".join(text.split()))

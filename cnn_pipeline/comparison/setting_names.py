@@ -1,4 +1,4 @@
-"""Names of settings and levels in sentences and tables."""
+"""Names of settings and their levels in sentences and tables."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What one setting does, in a sentence or two."""
+"""The effect of one setting in sentences."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from cnn_pipeline.comparison.types import AxisEffects, Difference, Effect
 
 
 def setting_sentence(axis: AxisEffects) -> str:
-    """Which level of one setting won, by how much, how surely, and at which cost."""
+    """Which level of a setting won, by how much, with which evidence and at which cost."""
     title = axis_title(axis.axis)
     if axis.leader is None:
         return (
@@ -76,7 +76,7 @@ def _disagreement(effect: Effect) -> str:
 
 
 def _effect_costs(axis: AxisEffects, leader: str) -> list[str]:
-    """Parameters and MACs beside every accuracy: no pooling, above all, is not one change."""
+    """Ratios of parameters and MACs: settings, most of all pooling, also change the cost."""
     sentences, costs = [], []
     for effect in axis.contrasts:
         if effect.params_ratio is None or effect.macs_ratio is None:

@@ -13,19 +13,19 @@ Outcome = Literal["held", "did not hold", "cannot say"]
 
 @dataclass(frozen=True)
 class Expected:
-    """What was expected of a variant before the run: `metric` moves in `direction`."""
+    """An expectation stated before the run: `metric` moves in `direction`."""
 
     metric: str
     """'test_accuracy', 'train_seconds', 'num_params' or 'macs'."""
     direction: str
     """'higher' or 'lower'."""
     against: str
-    """Label of the variant it is compared with."""
+    """Label of the variant to compare with."""
 
 
 @dataclass(frozen=True)
 class SweepInfo:
-    """What the comparison must know about the sweep."""
+    """What the comparison needs to know about the sweep."""
 
     sweep_id: str
     name: str
@@ -35,7 +35,7 @@ class SweepInfo:
     """Number of test images, the same for every trial."""
     description: str = ""
     baseline: str | None = None
-    """Label whose levels the main effects are measured against, where it finished."""
+    """Label of the variant whose levels are the reference of the effects."""
     expectations: dict[str, tuple[Expected, ...]] = field(default_factory=dict)
     """Expectations by label."""
 
@@ -60,26 +60,26 @@ class Row:
 
     label: str
     rank: int | None
-    """From 1, by validation accuracy; None where no seed can be compared."""
+    """From 1, by validation accuracy; None if no seed can be compared."""
     status: str
     """FINISHED, PARTIAL (some seeds failed), FAILED or KILLED."""
     reason: str
-    """What failed, and why; empty where nothing did."""
+    """What failed and why; empty if nothing did."""
     params: dict[str, str]
     """The variant's settings as text."""
     run_ids: tuple[str, ...]
-    """Runs of all its seeds, by seed."""
+    """Run ids of all seeds, ordered by seed."""
     seeds: tuple[int, ...]
     """Seeds that finished."""
     failed_seeds: tuple[int, ...]
     validation_accuracy: float | None = None
-    """The number that variants are chosen by."""
+    """Variants are ranked by this."""
     validation_spread: float | None = None
     """Standard deviation over seeds; None for fewer than two."""
     test_accuracy: float | None = None
     test_spread: float | None = None
     test_interval: Interval | None = None
-    """95 %: over test images for one seed (Wilson), over seeds for several (t)."""
+    """95 %: Wilson's over test images for one seed, Student's t over several seeds."""
     num_params: float | None = None
     macs: float | None = None
     """Multiply-accumulate operations of one image's forward pass."""
@@ -91,7 +91,7 @@ class Row:
     """Milliseconds per image at batch 256."""
     model_bytes: float | None = None
     efficient: bool | None = None
-    """No other variant is as accurate on validation and as cheap, and better in one of them."""
+    """No other variant is at least as good in validation accuracy, parameters and MACs."""
 
 
 @dataclass(frozen=True)
@@ -115,17 +115,17 @@ class Difference:
     seeds: tuple[int, ...] = ()
     """Seeds used of `label`."""
     reason: str = ""
-    """Why there is no test, where there is none."""
+    """Why there is no test; empty if there is one."""
 
     @property
     def sure(self) -> bool:
-        """Whether a difference is shown, after the correction."""
+        """Whether the difference is significant after the correction."""
         return _shown(self.estimate, self.p_corrected)
 
 
 @dataclass(frozen=True)
 class MatchedPair:
-    """Two variants that differ in one field only, and their difference in test accuracy."""
+    """Two variants that differ in one field, and their difference in test accuracy."""
 
     label: str
     against: str
@@ -134,7 +134,7 @@ class MatchedPair:
 
 @dataclass(frozen=True)
 class Effect:
-    """What changing one field from `against` to `level` does, over matched pairs of variants."""
+    """The effect of changing one field from `against` to `level`, over matched pairs."""
 
     axis: str
     level: str
@@ -147,23 +147,23 @@ class Effect:
     interval: Interval | None = None
     p_value: float | None = None
     p_corrected: float | None = None
-    """After Holm's correction; only where the effect is one of `AxisEffects.contrasts`."""
+    """After Holm's correction; only for effects in `AxisEffects.contrasts`."""
     validation: float | None = None
     """Mean difference in validation accuracy, as a share."""
     params_ratio: float | None = None
     macs_ratio: float | None = None
     seconds_ratio: float | None = None
     reason: str = ""
-    """Why the effect is not estimable, where it is not."""
+    """Why the effect is not estimable or has no test."""
 
     @property
     def sure(self) -> bool:
-        """Whether an effect is shown, after the correction."""
+        """Whether the effect is significant after the correction."""
         return _shown(self.estimate, self.p_corrected)
 
     @property
     def one_direction(self) -> bool:
-        """Whether no two pairs contradict each other in sign."""
+        """Whether the differences of all pairs have the same sign."""
         signs = {(pair.difference or 0) > 0 for pair in self.pairs if pair.difference}
         return len(signs) < 2
 
@@ -192,9 +192,9 @@ class ExpectationCheck:
     expected: Expected
     outcome: Outcome
     measured: str
-    """The difference or ratio in words, with its interval where there is one."""
+    """The difference or ratio in words, with its interval if there is one."""
     reason: str = ""
-    """Why the outcome cannot be told, where it cannot."""
+    """Why the outcome is 'cannot say'."""
     difference: Difference | None = None
     """For test accuracy."""
     ratio: float | None = None
@@ -208,23 +208,23 @@ class Verdict:
     headline: str
     sentences: tuple[str, ...]
     basis: Basis
-    """What the comparisons with the choice rest on."""
+    """Basis of the comparisons with the chosen variant."""
     chosen: str | None = None
-    """Best on validation."""
+    """The variant that is best on validation."""
     better_than: tuple[str, ...] = ()
-    """Surely less accurate on test than the choice."""
+    """Significantly less accurate on test than the chosen variant."""
     worse_than: tuple[str, ...] = ()
-    """Surely more accurate on test than the choice."""
+    """Significantly more accurate on test than the chosen variant."""
     indistinguishable: tuple[str, ...] = ()
-    """Tested, and no difference shown."""
+    """Tested, without a significant difference."""
     untested: tuple[str, ...] = ()
     """No test was possible."""
     cheapest: str | None = None
-    """Fewest MACs among the choice and what cannot be told apart from it."""
+    """Fewest MACs among `chosen` and `indistinguishable`."""
 
     @property
     def winner(self) -> str | None:
-        """The choice, where it is surely better than every other variant; else None."""
+        """The chosen variant if it is significantly better than every other; else None."""
         clear = self.better_than and not (
             self.worse_than or self.indistinguishable or self.untested
         )
@@ -240,13 +240,13 @@ class Comparison:
     rows: tuple[Row, ...]
     """Ranked variants first, then those that cannot be ranked."""
     pairwise: tuple[Difference, ...]
-    """The choice against every other ranked variant, in the order of `rows`."""
+    """The chosen variant against every other ranked variant, in the order of `rows`."""
     axes: tuple[AxisEffects, ...]
     expectations: tuple[ExpectationCheck, ...]
     verdict: Verdict
     faults: tuple[TrialFault, ...] = ()
     notes: tuple[str, ...] = ()
-    """What was missing or odd in the results, never passed over in silence."""
+    """What was missing or inconsistent in the results."""
 
     @property
     def ranked(self) -> tuple[Row, ...]:

@@ -1,4 +1,4 @@
-"""From results to variants that can be compared, with everything that cannot be named."""
+"""Group results into variants that can be compared, with notes on what is missing."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ DESIGN_FIELDS = (
 
 @dataclass(frozen=True, eq=False)
 class ScoredTrial:
-    """A finished trial with its accuracies; `test` and `correct` are None where not known."""
+    """A finished trial with its accuracies; `test` and `correct` are None if unknown."""
 
     result: TrialResult
     validation: float
@@ -46,25 +46,25 @@ class VariantTrials:
 
     label: str
     fields: dict[str, str]
-    """The settings that make the recipe, as text; only those that were recorded."""
+    """The recorded settings of the recipe, as text."""
     trials: tuple[ScoredTrial, ...]
     faults: tuple[TrialFault, ...]
     run_ids: tuple[str, ...]
 
     @property
     def seeds(self) -> tuple[int, ...]:
-        """Seeds that were scored."""
+        """Seeds with a scored trial."""
         return tuple(trial.seed for trial in self.trials)
 
     def at(self, seed: int) -> ScoredTrial:
-        """The scored trial of one seed; KeyError where there is none."""
+        """The scored trial of one seed. Raises KeyError if there is none."""
         for trial in self.trials:
             if trial.seed == seed:
                 return trial
         raise KeyError(seed)
 
     def mean(self, metric: str) -> float | None:
-        """Mean of a metric over the scored seeds that have it."""
+        """Mean of a metric over the scored seeds that logged it."""
         return mean_of(trial.result.metric(metric) for trial in self.trials)
 
     @property
@@ -74,7 +74,7 @@ class VariantTrials:
 
 
 def mean_of(values: Iterable[float | None]) -> float | None:
-    """Mean of what is known; None where nothing is."""
+    """Mean of the values that are not None; None if there are none."""
     known = [value for value in values if value is not None]
     return float(np.mean(known)) if known else None
 
@@ -82,10 +82,10 @@ def mean_of(values: Iterable[float | None]) -> float | None:
 def gather(
     results: Sequence[TrialResult], correct: Mapping[str, NDArray[np.bool_]], num_test: int
 ) -> tuple[tuple[VariantTrials, ...], tuple[str, ...]]:
-    """Variants in natural order of their labels, and notes on what is missing or odd.
+    """Variants in natural order of their labels, and notes on what is missing or inconsistent.
 
-    The order of `results` does not matter. Raises ValueError where two results are the same
-    trial, or where `correct` holds something else than vectors of booleans.
+    The order of `results` does not matter. Raises ValueError if two results are of the same
+    trial, or if `correct` has an array that is not a vector of booleans.
     """
     _refuse_repeated(results)
     notes: list[str] = []
@@ -149,7 +149,7 @@ def _rank(variant: VariantTrials) -> tuple[object, ...]:
 
 
 def natural_key(text: str) -> tuple[Any, ...]:
-    """Sort key under which 'f8' comes before 'f16', and 0.25 before 0.5."""
+    """Sort key that puts 'f8' before 'f16', and 0.25 before 0.5."""
     try:
         return (0, float(text), ())
     except ValueError:
@@ -162,7 +162,7 @@ def _refuse_repeated(results: Sequence[TrialResult]) -> None:
     repeated = [f"{label} seed {seed}" for (label, seed), n in names.items() if n > 1]
     if repeated:
         raise ValueError(
-            f"each trial must be there once, received more than one result of {repeated}. "
+            f"each trial must have one result, received several of {repeated}. "
             "Pass the newest run of each trial."
         )
 
@@ -172,7 +172,7 @@ def _fields(params: Mapping[str, Scalar]) -> dict[str, str]:
 
 
 def _level(value: Scalar) -> str:
-    """Equal numbers are one level, whether they come from Python or as text from MLflow."""
+    """A level; equal numbers are one level, also if one is text from MLflow."""
     text = spell(value)
     try:
         return f"{float(text):.12g}"
@@ -235,7 +235,7 @@ def _test_accuracy(
             notes.append(f"{result.name}: its test accuracy is missing or no share from 0 to 1.")
         return logged
     counted = float(correct.mean())
-    # Half an image: any larger gap is another model or other images, not rounding.
+    # A gap of more than half an image is not rounding: another model or other images.
     if logged is not None and abs(logged - counted) > 0.5 / correct.size:
         notes.append(
             f"{result.name}: its metric {metric_names.TEST_ACCURACY} says {logged:.4f}, its "

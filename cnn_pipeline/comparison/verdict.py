@@ -1,4 +1,4 @@
-"""What the sweep shows, in plain sentences that never say more than the data do."""
+"""The verdict: what the sweep shows, in sentences that claim no more than the data."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _MOST_IN_A_SENTENCE = 6
 
 @dataclass(frozen=True)
 class _Standing:
-    """The comparisons with the choice, by what they show; `estimate` is the choice's lead."""
+    """Comparisons with the chosen variant by their result; `estimate` is its lead."""
 
     better: tuple[Difference, ...]
     worse: tuple[Difference, ...]
@@ -40,7 +40,7 @@ def write_verdict(
     axes: Sequence[AxisEffects],
     expectations: Sequence[ExpectationCheck],
 ) -> Verdict:
-    """The verdict on the leaderboard `rows`; `pairwise` compares the first of them."""
+    """Write the verdict; `pairwise` compares the first ranked of `rows` with the others."""
     ranked = [row for row in rows if row.rank is not None]
     failed = _failures(rows)
     if not ranked:
@@ -179,7 +179,7 @@ def _with_evidence(differences: Sequence[Difference]) -> str:
 
 
 def _cheapest(choice: Row, alike: Sequence[Row]) -> Row:
-    """Fewest MACs, then parameters, among the choice and `alike`; ties go to the choice."""
+    """Fewest MACs, then parameters, among `choice` and `alike`; ties go to `choice`."""
     known = [row for row in (choice, *alike) if row.macs is not None and row.num_params is not None]
     if choice not in known:
         return choice

@@ -17,8 +17,8 @@ from cnn_pipeline.settings.trial import DataSettings, Training, Trial, Variant
 def reproducing_command(trial: Trial, data: DataSettings) -> str:
     """The shell command that repeats `trial` alone.
 
-    'cnn-pipeline run --filters 64 --pooling max --seeds 0', with every other setting that is not
-    the default. The name of a labelled trial is not repeated, its network and training are.
+    'cnn-pipeline run --filters 64 --pooling max --seeds 0', and every other setting that is not
+    the default. A trial with a label gets its network's name instead.
     """
     network = trial.variant.in_use
     shown = {"filters": network["filters"], "pooling": network["pooling"], "seeds": trial.seed}
@@ -29,7 +29,7 @@ def reproducing_command(trial: Trial, data: DataSettings) -> str:
 def sweep_commands(sweep: Sweep) -> tuple[str, ...]:
     """The command lines that train a sweep's trials again.
 
-    One line for a named sweep or a grid; a sweep of listed variants takes one for each trial.
+    One line for a named sweep or a grid, else one line per trial.
     """
     for name, make in NAMED.items():
         if make().trials() == sweep.trials() and make().data == sweep.data:
@@ -54,7 +54,7 @@ def _run(settings: Mapping[str, Iterable[Any]]) -> str:
 
 
 def _shared(training: Training, data: DataSettings) -> dict[str, Any]:
-    """What is not the default."""
+    """Settings that are not the default."""
     return {
         **_changed(training.model_dump(), Training().model_dump()),
         **_changed(data.model_dump(), DataSettings().model_dump()),
@@ -66,7 +66,7 @@ def _changed(fields: Mapping[str, Any], base: Mapping[str, Any]) -> dict[str, An
 
 
 def _grid(sweep: Sweep) -> dict[str, tuple[Any, ...]] | None:
-    """The axes that the command line must give; None where no grid has just these variants."""
+    """The lists to give on the command line; None if no grid has exactly these variants."""
     if sweep.entries:
         return None
     variants = [trial.variant for trial in sweep.trials() if trial.seed == sweep.seeds[0]]

@@ -1,7 +1,7 @@
-"""pydantic's errors as one plain line per fault: where, what is required, what was received.
+"""Turn pydantic's errors into one line per fault: where, what is required, what was received.
 
-The same lines serve a flag (`--filters: must be at least 1, received 0`) and a file
-(`axes.filters[0]: must be at least 1, received 0`); only the place is spelled differently.
+Flags and files share the messages; only the place differs: `--filters: must be at least 1,
+received 0` and `axes.filters[0]: must be at least 1, received 0`.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ ModelT = TypeVar("ModelT", bound=BaseModel)
 
 @dataclass(frozen=True)
 class Fault:
-    """One thing to mend: the path of the value in the input, and what is wrong with it."""
+    """What is wrong with one value, and the path of the value in the input."""
 
     path: Location
     message: str
@@ -34,7 +34,7 @@ class Fault:
 
 
 def dotted(path: Location) -> str:
-    """The path as TOML writes it: ('axes', 'filters', 0) is 'axes.filters[0]'."""
+    """The path in TOML's notation: 'axes.filters[0]' for ('axes', 'filters', 0)."""
     text = ""
     for step in path:
         text += f"[{step}]" if isinstance(step, int) else f".{step}" if text else step
@@ -42,7 +42,7 @@ def dotted(path: Location) -> str:
 
 
 def shown(value: Any) -> str:
-    """What was received, short enough for one line and spelled as the user would."""
+    """The received value on one line, at most 60 characters."""
     if isinstance(value, bool):
         return str(value).lower()
     text = repr(value)
@@ -52,14 +52,14 @@ def shown(value: Any) -> str:
 def find_faults(
     model: type[ModelT], data: Mapping[str, Any], refers: Collection[str] = ()
 ) -> tuple[ModelT | None, tuple[Fault, ...]]:
-    """Build `model` from `data`, or say everything that is wrong with it.
+    """Build `model` from `data`, and list everything that is wrong with it.
 
-    pydantic checks fields against each other only once every field is right by itself. So that
-    one call tells both, wrong values are taken out and the rest is checked again. `refers` names
-    the keys that point at other values: they are taken out too, as their target may be gone.
+    pydantic runs checks between fields only if every field is valid. To report both kinds at
+    once, invalid values are removed and the rest is validated again. `refers` names keys that
+    point at other values: they are removed too, because their target may be gone.
 
     Returns:
-        (value, faults): where there are faults, the value is built of what is right, or None.
+        (value, faults). If there are faults, the value is built from the valid fields, or None.
     """
     faults: list[Fault] = []
     rest: Mapping[str, Any] = data
@@ -79,7 +79,7 @@ def find_faults(
 
 
 def _field_of(path: Location) -> Location:
-    """The field that holds the value: a list is taken out whole when one of its values is wrong."""
+    """The field that holds the value: a list with an invalid item is removed as a whole."""
     lists = [index for index, step in enumerate(path) if isinstance(step, int)]
     return path[: lists[0]] if lists else path
 
@@ -94,7 +94,7 @@ def _without(data: Mapping[str, Any], paths: set[Location]) -> dict[str, Any]:
 
 
 def _translate(error: ValidationError, model: type[BaseModel], data: Any) -> list[Fault]:
-    """Each error as a fault; the branches of a union that fail together are one fault."""
+    """Translate errors to faults; the failed branches of a union become one fault."""
     faults: list[Fault] = []
     unions: dict[Location, list[tuple[Location, bool, Mapping[str, Any]]]] = {}
     for item in error.errors():
@@ -125,7 +125,7 @@ def _union_faults(
     model: type[BaseModel],
     data: Any,
 ) -> list[Fault]:
-    """The faults of the branch that the value was meant for; else one line that names them all."""
+    """Faults of the branch that the value was meant for, else one line that names all branches."""
     wrong_type = {"int_type", "float_type", "bool_type", "string_type", "tuple_type"}
     meant = [(path, item) for path, at, item in items if not (at and item["type"] in wrong_type)]
     meant = [(path, item) for path, item in meant if not _is_echo(item, data, path)]
@@ -136,9 +136,9 @@ def _union_faults(
 
 
 def _real_path(location: Location, data: Any, missing: bool) -> tuple[Location, Location | None]:
-    """Drop the names of union branches, which pydantic mixes into the location.
+    """Drop the names of union branches, which pydantic puts into the location.
 
-    Returns the path in `data`, and the path of the union when there is one.
+    Returns the path in `data`, and the path of the union if there is one.
     """
     path: list[str | int] = []
     union: Location | None = None
@@ -167,7 +167,7 @@ def _at(data: Any, path: Location) -> Any:
 
 
 def _is_echo(item: Mapping[str, Any], data: Any, path: Location) -> bool:
-    """pydantic counts only the good values of a list, so a bad one also makes it 'too short'."""
+    """Whether 'too short' only follows from invalid items, which pydantic does not count."""
     if item["type"] != "too_short":
         return False
     received = _at(data, path)
@@ -243,7 +243,7 @@ def _leaves(annotation: Any) -> Iterator[str]:
 
 
 def model_at(model: type[BaseModel], path: Location) -> type[BaseModel] | None:
-    """The model that stands at `path` inside `model`; list positions are skipped."""
+    """The model at `path` inside `model`; list positions are skipped."""
     current: type[BaseModel] | None = model
     for step in path:
         if isinstance(step, int):
@@ -255,7 +255,7 @@ def model_at(model: type[BaseModel], path: Location) -> type[BaseModel] | None:
 
 
 def _model_named(name: str, model: type[BaseModel]) -> type[BaseModel]:
-    """The model of that name beside `model`: a field that is checked by hand does not say its."""
+    """The model of that name in `model`'s module: `Entry.training` does not declare its own."""
     found = getattr(sys.modules[model.__module__], name, None)
     return found if isinstance(found, type) and issubclass(found, BaseModel) else model
 

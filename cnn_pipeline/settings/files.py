@@ -13,10 +13,10 @@ from cnn_pipeline.settings.sweep import Sweep
 
 
 def read_toml(path: Path) -> dict[str, Any]:
-    """The tables of a TOML file.
+    """Read a TOML file.
 
     Raises:
-        InvalidInput: the file cannot be read, or is no TOML.
+        InvalidInput: the file cannot be read or is not valid TOML.
     """
     try:
         return tomllib.loads(path.read_bytes().decode())
@@ -30,7 +30,8 @@ def load_sweep_file(path: Path) -> Sweep:
     """Read a `Sweep` from a TOML file whose keys are its fields; the name defaults to the file's.
 
     Raises:
-        InvalidInput: the file cannot be read, is no TOML, or has faults: each with its TOML path.
+        InvalidInput: the file cannot be read, is not valid TOML, or has faults; each fault is
+            listed with its TOML path.
     """
     document = read_toml(path)
     document.setdefault("name", re.sub(r"[^a-z0-9_-]+", "-", path.stem.lower()).strip("-_")[:40])

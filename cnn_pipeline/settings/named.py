@@ -1,4 +1,4 @@
-"""The named sweeps, each a function that returns a `Sweep`, and sweeps from TOML files."""
+"""The named sweeps, and `resolve`, which also reads sweeps from TOML files."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def filters_and_pooling() -> Sweep:
 
 
 def pooling() -> Sweep:
-    """The four ways to shrink the maps, or not to."""
+    """Max-pooling, average pooling, strided convolutions, and no pooling."""
     return Sweep(
         name="pooling",
         description="Max-pooling, average pooling, a strided convolution, or none: which is best?",
@@ -39,7 +39,7 @@ def pooling() -> Sweep:
 
 
 def smoke() -> Sweep:
-    """Two tiny networks, one epoch on a few hundred images: seconds, to see that all parts work."""
+    """Two tiny networks, one epoch on a few hundred images: checks in seconds that all works."""
     return Sweep(
         name="smoke",
         description="Does everything work? Two tiny networks on a few hundred images.",
@@ -59,7 +59,7 @@ def retrain() -> Sweep:
 
 
 def course_exercises() -> Sweep:
-    """The tutorial's questions, each with what one expects, in words and in checkable form.
+    """The tutorial's questions, each with a hypothesis and expectations to check.
 
     1. Try 16, 32 or 64 filters.
     2. Drop the last convolution.
@@ -67,9 +67,9 @@ def course_exercises() -> Sweep:
     4. Keep only the first.
     5. Stop when the training accuracy passes a threshold.
 
-    In a network of two convolutions, dropping the last and keeping only the first give the same
+    With two convolutions, dropping the last one and keeping only the first one give the same
     network. It is trained once, as 'f64-max-c1', and its hypothesis names both questions.
-    The tutorial's threshold is meant for many epochs; 0.90 is passed within five.
+    The tutorial's threshold is meant for many epochs; 0.90 is reached within five.
     """
     base = "f64-max"
     return Sweep(
@@ -143,14 +143,14 @@ NAMED: Mapping[str, Callable[[], Sweep]] = MappingProxyType(
         "retrain": retrain,
     }
 )
-"""Name to function, the default first."""
+"""Functions by sweep name, the default first."""
 
 
 def resolve(name_or_path: str) -> Sweep:
-    """The named sweep, or the one in a TOML file.
+    """Return the sweep of that name, or read it from a TOML file.
 
     Raises:
-        InvalidInput: no such name or file, or faults in the file.
+        InvalidInput: no such name or file, or the file has faults.
     """
     if name_or_path in NAMED:
         return NAMED[name_or_path]()

@@ -6,7 +6,7 @@ from __future__ import annotations
 def spell(value: object) -> str:
     """'64', '0.001', 'max', 'true', 'none'; '32-64' for one number per layer, '64' if all equal.
 
-    A value that MLflow has turned into text keeps its spelling.
+    Text from MLflow is spelled as the value that it was written from.
     """
     if isinstance(value, tuple | list):
         layers = list(map(spell, value))

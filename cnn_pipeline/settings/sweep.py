@@ -1,4 +1,4 @@
-"""A sweep: the trials that one question needs, as a grid or a list of variants, times the seeds."""
+"""A sweep: a grid or a list of variants, each trained once per seed."""
 
 from __future__ import annotations
 
@@ -37,18 +37,18 @@ from cnn_pipeline.settings.trial import (
 
 
 class Entry(Settings):
-    """One variant of a sweep that lists its variants, with what it changes in the training."""
+    """One variant of a sweep that lists its variants, with its own training settings."""
 
     variant: Variant = Variant()
     """The network."""
     label: Label | None = None
-    """Its name in tables; needed where only the training differs from another entry."""
+    """Name in tables; required if only the training differs from another entry."""
     training: dict[str, Any] = {}  # noqa: RUF012 - pydantic copies it
-    """Fields of `Training` that differ from the sweep's."""
+    """Fields of `Training` that override the sweep's."""
     hypothesis: Annotated[str, Field(max_length=500)] = ""
-    """One line: what one expects, and why."""
+    """What is expected and why, in one line."""
     expect: Annotated[tuple[Expectation, ...], _AsTuple] = ()
-    """The hypothesis in a form that can be checked."""
+    """The hypothesis as expectations that the comparison checks."""
 
     @field_validator("training")
     @classmethod
@@ -77,30 +77,30 @@ class Axes(Settings):
     kernel_size: Annotated[tuple[KernelSize, ...], _AsTuple] | None = None
     """Kernel sizes."""
     pooling: Annotated[tuple[Pooling, ...], _AsTuple] | None = None
-    """Kinds of pooling."""
+    """Kinds of downsampling."""
     pool_size: Annotated[tuple[PoolSize, ...], _AsTuple] | None = None
-    """Pooling windows."""
+    """Sizes of the pooling window."""
     padding: Annotated[tuple[Padding, ...], _AsTuple] | None = None
-    """Paddings."""
+    """Padding modes."""
     dense_units: Annotated[tuple[DenseUnits, ...], _AsTuple] | None = None
     """Units of the dense layer."""
     dropout: Annotated[tuple[Dropout, ...], _AsTuple] | None = None
-    """Dropout shares."""
+    """Dropout rates."""
     batch_norm: Annotated[tuple[bool, ...], _AsTuple] | None = None
     """With and without batch normalisation."""
 
 
 class Sweep(Settings):
-    """The trials that one question needs: a grid or a list of variants, times the seeds."""
+    """A grid or a list of variants, each trained once per seed."""
 
     name: Annotated[str, Field(pattern=NAME_PATTERN, max_length=40)] = "filters-and-pooling"
     """Name of the sweep; part of its id."""
     description: Annotated[str, Field(max_length=1000)] = ""
-    """The question, in a sentence."""
+    """The question that the sweep answers, in a sentence."""
     variant: Variant = Variant()
-    """The base: what the axes do not mention."""
+    """Base variant: the settings that have no axis."""
     axes: Axes = Axes()
-    """The grid; empty together with no `entries` means the base alone."""
+    """The grid; without axes and `entries` the sweep is the base variant alone."""
     entries: Annotated[tuple[Entry, ...], Field(max_length=1000), _AsTuple] = ()
     """Variants listed one by one, instead of a grid."""
     seeds: Annotated[tuple[Seed, ...], Field(min_length=1, max_length=1000), _AsTuple] = (0,)
@@ -110,7 +110,7 @@ class Sweep(Settings):
     data: DataSettings = DataSettings()
     """Images and splits."""
     baseline: Label | None = None
-    """Variant that the others are described against; default: the tutorial's, else the first."""
+    """Variant to compare the others with; default: the tutorial's network, else the first."""
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -134,7 +134,7 @@ class Sweep(Settings):
             key = (trial.variant, trial.training, trial.seed)
             if key in seen:
                 faults.append(
-                    f"variant {trial.label!r} is there twice"
+                    f"variant {trial.label!r} is listed twice"
                     + (f" (also as {seen[key]!r})" if seen[key] != trial.label else "")
                     + "".join(
                         f"; {name} changes nothing without pooling"
@@ -146,7 +146,7 @@ class Sweep(Settings):
         names = Counter(trial.name for trial in trials)
         if not faults:
             faults += [
-                f"name {name!r} stands for {count} different trials; give them labels"
+                f"name {name!r} is shared by {count} different trials; give them labels"
                 for name, count in names.items()
                 if count > 1
             ]
@@ -175,7 +175,7 @@ class Sweep(Settings):
     def trials(self) -> tuple[Trial, ...]:
         """Every trial, variants in the order given, seeds outermost.
 
-        Seeds are outermost so that an interrupted sweep has whole rounds to compare.
+        An interrupted sweep then has whole seeds to compare.
         """
         shared = self.training.model_dump()
         entries = [(entry, Training(**{**shared, **entry.training})) for entry in self._entries()]
@@ -199,7 +199,7 @@ class Sweep(Settings):
 
     @property
     def baseline_label(self) -> str:
-        """The variant that notes compare with."""
+        """Label of the variant that the others are compared with."""
         if self.baseline is not None:
             return self.baseline
         for trial in self.trials():

@@ -1,8 +1,8 @@
-"""What an experiment is: frozen, strict values that are checked when they are built.
+"""The settings of a trial: frozen, strict values, validated when they are built.
 
-A `Variant` is a network, a `Training` says how it is fitted, a `DataSettings` on what, a
-`Trial` joins the first two with a seed, and a `Sweep` is the list of trials that one question
-needs. Nothing here knows Keras, NumPy, MLflow, a path or the environment.
+A `Variant` is a network, `Training` says how it is trained and `DataSettings` on which images. A
+`Trial` is a variant, a training and a seed. This module imports no Keras, NumPy or MLflow, and
+reads neither files nor the environment.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ Optimizer = Literal["adam", "adamw", "rmsprop", "sgd"]
 Precision = Literal["auto", "float32", "bfloat16"]
 Direction = Literal["higher", "lower"]
 
-# JSON and TOML have no tuples, and strict mode would refuse their lists.
+# JSON and TOML give lists, strict mode accepts only tuples.
 _AsTuple = BeforeValidator(lambda value: tuple(value) if isinstance(value, list) else value)
 
 FilterCount = Annotated[int, Field(ge=1, le=1024)]
@@ -41,7 +41,7 @@ FilterList = Annotated[tuple[FilterCount, ...], Field(min_length=1, max_length=6
 FiltersInput = FilterCount | FilterList
 Filters = Annotated[
     tuple[int, ...],
-    # Both forms are valid input, also in the JSON schema that Prefect checks parameters with.
+    # Accepts both forms, also in the JSON schema with which Prefect checks parameters.
     GetPydanticSchema(lambda _, handler: handler(FiltersInput)),
     PlainSerializer(lambda filters: filters[0] if len(set(filters)) == 1 else filters),
 ]
@@ -51,20 +51,20 @@ PoolSize = Annotated[int, Field(ge=1, le=8)]
 DenseUnits = Annotated[int, Field(ge=1, le=16_384)]
 Dropout = Annotated[float, Field(ge=0.0, le=0.95)]
 Seed = Annotated[int, Field(ge=0, le=2**31 - 1)]
-# A trial's name is a label and a seed, and must itself fit NAME_PATTERN.
+# A trial's name, a label and a seed, must match NAME_PATTERN too.
 MAX_LABEL = 48
 Label = Annotated[str, Field(pattern=NAME_PATTERN, max_length=MAX_LABEL)]
 
 
 class Settings(BaseModel):
-    """Base of every configuration value: frozen, strict, unknown keys refused."""
+    """Base class of all settings: frozen and strict; unknown keys are refused."""
 
     model_config = ConfigDict(
         frozen=True, strict=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True
     )
 
     def content_hash(self) -> str:
-        """First 12 hex digits of the SHA-256 of the canonical JSON: equal values, equal hash."""
+        """First 12 hex digits of the SHA-256 of the canonical JSON."""
         canonical = json.dumps(self.model_dump(mode="json"), sort_keys=True)
         return hashlib.sha256(canonical.encode()).hexdigest()[:12]
 
@@ -75,25 +75,25 @@ class Variant(Settings):
     filters: Filters = Field(default=64, validate_default=True)
     """Filters of each convolution: one number for all layers, or one per layer."""
     conv_layers: ConvLayers = 2
-    """Number of convolution layers; follows from `filters` where that is a list."""
+    """Number of convolution layers; the length of `filters` if that is a list."""
     kernel_size: KernelSize = 3
     """Height and width of each convolution's kernel, in pixels."""
     pooling: Pooling = "max"
-    """What halves the maps: max or average pooling, the convolution's own stride, or nothing."""
+    """How feature maps are downsampled: max or average pooling, strided convolutions, or not."""
     pool_size: PoolSize = 2
-    """Height, width and stride of the pooling window, in pixels; 1 where pooling is 'none'."""
+    """Side and stride of the pooling window, in pixels; stored as 1 if pooling is 'none'."""
     padding: Padding = "valid"
-    """'valid' lets a convolution shrink its map, 'same' keeps the size."""
+    """'valid' shrinks the feature map at each convolution, 'same' keeps its size."""
     dense_units: DenseUnits = 128
-    """Units of the dense layer before the classes."""
+    """Units of the dense layer before the output layer."""
     dropout: Dropout = 0.0
-    """Share of the dense layer's units dropped while training."""
+    """Dropout rate after the dense layer; 0 is no dropout."""
     batch_norm: bool = False
     """Batch normalisation between each convolution and its ReLU."""
 
     @model_validator(mode="after")
     def _canonical(self) -> Self:
-        """Fill in what follows from other fields, so that equal networks are equal values."""
+        """Fill in what follows from other fields: equal networks must be equal values."""
         given: Any = self.filters  # as validated: one number, or one per layer
         if isinstance(given, int):
             self._set(filters=(given,) * self.conv_layers)
@@ -118,7 +118,7 @@ class Variant(Settings):
         self.__dict__.update(fields)  # the model is frozen
 
     def changed(self, **fields: Any) -> Variant:
-        """This network with other values of some settings, and what follows from them."""
+        """A copy with other values for some settings; settings that depend on them follow."""
         kept = self.model_dump(exclude=self.unused)
         if isinstance(fields.get("filters"), tuple):
             del kept["conv_layers"]
@@ -140,7 +140,7 @@ class Variant(Settings):
 
     @property
     def name(self) -> str:
-        """Short and sortable, with only what differs from the tutorial's network: 'f64-max'."""
+        """Short, sortable name like 'f64-max', with only what differs from the defaults."""
         base = Variant().in_use
         changed = {k: v for k, v in self.in_use.items() if v != base[k]}
         parts = [f"f{spell(self.filters)}", self.pooling]
@@ -161,7 +161,7 @@ class Variant(Settings):
         name = "-".join(parts)
         if len(name) <= MAX_LABEL:
             return name
-        # Where very much differs, the rest is named by its hash.
+        # If too much differs, a hash stands for the rest.
         kept = name[: MAX_LABEL - 9].rstrip("-")
         return f"{kept}-{self.content_hash()[:8]}"
 
@@ -169,47 +169,48 @@ class Variant(Settings):
 def unused_settings(fields: Mapping[str, object]) -> set[str]:
     """Settings that change nothing in a network with these fields of `Variant`.
 
-    Recorded runs are asked too, so `fields` may be incomplete: without pooling there is no window.
+    There is no pooling window without pooling. `fields` may be values or their spelling, and may
+    be incomplete, as the params of a stored run are.
     """
     return {"pool_size"} if fields.get("pooling") == "none" else set()
 
 
 class Training(Settings):
-    """How a network is fitted."""
+    """How a network is trained."""
 
     epochs: Annotated[int, Field(ge=1, le=10_000)] = 5
     """Passes over the training images."""
     batch_size: Annotated[int, Field(ge=1, le=65_536)] = 128
-    """Images per step of the optimizer."""
+    """Images per training step."""
     optimizer: Optimizer = "adam"
-    """Keras' optimizer of that name, with its defaults but for the learning rate."""
+    """Keras optimizer, with its default arguments except for the learning rate."""
     learning_rate: Annotated[float, Field(gt=0.0, le=10.0)] = 0.001
-    """Step size; Keras' default for adam."""
+    """Learning rate; the default is that of Keras' Adam."""
     precision: Precision = "auto"
-    """Arithmetic of the training steps; auto is bfloat16 where the device is fast at it."""
+    """Precision of the training steps; auto uses bfloat16 if the device is fast at it."""
     threads: Annotated[int, Field(ge=0, le=1024)] = 0
-    """Processor threads of one trainer; 0 shares all cores among the workers."""
+    """CPU threads per trainer; 0 divides all cores among the trainers."""
     stop_at_accuracy: Annotated[float, Field(gt=0.0, le=1.0)] | None = None
-    """Stop after the first epoch whose training accuracy is above this share."""
+    """Stop after the first epoch with a training accuracy above this, from 0 to 1."""
 
 
 class DataSettings(Settings):
     """Which images, and how they are split."""
 
     source: Annotated[str, Field(min_length=1, max_length=4096)] = "fashion-mnist"
-    """'fashion-mnist', 'fashion-mnist-sample', or the path of your own data."""
+    """'fashion-mnist', 'fashion-mnist-sample', or the path to your own data."""
     validation_size: Annotated[int, Field(ge=1, le=10_000_000)] | None = None
-    """Training images set aside, stratified, to choose the variant on; default 5000, or a sixth."""
+    """Images held out of training, stratified, to choose the variant; default 5000 or a sixth."""
     train_limit: Annotated[int, Field(ge=1, le=100_000_000)] | None = None
     """Train on a stratified subset of this many images."""
     split_seed: Seed = 0
     """Seed of the split and of the subset."""
 
     def num_validation(self, num_images: int, num_classes: int) -> int:
-        """Validation images out of `num_images` training images of `num_classes`.
+        """Number of validation images, out of `num_images` training images of `num_classes`.
 
-        5,000 unless given; of fewer than 30,000 images a sixth, but one
-        per class.
+        `validation_size` if it is set. By default 5,000; a sixth of fewer than 30,000 images, but
+        at least one per class.
         """
         if self.validation_size is not None:
             return self.validation_size
@@ -217,14 +218,14 @@ class DataSettings(Settings):
 
 
 class Expectation(Settings):
-    """What one expects of a variant, said before the run and checked by the comparison."""
+    """An expected result, stated before the run and checked by the comparison."""
 
     metric: ExpectedMetric
-    """The quantity that should move."""
+    """Metric that is expected to change."""
     direction: Direction
-    """Which way it should move."""
+    """Expected direction of the change."""
     against: Label
-    """Name of the variant it is compared with."""
+    """Name of the variant to compare with."""
 
 
 class Trial(Settings):

@@ -197,9 +197,9 @@ def test_what_is_not_trained_is_said_and_not_counted() -> None:
             plain(event)
             live(event)
     lines = stream.getvalue().splitlines()
-    assert lines[1] == "[0:00] f16-none-s0: not trained again, run 4f1c has it"
+    assert lines[1] == "[0:00] f16-none-s0: reused from run 4f1c"
     assert "(1 of 1)" in lines[2]
-    assert "f16-none-s0: not trained again, run 4f1c has it" in terminal.getvalue()
+    assert "f16-none-s0: reused from run 4f1c" in terminal.getvalue()
 
 
 @pytest.mark.parametrize("early", [True, False])

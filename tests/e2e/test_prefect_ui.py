@@ -148,7 +148,7 @@ def test_the_form_has_typed_parameters_with_help(page: Page, shown: Shown) -> No
     expect(
         page.get_by_text("Filters of each convolution: one number for all layers")
     ).to_be_visible()
-    expect(page.get_by_text("What halves the maps")).to_be_visible()
+    expect(page.get_by_text("How feature maps are downsampled")).to_be_visible()
     expect(page.locator("input[type=number]").first).to_have_value("64")
     expect(page.get_by_text("trainer processes at a time; 0 is one per core")).to_be_attached()
     expect(page.get_by_text("folder that holds all state")).to_be_attached()

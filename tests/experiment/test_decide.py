@@ -577,7 +577,7 @@ def test_the_command_trains_only_what_is_new(home: Home, tmp_path: Path) -> None
         "f2-max-s0": ids["f2-max-s0"], "f4-max-s0": "", "f3-max-s0": ids["f3-max-s0"],
     }  # fmt: skip
     assert f"{third['sweep_id']}: 1 trials, " in said
-    assert f"f2-max-s0: not trained again, run {ids['f2-max-s0']} has it" in said
+    assert f"f2-max-s0: reused from run {ids['f2-max-s0']}" in said
     assert [line for line in said.splitlines() if line.endswith(": training")] == [
         line for line in said.splitlines() if line.endswith("f4-max-s0: training")
     ]

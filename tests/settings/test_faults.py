@@ -82,7 +82,7 @@ def test_no_line_shows_how_pydantic_is_built() -> None:
 def test_faults_of_fields_and_between_fields_come_together() -> None:
     assert lines({"axes": {"filters": [16, 16]}, "training": {"epochs": 0}}) == [
         "training.epochs: must be at least 1, received 0",
-        "variant 'f16-max' is there twice",
+        "variant 'f16-max' is listed twice",
     ]
 
 

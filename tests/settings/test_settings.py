@@ -262,8 +262,8 @@ def test_an_entry_changes_the_training_of_its_trial_only() -> None:
     ("fields", "said"),
     [
         ({"axes": {"filters": []}}, "axes.filters is empty"),
-        ({"axes": {"filters": [16, 16]}}, "'f16-max' is there twice"),
-        ({"axes": {"filters": [64, [64, 64]]}}, "'f64-max' is there twice"),
+        ({"axes": {"filters": [16, 16]}}, "'f16-max' is listed twice"),
+        ({"axes": {"filters": [64, [64, 64]]}}, "'f64-max' is listed twice"),
         ({"axes": {"pooling": ["none"], "pool_size": [2, 3]}}, "pool_size changes nothing"),
         ({"axes": {"filters": [8]}, "entries": [{}]}, "not both"),
         ({"seeds": [0, 0]}, "seeds lists 0 2 times"),
