@@ -1,16 +1,16 @@
 """Retrain where something changed, and promote what is better: the weekly flow.
 
-Its body is the story; what a step does is `cnn_pipeline.champion.retraining`'s business. Nothing
-here imports TensorFlow: trainers do, and they are only started where there is something to train.
+`retrain_where_changed` is the story; `cnn_pipeline.champion.retraining` does the work. Nothing here
+imports TensorFlow: trainers do, and they only start where there is something to train.
 """
 
 from __future__ import annotations
 
 import datetime
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, ParamSpec, TypeVar
+from typing import Any
 
 from prefect import State, flow, task
 from prefect.artifacts import (
@@ -37,7 +37,6 @@ from cnn_pipeline.champion.retraining import steps, text
 from cnn_pipeline.champion.retraining.outcome import (
     Assessment,
     Choice,
-    Concluded,
     Judgement,
     RetrainOutcome,
 )
@@ -50,9 +49,6 @@ from cnn_pipeline.settings.sweep import Sweep
 from cnn_pipeline.trainers.pool import TrainerPool
 from flows.notify import notify, notify_failure
 from flows.tasks import Workers, compare_variants, fetch_data, prefect_tags, train_all
-
-P = ParamSpec("P")
-T = TypeVar("T")
 
 
 @flow(
@@ -77,74 +73,46 @@ def retrain(
         home: folder that holds all state; by default CNN_PIPELINE_HOME or the project's root.
     """
     place = resolve_home(home, os.environ)
-    with concluding() as conclude, admitted(settings, place):
-        data = proceed(usable_data(settings))
-        known = proceed(decide_whether_changed(settings, data, place, force))
-        sweep = steps.candidate_sweep(known, settings, place)
-        with sweep_steps.trainer_pool(sweep, place, workers) as pool:
-            trained = train_candidates(sweep, data, place, pool)
-            choice = proceed(choose_challenger(known, trained))
-            judgement = ask_gate(choice, known, settings, data, pool, place)
-        conclude(promote(judgement, choice, known, settings, place))
-    publish(conclude.outcome, settings, place)
-    return _end_state(conclude.outcome)
+    with admission(settings, place) as admitted:
+        if admitted.reason:
+            outcome = RetrainOutcome("skipped", f"skipped: {admitted.reason}")
+        else:
+            outcome = retrain_where_changed(settings, place, workers, force)
+    publish(outcome, settings, place)
+    return _end_state(outcome)
 
 
-class Conclusion:
-    """Holds how the flow ended, wherever that was decided."""
-
-    def __init__(self) -> None:
-        self._outcome: RetrainOutcome | None = None
-
-    def __call__(self, outcome: RetrainOutcome) -> None:
-        """The flow ends with this."""
-        self._outcome = outcome
-
-    @property
-    def outcome(self) -> RetrainOutcome:
-        """How it ended."""
-        assert self._outcome is not None
-        return self._outcome
-
-
-@contextmanager
-def concluding() -> Iterator[Conclusion]:
-    """Let a step end the story early: what `proceed` was given becomes the outcome."""
-    conclusion = Conclusion()
+def retrain_where_changed(
+    settings: RetrainSettings, home: Home, workers: int, force: bool
+) -> RetrainOutcome:
+    """Train, compare, choose, ask the gate, promote; a step that ends the story returns early."""
     try:
-        yield conclusion
-    except Concluded as early:
-        conclusion(early.outcome)
-
-
-@contextmanager
-def admitted(settings: RetrainSettings, home: Home) -> Iterator[None]:
-    """Skip a stale or superseded slot, and hold the lock of retrainings for the block."""
-    now = datetime.datetime.now(datetime.UTC)
-    _admit(guard.check_slot(_slot(now), now, settings.stale_after_minutes))
-    with guard.only_one(home) as admission:
-        _admit(admission)
-        yield
-
-
-def _admit(admission: guard.Admission) -> None:
-    if admission.reason:
-        raise Concluded(RetrainOutcome("skipped", f"skipped: {admission.reason}"))
-
-
-def proceed(step: T | RetrainOutcome) -> T:
-    """Go on with what a step found out, unless it said that the story ends there."""
-    if isinstance(step, RetrainOutcome):
-        raise Concluded(step)
-    return step
-
-
-def usable_data(settings: RetrainSettings) -> DataCard | RetrainOutcome:
-    """The data; or the end of the story where the files are refused (a class lacks images)."""
-    try:
-        return fetch_data(settings.data)
-    except InvalidInput as error:
+        data = fetch_data(settings.data)
+    except InvalidInput as error:  # for example, a class lacks images
         return steps.refuse_data(settings.data, error)
+    known = decide_whether_changed(settings, data, home, force)
+    if isinstance(known, RetrainOutcome):
+        return known
+    sweep = steps.candidate_sweep(known, settings, home)
+    with sweep_steps.trainer_pool(sweep, home, workers) as pool:
+        trained = train_candidates(sweep, data, home, pool)
+        choice = choose_challenger(known, trained)
+        if isinstance(choice, RetrainOutcome):
+            return choice
+        judgement = ask_gate(choice, known, settings, data, pool, home)
+    return promote(judgement, choice, known, settings, home)
+
+
+@contextmanager
+def admission(settings: RetrainSettings, home: Home) -> Iterator[guard.Admission]:
+    """Whether this run may start; where it may, the block holds the lock of retrainings."""
+    now = datetime.datetime.now(datetime.UTC)
+    fresh = guard.check_slot(_slot(now), now, settings.stale_after_minutes)
+    if fresh.reason:
+        yield fresh
+        return
+    with guard.only_one(home) as alone:
+        yield alone
 
 
 @task(name="decide whether anything changed", cache_policy=NO_CACHE)
@@ -152,7 +120,7 @@ def decide_whether_changed(
     settings: RetrainSettings, data: DataCard, home: Home, force: bool
 ) -> Assessment | RetrainOutcome:
     """Compare data, settings, code and libraries with the last decision."""
-    return _or_outcome(steps.assess, settings, data, home, force=force)
+    return steps.assess(settings, data, home, force=force)
 
 
 def train_candidates(sweep: Sweep, data: DataCard, home: Home, pool: TrainerPool) -> Outcome:
@@ -167,7 +135,7 @@ def train_candidates(sweep: Sweep, data: DataCard, home: Home, pool: TrainerPool
 @task(name="choose", cache_policy=NO_CACHE)
 def choose_challenger(known: Assessment, trained: Outcome) -> Choice | RetrainOutcome:
     """The best candidate on validation."""
-    return _or_outcome(steps.choose, known, trained)
+    return steps.choose(known, trained)
 
 
 @task(name="gate", cache_policy=NO_CACHE)
@@ -207,14 +175,6 @@ def publish(outcome: RetrainOutcome, settings: RetrainSettings, home: Home) -> N
         )
     if outcome.ending == "promoted":
         notify(settings.notify, f"retrain: {outcome.ending}", outcome.message)
-
-
-def _or_outcome(step: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T | RetrainOutcome:
-    """What a step returns, or the outcome that it ends the story with: no failed task."""
-    try:
-        return step(*args, **kwargs)
-    except Concluded as early:
-        return early.outcome
 
 
 def _end_state(outcome: RetrainOutcome) -> State[Any]:

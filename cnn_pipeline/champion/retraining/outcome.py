@@ -44,14 +44,6 @@ class RetrainOutcome:
         return self.ending in ORDERLY
 
 
-class Concluded(Exception):
-    """The retraining is over before its last step: it carries the outcome, and is no error."""
-
-    def __init__(self, outcome: RetrainOutcome) -> None:
-        super().__init__(outcome.message)
-        self.outcome = outcome
-
-
 @dataclass(frozen=True)
 class Assessment:
     """What is known before anything is trained."""

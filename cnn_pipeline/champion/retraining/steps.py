@@ -32,7 +32,6 @@ from cnn_pipeline.champion.retraining.drift import DataSummary, compare_data
 from cnn_pipeline.champion.retraining.outcome import (
     Assessment,
     Choice,
-    Concluded,
     Judgement,
     RetrainOutcome,
 )
@@ -59,11 +58,14 @@ def refuse_data(data: DataSettings, error: InvalidInput) -> RetrainOutcome:
     )
 
 
-def assess(settings: RetrainSettings, card: DataCard, home: Home, *, force: bool) -> Assessment:
-    """Hold data, settings, code and libraries against the last decision and the champion's data.
+def assess(
+    settings: RetrainSettings, card: DataCard, home: Home, *, force: bool
+) -> Assessment | RetrainOutcome:
+    """Compare data, settings, code and libraries with the last decision and the champion's data.
 
-    Raises:
-        Concluded: nothing changed, or the data are of another kind than the champion's.
+    Returns:
+        What is known; or how the retraining ends, where nothing changed or the data are of another
+        kind than the champion's.
     """
     model = registered_name(card.name)
     registry = open_registry(home, create=True)
@@ -82,19 +84,17 @@ def assess(settings: RetrainSettings, card: DataCard, home: Home, *, force: bool
         change=change,
     )
     if not change.calls_for_training:
-        raise Concluded(here)
+        return here
     known = data_summary(champion) if champion else None
     drift = compare_data(known, _summary_of(card), settings.drift) if known else None
     if drift is not None and drift.stops:
-        raise Concluded(
-            dataclasses.replace(
-                here,
-                ending="stopped",
-                message=f"the new data are of another kind than the champion's: {drift.reason}. "
-                "Correct the data; or where they are meant, run a sweep on them and "
-                "`cnn-pipeline promote RUN --why TEXT`.",
-                drift=drift,
-            )
+        return dataclasses.replace(
+            here,
+            ending="stopped",
+            message=f"the new data are of another kind than the champion's: {drift.reason}. "
+            "Correct the data; or where they are meant, run a sweep on them and "
+            "`cnn-pipeline promote RUN --why TEXT`.",
+            drift=drift,
         )
     return Assessment(model, champion, change, drift)
 
@@ -108,29 +108,23 @@ def candidate_sweep(assessment: Assessment, settings: RetrainSettings, home: Hom
     return candidates.candidate_sweep(settings.sweep, reader.trial(champion.run_id))
 
 
-def choose(assessment: Assessment, outcome: Outcome) -> Choice:
-    """The candidate that was best on validation.
-
-    Raises:
-        Concluded: no candidate finished.
-    """
+def choose(assessment: Assessment, outcome: Outcome) -> Choice | RetrainOutcome:
+    """The candidate that was best on validation; or how it ends, where no candidate finished."""
     result = best_trial(outcome.results)
     if result is None:
         number = assessment.champion.version if assessment.champion else None
         reasons = "; ".join(f"{item.name}: {item.reason}" for item in outcome.failed)
-        raise Concluded(
-            RetrainOutcome(
-                "failed",
-                f"no candidate finished, the champion stays: {reasons}",
-                model=assessment.model,
-                champion_before=number,
-                champion_after=number,
-                change=assessment.change,
-                drift=assessment.drift,
-                sweep_id=outcome.sweep_id,
-                experiment_id=outcome.experiment_id,
-                parent_run_id=outcome.parent_run_id,
-            )
+        return RetrainOutcome(
+            "failed",
+            f"no candidate finished, the champion stays: {reasons}",
+            model=assessment.model,
+            champion_before=number,
+            champion_after=number,
+            change=assessment.change,
+            drift=assessment.drift,
+            sweep_id=outcome.sweep_id,
+            experiment_id=outcome.experiment_id,
+            parent_run_id=outcome.parent_run_id,
         )
     return Choice(result, outcome.sweep_id, outcome.experiment_id, outcome.parent_run_id)
 
