@@ -22,11 +22,13 @@ from unittest import mock
 from benchmarks.machine import in_words, this_machine
 from benchmarks.report import markdown, spread, write
 from cnn_pipeline.base.home import Home, cache_dir
-from cnn_pipeline.experiment import data_card
-from cnn_pipeline.experiment import steps as sweep_steps
+from cnn_pipeline.experiment import steps
+from cnn_pipeline.experiment.data_card import prepare_data
+from cnn_pipeline.experiment.decide import decide
 from cnn_pipeline.settings.sweep import Sweep
 from cnn_pipeline.settings.trial import DataSettings, Training, Trial, Variant
 from cnn_pipeline.trainers.messages import Reply
+from cnn_pipeline.trainers.scheduling import Crew
 
 if TYPE_CHECKING:
     from cnn_pipeline.network.device import Device
@@ -76,7 +78,8 @@ def _prefect(rounds: int) -> list[float]:
     pool: Any = _InstantPool()
     with tempfile.TemporaryDirectory() as folder:
         home = Home(Path(folder))
-        card = data_card.prepare_data(_DATA, cache_dir(os.environ))
+        card = prepare_data(_DATA, cache_dir(os.environ))
+        decision = decide(sweep, card, home, Crew(workers=1, threads=1), force=True)
         with prefect_ready(home):
             from prefect import flow
 
@@ -85,10 +88,10 @@ def _prefect(rounds: int) -> list[float]:
             inside = flow(name="overhead", validate_parameters=False)(train_all)
 
             def one_round() -> float:
-                run = sweep_steps.begin(sweep, card, home, {})
+                run = steps.begin(decision, {})
                 with_prefect = _seconds(lambda: inside(run, pool))
                 direct = _seconds(
-                    lambda: [sweep_steps.run_trial(run, each, pool, {}) for each in sweep.trials()]
+                    lambda: [steps.run_trial(run, each, pool, {}) for each in sweep.trials()]
                 )
                 return (with_prefect - direct) / _TRIALS
 

@@ -41,12 +41,12 @@ from cnn_pipeline.champion.retraining.outcome import (
     RetrainOutcome,
 )
 from cnn_pipeline.champion.retraining.settings import RetrainSettings
-from cnn_pipeline.experiment import steps as sweep_steps
 from cnn_pipeline.experiment.data_card import DataCard
-from cnn_pipeline.experiment.preflight import check_fit
-from cnn_pipeline.experiment.sweep_run import Outcome
-from cnn_pipeline.settings.sweep import Sweep
+from cnn_pipeline.experiment.decide import Decision, decide
+from cnn_pipeline.experiment.outcome import Outcome
+from cnn_pipeline.experiment.steps import announce, begin, ending, trainer_pool
 from cnn_pipeline.trainers.pool import TrainerPool
+from cnn_pipeline.trainers.scheduling import crew_for
 from flows.notify import notify, notify_failure
 from flows.tasks import Workers, compare_variants, fetch_data, prefect_tags, train_all
 
@@ -94,8 +94,9 @@ def retrain_where_changed(
     if isinstance(known, RetrainOutcome):
         return known
     sweep = steps.candidate_sweep(known, settings, home)
-    with sweep_steps.trainer_pool(sweep, home, workers) as pool:
-        trained = train_candidates(sweep, data, home, pool)
+    decision = decide(sweep, data, home, crew_for(sweep, workers), force=True)
+    with trainer_pool(decision) as pool:
+        trained = train_candidates(decision, pool)
         choice = choose_challenger(known, trained)
         if isinstance(choice, RetrainOutcome):
             return choice
@@ -123,11 +124,10 @@ def decide_whether_changed(
     return steps.assess(settings, data, home, force=force)
 
 
-def train_candidates(sweep: Sweep, data: DataCard, home: Home, pool: TrainerPool) -> Outcome:
+def train_candidates(decision: Decision, pool: TrainerPool) -> Outcome:
     """Train and compare, as `train-variants` does."""
-    plans = check_fit(sweep, data.shape)
-    with sweep_steps.ending(sweep_steps.begin(sweep, data, home, prefect_tags())) as sweep_run:
-        sweep_steps.announce(sweep_run, plans, pool.count)
+    with ending(begin(decision, prefect_tags())) as sweep_run:
+        announce(sweep_run)
         train_all(sweep_run, pool)
         return compare_variants(sweep_run)
 

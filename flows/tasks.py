@@ -7,7 +7,7 @@ Nothing here imports TensorFlow: trainers do.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Annotated, Any, cast
 from uuid import UUID
@@ -29,10 +29,10 @@ from cnn_pipeline.base import links, metric_names
 from cnn_pipeline.base.errors import DataError
 from cnn_pipeline.base.home import cache_dir
 from cnn_pipeline.comparison import render
-from cnn_pipeline.experiment import data_card
-from cnn_pipeline.experiment import steps as sweep_steps
-from cnn_pipeline.experiment.data_card import DataCard
-from cnn_pipeline.experiment.sweep_run import Outcome, SweepRun
+from cnn_pipeline.experiment.data_card import DataCard, prepare_data
+from cnn_pipeline.experiment.outcome import Outcome
+from cnn_pipeline.experiment.steps import finish, prepare_finish, reuse_trial, run_trial
+from cnn_pipeline.experiment.sweep_run import SweepRun
 from cnn_pipeline.network.results import TrialResult
 from cnn_pipeline.settings.trial import DataSettings, Trial
 from cnn_pipeline.tracking import names
@@ -64,9 +64,12 @@ class TrialFailed(Exception):
     retry_delay_seconds=5,
     retry_condition_fn=lambda _task, _run, state: _is_data_error(state),
 )
-def fetch_data(settings: DataSettings) -> DataCard:
-    """Fetch and verify the images; says which source served them."""
-    card = data_card.prepare_data(settings, cache_dir(os.environ))
+def fetch_data(settings: DataSettings, known: DataCard | None = None) -> DataCard:
+    """Fetch and verify the images, and log which source served them.
+
+    `known` is the card of images that were fetched before the flow began.
+    """
+    card = known or prepare_data(settings, cache_dir(os.environ))
     get_run_logger().info(
         "%s: %d training, %d validation, %d test images from %s",
         card.name, card.num_train, card.num_validation, card.num_test, card.source,
@@ -77,7 +80,7 @@ def fetch_data(settings: DataSettings) -> DataCard:
 @task(name="train", task_run_name="train {trial.name}", cache_policy=NO_CACHE)
 def train_variant(sweep_run: SweepRun, trial: Trial, pool: TrainerPool) -> TrialResult:
     """Train, evaluate and log one variant with one seed: one task run is one MLflow run."""
-    result = sweep_steps.run_trial(sweep_run, trial, pool, prefect_tags())
+    result = run_trial(sweep_run, trial, pool, prefect_tags())
     logger = get_run_logger()
     logger.info("MLflow run %s", links.run_page(sweep_run.experiment_id, result.run_id))
     if not result.finished:
@@ -91,9 +94,9 @@ def train_variant(sweep_run: SweepRun, trial: Trial, pool: TrainerPool) -> Trial
 
 
 @task(name="reuse", task_run_name="reuse {trial.name}", cache_policy=NO_CACHE)
-def reuse_variant(sweep_run: SweepRun, trial: Trial, source: TrialResult) -> TrialResult:
-    """Repeat the record of a trial of equal content: nothing is trained."""
-    result = sweep_steps.reuse_trial(sweep_run, trial, source, prefect_tags())
+def reuse_variant(sweep_run: SweepRun, trial: Trial) -> TrialResult:
+    """Repeat the record of a trial of identical content: nothing is trained."""
+    result = reuse_trial(sweep_run, trial, prefect_tags())
     get_run_logger().info(
         "not trained again: run %s has the same data, settings, code and libraries; "
         "its model and predictions were verified",
@@ -102,33 +105,29 @@ def reuse_variant(sweep_run: SweepRun, trial: Trial, source: TrialResult) -> Tri
     return result
 
 
-def train_all(
-    sweep_run: SweepRun, pool: TrainerPool, reusable: Mapping[str, TrialResult] | None = None
-) -> None:
-    """Run every trial, as many at a time as there are trainers; a failed one stops no other.
+def reuse_all(sweep_run: SweepRun) -> None:
+    """Repeat the record of every trial that need not be trained again."""
+    for trial in sweep_run.decision.reused:
+        reuse_variant(sweep_run, trial)
 
-    Those that are `reusable`, by name, are repeated instead of trained.
+
+def train_all(sweep_run: SweepRun, pool: TrainerPool) -> None:
+    """Train the other trials, as many at a time as there are trainers.
+
+    A failed one stops no other.
     """
-    reusable = reusable or {}
-    trials = sweep_steps.ordered_trials(sweep_run)
-    for trial in trials:
-        if trial.name in reusable:
-            reuse_variant(sweep_run, trial, reusable[trial.name])
-    trials = [trial for trial in trials if trial.name not in reusable]
-    if not trials:
-        return
     runner: ThreadPoolTaskRunner[TrialResult] = ThreadPoolTaskRunner(max_workers=pool.count)
     with runner, _closed_on_error(pool):
         futures = [
             runner.submit(
                 train_variant, parameters={"sweep_run": sweep_run, "trial": trial, "pool": pool}
             )
-            for trial in trials
+            for trial in sweep_run.decision.remaining
         ]
         shown = cast(  # a coroutine only where the caller is one
             UUID, create_progress_artifact(0.0, "progress", _told(0, len(futures)))
         )
-        sweep_steps.prepare_finish()  # trainers still import TensorFlow, and a core is idle
+        prepare_finish()  # trainers still import TensorFlow, and a core is idle
         for ended, future in enumerate(futures, start=1):
             future.wait()
             update_progress_artifact(
@@ -153,7 +152,7 @@ def _closed_on_error(pool: TrainerPool) -> Iterator[None]:
 @task(name="compare variants", cache_policy=NO_CACHE)
 def compare_variants(sweep_run: SweepRun) -> Outcome:
     """Leaderboard and verdict, on the parent run in MLflow and on this flow run."""
-    outcome = sweep_steps.finish(sweep_run)
+    outcome = finish(sweep_run)
     page = links.run_page(outcome.experiment_id, outcome.parent_run_id)
     create_table_artifact(
         key="leaderboard",

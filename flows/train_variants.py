@@ -7,20 +7,36 @@ The flow decides the order of the steps and shows what came out; what a step doe
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 from prefect import State, flow
 from prefect.states import Completed, Failed
 
 from cnn_pipeline.base.home import resolve_home
-from cnn_pipeline.experiment import steps as sweep_steps
-from cnn_pipeline.experiment.decide import find_reusable, find_unchanged
-from cnn_pipeline.experiment.preflight import check_fit
-from cnn_pipeline.experiment.sweep_run import Outcome
-from cnn_pipeline.network.results import TrialResult
+from cnn_pipeline.experiment.decide import Decision, deciding
+from cnn_pipeline.experiment.outcome import Outcome
+from cnn_pipeline.experiment.steps import announce, begin, ending, trainer_pool
 from cnn_pipeline.settings.named import filters_and_pooling
 from cnn_pipeline.settings.sweep import Sweep
-from flows.tasks import Workers, compare_variants, fetch_data, prefect_tags, train_all
+from flows.tasks import Workers, compare_variants, fetch_data, prefect_tags, reuse_all, train_all
+
+_MADE: ContextVar[Decision | None] = ContextVar("decision", default=None)
+
+
+@contextmanager
+def decided(decision: Decision) -> Iterator[None]:
+    """Have the flow take this decision, which its caller made for the same parameters.
+
+    It cannot be a parameter: those are stored as JSON and shown in Prefect's form.
+    """
+    token = _MADE.set(decision)
+    try:
+        yield
+    finally:
+        _MADE.reset(token)
 
 
 @flow(name="train-variants", flow_run_name="{sweep.name}", log_prints=False)
@@ -42,20 +58,25 @@ def train_variants(
         home: folder that holds all state; by default CNN_PIPELINE_HOME or the project's root.
     """
     place = resolve_home(home, os.environ)
-    with sweep_steps.trainer_pool(sweep, place, workers) as pool:
-        card = fetch_data(sweep.data)
-        plans = check_fit(sweep, card.shape)
-        reusable: dict[str, TrialResult] = {}
-        if not force:
-            unchanged = find_unchanged(sweep, card, place, pool.threads)
-            if unchanged is not None:
-                return _end_state(unchanged)
-            reusable = find_reusable(sweep, card, place, pool.threads)
-        with sweep_steps.ending(sweep_steps.begin(sweep, card, place, prefect_tags())) as sweep_run:
-            sweep_steps.announce(sweep_run, plans, pool.count, reusable)
-            train_all(sweep_run, pool, reusable)
-            outcome = compare_variants(sweep_run)
-    return _end_state(outcome)
+    made = _MADE.get()
+    if made is not None:
+        fetch_data(sweep.data, made.card)
+        return _end_state(carry_out(made))
+    with deciding(sweep, place, workers=workers, force=force, load=fetch_data) as decide:
+        return _end_state(carry_out(decide()))
+
+
+def carry_out(decision: Decision) -> Outcome:
+    """Reuse what can be reused, train the rest, and compare."""
+    if decision.unchanged is not None:
+        return decision.unchanged
+    with ending(begin(decision, prefect_tags())) as sweep_run:
+        announce(sweep_run)
+        reuse_all(sweep_run)
+        if decision.remaining:
+            with trainer_pool(decision) as pool:
+                train_all(sweep_run, pool)
+        return compare_variants(sweep_run)
 
 
 def _end_state(outcome: Outcome) -> State[Any]:

@@ -14,7 +14,7 @@ import pytest
 from cnn_pipeline.base.home import Home
 from cnn_pipeline.base.startup import KERAS_ENVIRONMENT
 from cnn_pipeline.experiment import run
-from cnn_pipeline.experiment.sweep_run import Outcome
+from cnn_pipeline.experiment.outcome import Outcome
 from cnn_pipeline.trainers.pool import TrainerPool, trainers
 from tests.running import QUICK, TINY
 

@@ -10,17 +10,21 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from typing import ClassVar
 
 import psutil
 
 from cnn_pipeline.base.home import Home
-from cnn_pipeline.experiment import data_card
-from cnn_pipeline.experiment import steps as sweep_steps
+from cnn_pipeline.experiment import steps
+from cnn_pipeline.experiment.data_card import prepare_data
+from cnn_pipeline.experiment.decide import decide
 from cnn_pipeline.experiment.sweep_run import SweepRun
 from cnn_pipeline.network.results import TrialResult
 from cnn_pipeline.settings.sweep import Entry, Sweep
 from cnn_pipeline.settings.trial import DataSettings, Training, Trial, Variant
+from cnn_pipeline.trainers.messages import Job, Reply
 from cnn_pipeline.trainers.pool import TrainerPool
+from cnn_pipeline.trainers.scheduling import crew_for
 
 SAMPLE = DataSettings(source="fashion-mnist-sample", validation_size=500, train_limit=600)
 # Threads and precision are fixed, so that equal trials give equal numbers on every machine's run.
@@ -60,18 +64,69 @@ def one_trial(training: Training = QUICK, data: DataSettings = SAMPLE) -> Sweep:
     )
 
 
-def begin(sweep: Sweep, home: Home, cache: Path) -> SweepRun:
-    """The sweep's parent run, begun as `run_sweep` and the flow do."""
-    card = data_card.prepare_data(sweep.data, cache)
-    return sweep_steps.begin(sweep, card, home, tags={})
+def begin(sweep: Sweep, home: Home, cache: Path, *, force: bool = True) -> SweepRun:
+    """The sweep's parent run, begun as `run_sweep` and the flow do, for one trainer."""
+    card = prepare_data(sweep.data, cache)
+    return steps.begin(decide(sweep, card, home, crew_for(sweep, 1), force=force), tags={})
 
 
 def run_trials(
     sweep_run: SweepRun, pool: TrainerPool, trials: tuple[Trial, ...] | None = None
 ) -> list[TrialResult]:
     """Trials of a sweep on trainers that are there already."""
-    chosen = sweep_run.sweep.trials() if trials is None else trials
-    return [sweep_steps.run_trial(sweep_run, trial, pool, {}) for trial in chosen]
+    chosen = sweep_run.decision.sweep.trials() if trials is None else trials
+    return [steps.run_trial(sweep_run, trial, pool, {}) for trial in chosen]
+
+
+class Untrained:
+    """Stands where a pool of trainers does. Its jobs fail at once."""
+
+    started: ClassVar[list[Untrained]] = []
+
+    def __init__(self, count: int, threads: int, log_folder: Path, launcher: None = None) -> None:
+        self.count, self.threads = count, threads
+        self.jobs: list[str] = []
+        self.started.append(self)
+
+    def run(self, job: Job) -> Reply:
+        self.jobs.append(job.trial.name)
+        return Reply("FAILED", "not trained in this test")
+
+    def close(self) -> None:
+        pass
+
+
+# What a decision holds, by the module and the function that compute it.
+COMPUTED = [
+    "cnn_pipeline.experiment.data_card prepare_data",
+    "cnn_pipeline.experiment.content_key content_key",
+    "cnn_pipeline.network.plan plan_layers",
+    "cnn_pipeline.trainers.scheduling workers_for",
+    "cnn_pipeline.trainers.scheduling threads_for",
+]
+# The start of a script that counts how often they are called in its process. They must be its
+# first argument, as JSON; it is taken away.
+COUNTING = """
+import importlib, json, sys
+counts = {}
+def count(place):
+    module, name = place.split()
+    module = importlib.import_module(module)
+    counted = getattr(module, name)
+    def counting(*args, **kwargs):
+        counts[place] += 1
+        return counted(*args, **kwargs)
+    counts[place] = 0
+    setattr(module, name, counting)
+for place in json.loads(sys.argv.pop(1)):
+    count(place)
+"""
+
+
+def counts_of_a_decision(trials: int) -> dict[str, int]:
+    """What `COUNTING` counts where each thing is computed once: keys and plans once per trial."""
+    each = ("content_key", "plan_layers")
+    return {place: trials if place.endswith(each) else 1 for place in COMPUTED}
 
 
 def wait_until(condition: Callable[[], bool], what: str) -> None:

@@ -6,7 +6,6 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -15,9 +14,6 @@ from cnn_pipeline.base.home import Home
 from cnn_pipeline.champion.find_model import choose
 from cnn_pipeline.data.picture import PreparedImage, convention_for, prepare_image
 from cnn_pipeline.tracking.store import open_store
-
-if TYPE_CHECKING:
-    pass
 
 TOP = 3
 

@@ -8,25 +8,24 @@ from __future__ import annotations
 
 import contextlib
 import os
-import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING, Any
 
 from cnn_pipeline.base import events
-from cnn_pipeline.base.home import TRACKING_VARIABLE, Home, cache_dir
+from cnn_pipeline.base.home import Home, cache_dir
+from cnn_pipeline.experiment.decide import Decision, deciding, may_reuse
 from cnn_pipeline.services.temporary_prefect import TemporaryServer
 from cnn_pipeline.settings.sweep import Sweep
-from cnn_pipeline.tracking import names
-from cnn_pipeline.trainers.pool import close_warm, warm_up
-from cnn_pipeline.trainers.scheduling import threads_for, workers_for
+from cnn_pipeline.tracking.store import open_store
 
 if TYPE_CHECKING:
     from prefect import State
 
     from cnn_pipeline.champion.retraining.outcome import RetrainOutcome
     from cnn_pipeline.champion.retraining.settings import RetrainSettings
-    from cnn_pipeline.experiment.sweep_run import Outcome
+    from cnn_pipeline.experiment.outcome import Outcome
+    from cnn_pipeline.experiment.preflight import Preflight
 
 _DRAIN_SECONDS = 5
 _SETTINGS = {
@@ -36,71 +35,49 @@ _SETTINGS = {
 }
 
 
-def run_flow(sweep: Sweep, home: Home, *, workers: int = 0, force: bool = False) -> Outcome:
+def run_flow(
+    sweep: Sweep,
+    home: Home,
+    *,
+    workers: int = 0,
+    force: bool = False,
+    checked: Preflight | None = None,
+) -> Outcome:
     """Run the flow `train-variants` in this process and return how it ended.
 
-    Where an equal sweep has been run and nothing has changed since, its outcome is returned, and
-    neither a flow run nor anything else is begun; `force` trains it anew.
+    Where an identical sweep has been run and nothing has changed, its outcome is returned, and
+    neither a flow run nor anything else is begun; `force` trains it anew. `checked` is what
+    `check_sweep` found, where it has been asked already.
     """
-    count = workers_for(workers, len(sweep.trials()))
-    threads = threads_for(sweep, count)
-    if not force and _seen(sweep, home):
+    looks = may_reuse(home, force=force)
+    if looks:
         events.emit(events.Stage("looking whether anything has changed"))
-        unchanged = _unchanged(sweep, home, threads)
-        if unchanged is not None:
+    with deciding(sweep, home, workers=workers, force=force, checked=checked) as decide:
+        if looks and (unchanged := decide().unchanged) is not None:
             return unchanged
-    events.emit(events.Stage("starting TensorFlow and Prefect"))
-    warm_up(count, threads, home.state / "logs")
-    try:
-        with prefect_ready(home, prepare=lambda: _open_store(home)):
-            from cnn_pipeline.experiment.sweep_run import Outcome
-            from flows.train_variants import train_variants
+        events.emit(events.Stage("starting TensorFlow and Prefect"))
 
-            state = train_variants(
-                sweep, workers=count, force=force, home=str(home.root), return_state=True
-            )
+        def prepare() -> Decision:
+            """Load the data, import MLflow and make its store: seconds that need no Prefect."""
+            decision = decide()
+            open_store(home, os.environ)
+            return decision
+
+        with prefect_ready(home, prepare) as decision:
+            from cnn_pipeline.experiment.outcome import Outcome
+            from flows.train_variants import decided, train_variants
+
+            with decided(decision):
+                state = train_variants(
+                    sweep,
+                    workers=decision.crew.workers,
+                    force=force,
+                    home=str(home.root),
+                    return_state=True,
+                )
             outcome = _outcome_of(state)
         assert isinstance(outcome, Outcome)
         return outcome
-    finally:
-        close_warm()
-
-
-def _open_store(home: Home) -> None:
-    """Import MLflow and make its store, where there is none yet: seconds that need no Prefect."""
-    from cnn_pipeline.tracking.store import open_store
-
-    open_store(home, os.environ)
-
-
-def _seen(sweep: Sweep, home: Home) -> bool:
-    """Whether the store under `home` may hold an equal sweep.
-
-    Only a hint, and so without MLflow, whose import would keep TensorFlow's waiting: where there
-    is none, all that a training needs is started at once. Of a store that MLFLOW_TRACKING_URI
-    names nothing is known; the flow looks there.
-    """
-    if os.environ.get(TRACKING_VARIABLE) or not home.database.exists():
-        return False
-    question = "SELECT 1 FROM tags WHERE key = ? AND value = ? LIMIT 1"
-    try:
-        address = f"{home.database.as_uri()}?mode=ro"
-        with contextlib.closing(sqlite3.connect(address, uri=True)) as store:
-            return (
-                store.execute(question, (names.SWEEP_HASH, sweep.content_hash())).fetchone()
-                is not None
-            )
-    except sqlite3.Error:
-        return False
-
-
-def _unchanged(sweep: Sweep, home: Home, threads: int) -> Outcome | None:
-    """The outcome of an equal sweep that training again would only repeat."""
-    from cnn_pipeline.experiment.data_card import prepare_data
-    from cnn_pipeline.experiment.decide import find_unchanged
-
-    card = prepare_data(sweep.data, cache_dir(os.environ))
-    return find_unchanged(sweep, card, home, threads)
 
 
 def run_retrain(
@@ -139,8 +116,10 @@ def _nothing() -> None:
 
 
 @contextmanager
-def prefect_ready(home: Home, prepare: Callable[[], object] = _nothing) -> Iterator[None]:
-    """A Prefect server for this process; `prepare` is called while a temporary one still starts.
+def prefect_ready(home: Home, prepare: Callable[[], Any] = _nothing) -> Iterator[Any]:
+    """A Prefect server for this process; yields what `prepare` returns.
+
+    `prepare` is called while a temporary server still starts.
 
     The configured one; else the one that `cnn-pipeline up` runs under `home`, whose UI then shows
     the run; else a temporary one in `home`.
@@ -152,7 +131,7 @@ def prefect_ready(home: Home, prepare: Callable[[], object] = _nothing) -> Itera
     from cnn_pipeline.services.control import running
 
     if get_current_settings().api.url is not None:
-        yield
+        yield prepare()
         return
     up = running(home)
     temporary: TemporaryServer | None = None
@@ -169,11 +148,11 @@ def prefect_ready(home: Home, prepare: Callable[[], object] = _nothing) -> Itera
         refresh_global_settings_context()
         from flows import train_variants  # noqa: F401
 
-        prepare()
+        prepared = prepare()
         if temporary:
             temporary.wait()
         with _no_heartbeats() if temporary else contextlib.nullcontext():
-            yield
+            yield prepared
     finally:
         _send_what_is_left()
         os.environ.pop("PREFECT_API_URL", None)

@@ -7,11 +7,23 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cnn_pipeline.base import events
-from cnn_pipeline.experiment.preflight import DataShape
 from cnn_pipeline.settings.trial import DataSettings
 
 if TYPE_CHECKING:
     from cnn_pipeline.tracking.inputs import Input
+
+
+@dataclass(frozen=True)
+class DataShape:
+    """What decides whether a sweep fits."""
+
+    image_shape: tuple[int, int, int]
+    """Height, width, channels."""
+    num_classes: int
+    num_train: int
+    """Images to train on, after validation images and `train_limit`."""
+    num_test: int
+    """Images to score; only the expected time asks for it."""
 
 
 @dataclass(frozen=True)

@@ -1,88 +1,158 @@
-"""What need not be trained again: trials of equal content whose stored record is still whole."""
+"""What a sweep trains, and on how many trainers: decided once, then handed on."""
 
 from __future__ import annotations
 
+import functools
 import os
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from cnn_pipeline.base import events
-from cnn_pipeline.base.home import TRACKING_VARIABLE, Home
-from cnn_pipeline.experiment import stored
+from cnn_pipeline.base.home import Home, cache_dir
 from cnn_pipeline.experiment.content_key import content_key
-from cnn_pipeline.experiment.data_card import DataCard
-from cnn_pipeline.experiment.sweep_run import Outcome
+from cnn_pipeline.experiment.data_card import DataCard, prepare_data
+from cnn_pipeline.experiment.preflight import Preflight, check_fit
+from cnn_pipeline.network.plan import Plan, estimate_seconds
 from cnn_pipeline.network.results import TrialResult
 from cnn_pipeline.settings.sweep import Sweep
+from cnn_pipeline.settings.trial import DataSettings, Trial
+from cnn_pipeline.tracking.store import store_exists
+from cnn_pipeline.trainers.pool import close_warm, warm_up
+from cnn_pipeline.trainers.scheduling import Crew, crew_for, longest_first
 
 if TYPE_CHECKING:
-    from cnn_pipeline.tracking.reader import Reader
+    from cnn_pipeline.experiment.outcome import Outcome
 
 
-def find_unchanged(sweep: Sweep, card: DataCard, home: Home, threads: int) -> Outcome | None:
-    """The outcome of the newest equal sweep, where training it again would give the same.
+@dataclass(frozen=True)
+class Decision:
+    """What a sweep trains, and on how many trainers. `decide` makes it.
 
-    Every trial must have finished with the content that it would have now, and be verified. What
-    keeps one from being reused is told by `find_reusable`, which is asked next.
+    Its mappings are read-only. That also keeps Prefect from searching them for futures, which it
+    does with the arguments of every task.
     """
-    where = _stored(card, home)
-    if where is None:
-        return None
-    reader, experiment_id = where
-    record = reader.same_sweep(experiment_id, sweep)
-    if record is None:
-        return None
-    keys = _keys(sweep, card, threads)
-    found = {result.name: result for result in reader.trials(record)}
-    same = found.keys() == keys.keys() and all(
-        result.finished and result.content_key == keys[name] for name, result in found.items()
+
+    sweep: Sweep
+    home: Home
+    card: DataCard
+    crew: Crew
+    plans: Mapping[str, Plan]
+    """By label of the variant."""
+    content_keys: Mapping[str, str]
+    """By name of the trial."""
+    reusable: Mapping[str, TrialResult]
+    """Finished trials of identical content, by name. Their stored record was verified."""
+    unchanged: Outcome | None
+    """Outcome of an identical sweep, where all of its trials can be reused."""
+
+    @functools.cached_property
+    def expected_seconds(self) -> dict[str, float]:
+        """Expected seconds of each trial by name, before anything has run."""
+        card = self.card
+        return {
+            trial.name: estimate_seconds(
+                self.plans[trial.label], trial.training, card.num_train, card.num_test
+            )
+            for trial in self.sweep.trials()
+        }
+
+    @functools.cached_property
+    def trials(self) -> tuple[Trial, ...]:
+        """All trials in the order in which they run."""
+        return tuple(longest_first(self.sweep, self.expected_seconds))
+
+    @property
+    def reused(self) -> tuple[Trial, ...]:
+        """The trials that are not trained again."""
+        return tuple(trial for trial in self.trials if trial.name in self.reusable)
+
+    @property
+    def remaining(self) -> tuple[Trial, ...]:
+        """The trials to train, in the order in which they run."""
+        return tuple(trial for trial in self.trials if trial.name not in self.reusable)
+
+
+@contextmanager
+def deciding(
+    sweep: Sweep,
+    home: Home,
+    *,
+    workers: int,
+    force: bool,
+    checked: Preflight | None = None,
+    load: Callable[[DataSettings], DataCard] | None = None,
+) -> Iterator[Callable[[], Decision]]:
+    """Yield a function that makes the decision at its first call, and start trainers in time.
+
+    Where training is certain, trainers start at once. Else the decision is made first, and none
+    starts if every trial can be reused. Trainers that nobody took end with the block.
+
+    Args:
+        sweep: what was asked for.
+        home: where stored trials are looked for.
+        workers: trainers at a time; 0 is the default of `workers_for`.
+        force: reuse no stored trial.
+        checked: what `check_sweep` found; computed here otherwise.
+        load: gives the data card; `prepare_data` by default.
+    """
+    crew = crew_for(sweep, workers)
+    load = load or (lambda data: prepare_data(data, cache_dir(os.environ)))
+
+    @functools.cache
+    def decision() -> Decision:
+        card = (checked and checked.card) or load(sweep.data)
+        return decide(sweep, card, home, crew, checked=checked, force=force)
+
+    try:
+        if not may_reuse(home, force=force) or decision().remaining:
+            warm_up(crew.workers, crew.threads, home.state / "logs")
+        yield decision
+    finally:
+        close_warm()
+
+
+def may_reuse(home: Home, *, force: bool) -> bool:
+    """Whether stored trials are looked for. False means that training is certain."""
+    return not force and store_exists(home, os.environ)
+
+
+def decide(
+    sweep: Sweep,
+    card: DataCard,
+    home: Home,
+    crew: Crew,
+    *,
+    checked: Preflight | None = None,
+    force: bool = False,
+) -> Decision:
+    """Plan every variant, and find the stored trials that need not be trained again.
+
+    Raises:
+        InvalidInput: the sweep does not fit the data.
+    """
+    if checked is not None and checked.shape == card.shape:
+        plans = checked.plans
+    else:
+        plans = check_fit(sweep, card.shape)
+    keys = {
+        trial.name: content_key(trial, sweep.data, card.digest, crew.threads)
+        for trial in sweep.trials()
+    }
+    unchanged: Outcome | None = None
+    reusable: Mapping[str, TrialResult] = {}
+    if may_reuse(home, force=force):
+        from cnn_pipeline.experiment.reuse import find_stored
+
+        unchanged, reusable = find_stored(sweep, card.name, home, keys)
+    return Decision(
+        sweep=sweep,
+        home=home,
+        card=card,
+        crew=crew,
+        plans=MappingProxyType(plans),
+        content_keys=MappingProxyType(keys),
+        reusable=MappingProxyType(dict(reusable)),
+        unchanged=unchanged,
     )
-    from cnn_pipeline.tracking.verify import faults
-
-    if not same or any(faults(reader, result) for result in found.values()):
-        return None
-    return stored.outcome_of(reader, record)
-
-
-def find_reusable(sweep: Sweep, card: DataCard, home: Home, threads: int) -> dict[str, TrialResult]:
-    """By name of the trial, the newest finished trial of equal content that was verified."""
-    where = _stored(card, home)
-    if where is None:
-        return {}
-    reader, experiment_id = where
-    found = {
-        name: next(
-            (one for one in reader.with_content(experiment_id, key) if _whole(reader, one)), None
-        )
-        for name, key in _keys(sweep, card, threads).items()
-    }
-    return {name: result for name, result in found.items() if result is not None}
-
-
-def _keys(sweep: Sweep, card: DataCard, threads: int) -> dict[str, str]:
-    return {
-        trial.name: content_key(trial, sweep.data, card.digest, threads) for trial in sweep.trials()
-    }
-
-
-def _stored(card: DataCard, home: Home) -> tuple[Reader, str] | None:
-    """A reader and the experiment's id; None where nothing has been stored yet."""
-    if not os.environ.get(TRACKING_VARIABLE) and not home.database.exists():
-        return None
-    from cnn_pipeline.tracking.names import experiment_name
-    from cnn_pipeline.tracking.reader import Reader
-    from cnn_pipeline.tracking.store import open_store
-
-    reader = Reader(open_store(home, os.environ))
-    experiment_id = reader.experiment(experiment_name(card.name))
-    return None if experiment_id is None else (reader, experiment_id)
-
-
-def _whole(reader: Reader, result: TrialResult) -> bool:
-    from cnn_pipeline.tracking.verify import faults
-
-    found = faults(reader, result)
-    if found:
-        events.emit(
-            events.Stage(f"{result.name}: run {result.run_id} is not reused: {'; '.join(found)}")
-        )
-    return not found

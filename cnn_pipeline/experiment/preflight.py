@@ -7,22 +7,10 @@ from pathlib import Path
 
 from cnn_pipeline.base.errors import InvalidInput
 from cnn_pipeline.base.machine import backend_faults
+from cnn_pipeline.experiment.data_card import DataCard, DataShape, prepare_data
 from cnn_pipeline.network.plan import Plan, plan_layers
 from cnn_pipeline.settings.sweep import Sweep
 from cnn_pipeline.settings.trial import DataSettings
-
-
-@dataclass(frozen=True)
-class DataShape:
-    """What decides whether a sweep fits."""
-
-    image_shape: tuple[int, int, int]
-    """Height, width, channels."""
-    num_classes: int
-    num_train: int
-    """Images to train on, after validation images and `train_limit`."""
-    num_test: int
-    """Images to score; only the expected time asks for it."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +20,8 @@ class Preflight:
     shape: DataShape
     plans: dict[str, Plan]
     """By label of the variant."""
+    card: DataCard | None = None
+    """Of own data, which were read for their shape; None for a named data set."""
 
 
 def check_sweep(sweep: Sweep, cache: Path) -> Preflight:
@@ -43,15 +33,17 @@ def check_sweep(sweep: Sweep, cache: Path) -> Preflight:
     """
     shape, faults = _known_shape(sweep.data)
     faults = [*backend_faults(), *faults]
+    card = None
     if shape is None:
-        shape = _read_shape(sweep.data, cache)
+        card = prepare_data(sweep.data, cache)
+        shape = card.shape
     try:
         plans = check_fit(sweep, shape)
     except InvalidInput as error:
         raise InvalidInput([*faults, *error.faults]) from None
     if faults:
         raise InvalidInput(faults)
-    return Preflight(shape, plans)
+    return Preflight(shape, plans, card)
 
 
 def check_fit(sweep: Sweep, shape: DataShape) -> dict[str, Plan]:
@@ -99,12 +91,3 @@ def _known_shape(settings: DataSettings) -> tuple[DataShape | None, list[str]]:
         num_test=catalog.test_size,
     )
     return shape, check_settings(settings, catalog.train_size, classes)
-
-
-def _read_shape(settings: DataSettings, cache: Path) -> DataShape:
-    from cnn_pipeline.data.dataset import load_dataset
-
-    dataset = load_dataset(settings, cache)
-    return DataShape(
-        dataset.image_shape, dataset.num_classes, len(dataset.train), len(dataset.test)
-    )

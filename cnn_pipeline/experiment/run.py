@@ -4,51 +4,65 @@ from __future__ import annotations
 
 import os
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING
 
 from cnn_pipeline.base.home import Home, cache_dir
-from cnn_pipeline.experiment.preflight import check_fit, check_sweep
-from cnn_pipeline.settings.sweep import Sweep
-
-if TYPE_CHECKING:
-    pass
-from cnn_pipeline.experiment.data_card import prepare_data
+from cnn_pipeline.experiment.decide import deciding
+from cnn_pipeline.experiment.outcome import Outcome
+from cnn_pipeline.experiment.preflight import check_sweep
 from cnn_pipeline.experiment.steps import (
     announce,
     begin,
     ending,
     finish,
-    ordered_trials,
+    reuse_trial,
     run_trial,
     trainer_pool,
 )
-from cnn_pipeline.experiment.sweep_run import Outcome
+from cnn_pipeline.experiment.sweep_run import SweepRun
+from cnn_pipeline.settings.sweep import Sweep
 
 
-def run_sweep(sweep: Sweep, home: Home, *, workers: int = 0) -> Outcome:
-    """Run a whole sweep without Prefect: fetch, train, evaluate, compare. It trains every trial.
+def run_sweep(sweep: Sweep, home: Home, *, workers: int = 0, force: bool = False) -> Outcome:
+    """Run a whole sweep without Prefect: fetch, train, evaluate, compare.
+
+    Trials that were trained before with the same data, settings, code and libraries are verified
+    and reused. If that holds for a whole sweep, its outcome is returned and nothing is written.
+
+    Args:
+        sweep: the variants, seeds, training settings and data.
+        home: folder that holds all state.
+        workers: trainers at a time; 0 is one per core, at most one per trial.
+        force: train also what could be reused.
 
     Raises:
         InvalidInput: the sweep does not fit the data; nothing has been written then.
         DataError: the data cannot be had.
     """
-    cache = cache_dir(os.environ)
-    check_sweep(sweep, cache)  # before trainers start, because they write logs
-    with trainer_pool(sweep, home, workers) as pool:
-        card = prepare_data(sweep.data, cache)
-        plans = check_fit(sweep, card.shape)
-        with ending(begin(sweep, card, home, tags={})) as sweep_run:
-            announce(sweep_run, plans, pool.count)
-            with ThreadPoolExecutor(pool.count) as executor:
-                futures = [
-                    executor.submit(run_trial, sweep_run, trial, pool, {})
-                    for trial in ordered_trials(sweep_run)
-                ]
-                try:
-                    for future in futures:
-                        future.result()
-                except BaseException:
-                    executor.shutdown(wait=False, cancel_futures=True)
-                    pool.close()
-                    raise
+    checked = check_sweep(sweep, cache_dir(os.environ))  # before trainers start and write logs
+    with deciding(sweep, home, workers=workers, force=force, checked=checked) as decide:
+        decision = decide()
+        if decision.unchanged is not None:
+            return decision.unchanged
+        with ending(begin(decision, tags={})) as sweep_run:
+            announce(sweep_run)
+            for trial in decision.reused:
+                reuse_trial(sweep_run, trial, tags={})
+            if decision.remaining:
+                _train(sweep_run)
             return finish(sweep_run)
+
+
+def _train(sweep_run: SweepRun) -> None:
+    """Train what cannot be reused, as many trials at a time as there are trainers."""
+    with trainer_pool(sweep_run.decision) as pool, ThreadPoolExecutor(pool.count) as executor:
+        futures = [
+            executor.submit(run_trial, sweep_run, trial, pool, {})
+            for trial in sweep_run.decision.remaining
+        ]
+        try:
+            for future in futures:
+                future.result()
+        except BaseException:
+            executor.shutdown(wait=False, cancel_futures=True)
+            pool.close()
+            raise

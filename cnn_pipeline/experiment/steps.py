@@ -10,33 +10,26 @@ import json
 import os
 import secrets
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING
 
 from cnn_pipeline.base import events, metric_names
-from cnn_pipeline.base.home import Home, cache_dir
+from cnn_pipeline.base.home import cache_dir
 from cnn_pipeline.base.quantities import signed
 from cnn_pipeline.comparison import render
 from cnn_pipeline.comparison.leaderboard import leaderboard
 from cnn_pipeline.comparison.types import Comparison
-from cnn_pipeline.experiment import steps as sweep_steps
-from cnn_pipeline.experiment.content_key import content_key
-from cnn_pipeline.experiment.data_card import DataCard
-from cnn_pipeline.experiment.preflight import DataShape, check_fit
-from cnn_pipeline.experiment.stored import _compare, _report
-from cnn_pipeline.experiment.sweep_run import Outcome, SweepRun
-from cnn_pipeline.network.plan import Plan, estimate_seconds
+from cnn_pipeline.experiment.decide import Decision
+from cnn_pipeline.experiment.outcome import Outcome
+from cnn_pipeline.experiment.stored import compare_stored, render_report
+from cnn_pipeline.experiment.sweep_run import SweepRun
 from cnn_pipeline.network.results import TrialResult
-from cnn_pipeline.settings.sweep import Sweep
 from cnn_pipeline.settings.trial import Trial
 from cnn_pipeline.tracking import names
+from cnn_pipeline.tracking.store import Store, open_store, redacted
 from cnn_pipeline.trainers.messages import Job
 from cnn_pipeline.trainers.pool import TrainerPool, trainers
-from cnn_pipeline.trainers.scheduling import longest_first, threads_for, workers_for
-
-if TYPE_CHECKING:
-    from cnn_pipeline.tracking.reader import Reader
 
 if TYPE_CHECKING:
     from cnn_pipeline.tracking.reader import Reader
@@ -49,12 +42,12 @@ def new_sweep_id(name: str) -> str:
     return f"{name}-{now:%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
 
 
-def begin(sweep: Sweep, card: DataCard, home: Home, tags: Mapping[str, str]) -> SweepRun:
+def begin(decision: Decision, tags: Mapping[str, str]) -> SweepRun:
     """Open the store and the parent run; from here on something is written."""
-    from cnn_pipeline.tracking.store import open_store
     from cnn_pipeline.tracking.writer import Tracker
 
-    store = open_store(home, os.environ)
+    sweep, card = decision.sweep, decision.card
+    store = open_store(decision.home, os.environ)
     tracker = Tracker(store)
     sweep_id = new_sweep_id(sweep.name)
     experiment_id = tracker.experiment(names.experiment_name(card.name))
@@ -69,12 +62,10 @@ def begin(sweep: Sweep, card: DataCard, home: Home, tags: Mapping[str, str]) -> 
     run_id = tracker.start_sweep(experiment_id, sweep_id, sweep, {**facts, **tags})
     tracker.log_inputs(run_id, card.inputs)
     return SweepRun(
-        sweep=sweep,
+        decision=decision,
         sweep_id=sweep_id,
         experiment_id=experiment_id,
         run_id=run_id,
-        card=card,
-        home=home,
         store_uri=store.uri,
         artifacts_uri=store.artifacts_uri,
         cache=cache_dir(os.environ),
@@ -88,8 +79,7 @@ def run_trial(
     """Run one trial on a trainer, in an MLflow run that ends whatever happens."""
     tracker = _tracker(sweep_run)
     started = time.perf_counter()
-    key = content_key(trial, sweep_run.sweep.data, sweep_run.card.digest, pool.threads)
-    run_id = start_trial(tracker, sweep_run, trial, key, tags)
+    run_id = start_trial(tracker, sweep_run, trial, tags)
     try:
         reply = pool.run(job_of(sweep_run, trial, run_id))
     except BaseException as error:
@@ -105,15 +95,40 @@ def run_trial(
         run_id=run_id,
         status=reply.status,
         reason=reply.reason,
-        content_key=key,
+        content_key=sweep_run.decision.content_keys[trial.name],
         metrics=reply.metrics,
     )
 
 
+def reuse_trial(sweep_run: SweepRun, trial: Trial, tags: Mapping[str, str]) -> TrialResult:
+    """Repeat the stored record of a trial as a run of this sweep, with the same logged model."""
+    source = sweep_run.decision.reusable[trial.name]
+    tracker = _tracker(sweep_run)
+    run_id = start_trial(tracker, sweep_run, trial, tags)
+    try:
+        tracker.copy_trial(source.run_id, run_id)
+    except BaseException as error:
+        tracker.end(run_id, "KILLED", f"the sweep was stopped: {type(error).__name__}")
+        raise
+    tracker.end(run_id, "FINISHED")
+    first = source.reused_from or source.run_id
+    events.emit(events.TrialReused(trial.name, first))
+    return TrialResult(
+        name=trial.name,
+        label=trial.label,
+        seed=trial.seed,
+        run_id=run_id,
+        status="FINISHED",
+        reused_from=first,
+        content_key=source.content_key,
+        metrics=source.metrics,
+    )
+
+
 def start_trial(
-    tracker: Tracker, sweep_run: SweepRun, trial: Trial, key: str, tags: Mapping[str, str]
+    tracker: Tracker, sweep_run: SweepRun, trial: Trial, tags: Mapping[str, str]
 ) -> str:
-    """Begin the MLflow run of a trial with the content `key`; returns its run id."""
+    """Begin the MLflow run of a trial; returns its run id."""
     from cnn_pipeline.tracking.views import run_colors
 
     return tracker.start_trial(
@@ -124,8 +139,8 @@ def start_trial(
         {
             **sweep_run.tags,
             **tags,
-            names.COLOR: run_colors(sweep_run.sweep)[trial.label],
-            names.CONTENT_KEY: key,
+            names.COLOR: run_colors(sweep_run.decision.sweep)[trial.label],
+            names.CONTENT_KEY: sweep_run.decision.content_keys[trial.name],
         },
     )
 
@@ -134,8 +149,8 @@ def job_of(sweep_run: SweepRun, trial: Trial, run_id: str) -> Job:
     """What a trainer is told of a trial whose MLflow run has begun."""
     return Job(
         trial=trial,
-        data=sweep_run.sweep.data,
-        data_digest=sweep_run.card.digest,
+        data=sweep_run.decision.sweep.data,
+        data_digest=sweep_run.decision.card.digest,
         cache=str(sweep_run.cache),
         store_uri=sweep_run.store_uri,
         artifacts_uri=sweep_run.artifacts_uri,
@@ -161,9 +176,9 @@ def finish(sweep_run: SweepRun) -> Outcome:
     events.emit(events.Stage("comparing"))
     tracker, reader = _tracker(sweep_run), _reader(sweep_run)
     record = reader.sweep(sweep_run.sweep_id)
-    results, comparison = _compare(reader, record)
+    results, comparison = compare_stored(reader, record)
     tracker.log_files(sweep_run.run_id, comparison_files(comparison))
-    page = _report(tracker.store, record, results, comparison, sweep_run.cache)
+    page = render_report(tracker.store, record, results, comparison, sweep_run.cache)
     tracker.log_files(sweep_run.run_id, {"report.html": page})
     tracker.tag(sweep_run.run_id, comparison_tags(comparison))
     for result in results:
@@ -205,8 +220,6 @@ def comparison_tags(comparison: Comparison) -> dict[str, str]:
 @contextmanager
 def ending(sweep_run: SweepRun) -> Iterator[SweepRun]:
     """End the parent run as KILLED or FAILED when the block is left by an exception."""
-    from cnn_pipeline.tracking.store import redacted
-
     try:
         yield sweep_run
     except BaseException as error:
@@ -216,37 +229,21 @@ def ending(sweep_run: SweepRun) -> Iterator[SweepRun]:
         raise
 
 
-def estimates(sweep: Sweep, plans: Mapping[str, Plan], shape: DataShape) -> dict[str, float]:
-    """Expected seconds of each trial by name, before anything has run."""
-    return {
-        trial.name: estimate_seconds(
-            plans[trial.label], trial.training, shape.num_train, shape.num_test
-        )
-        for trial in sweep.trials()
+def trainer_pool(decision: Decision) -> AbstractContextManager[TrainerPool]:
+    """The trainers that were decided on; those that are warm already."""
+    crew = decision.crew
+    return trainers(crew.workers, crew.threads, decision.home.state / "logs")
+
+
+def announce(sweep_run: SweepRun) -> None:
+    """Tell whoever watches which trials will be trained, and how many at a time."""
+    decision = sweep_run.decision
+    expected = {
+        name: seconds
+        for name, seconds in decision.expected_seconds.items()
+        if name not in decision.reusable
     }
-
-
-def trainer_pool(sweep: Sweep, home: Home, workers: int) -> AbstractContextManager[TrainerPool]:
-    """Trainers for a sweep, as `workers_for` counts them; those that are warm where they fit."""
-    count = workers_for(workers, len(sweep.trials()))
-    return trainers(count, threads_for(sweep, count), home.state / "logs")
-
-
-def ordered_trials(sweep_run: SweepRun) -> list[Trial]:
-    """The trials in the order in which they run."""
-    sweep, card = sweep_run.sweep, sweep_run.card
-    expected = estimates(sweep, check_fit(sweep, card.shape), card.shape)
-    return longest_first(sweep, expected)
-
-
-def announce(
-    sweep_run: SweepRun, plans: Mapping[str, Plan], workers: int, reused: Iterable[str] = ()
-) -> None:
-    """Tell whoever watches what `workers` trainers will run: all trials that are not `reused`."""
-    expected = estimates(sweep_run.sweep, plans, sweep_run.card.shape)
-    for name in reused:
-        del expected[name]
-    events.emit(events.SweepStarted(sweep_run.sweep_id, expected, workers))
+    events.emit(events.SweepStarted(sweep_run.sweep_id, expected, decision.crew.workers))
 
 
 def _note_against_baseline(note: str, result: TrialResult, comparison: Comparison) -> str:
@@ -260,7 +257,6 @@ def _note_against_baseline(note: str, result: TrialResult, comparison: Compariso
 
 
 def _tracker(sweep_run: SweepRun) -> Tracker:
-    from cnn_pipeline.tracking.store import Store
     from cnn_pipeline.tracking.writer import Tracker
 
     return Tracker(Store(sweep_run.store_uri, sweep_run.artifacts_uri))
@@ -268,35 +264,5 @@ def _tracker(sweep_run: SweepRun) -> Tracker:
 
 def _reader(sweep_run: SweepRun) -> Reader:
     from cnn_pipeline.tracking.reader import Reader
-    from cnn_pipeline.tracking.store import Store
 
     return Reader(Store(sweep_run.store_uri, sweep_run.artifacts_uri))
-
-
-def reuse_trial(
-    sweep_run: SweepRun, trial: Trial, source: TrialResult, tags: Mapping[str, str]
-) -> TrialResult:
-    """Repeat the record of `source` as a run of this sweep, with the same logged model."""
-    from cnn_pipeline.tracking.store import Store
-    from cnn_pipeline.tracking.writer import Tracker
-
-    tracker = Tracker(Store(sweep_run.store_uri, sweep_run.artifacts_uri))
-    run_id = sweep_steps.start_trial(tracker, sweep_run, trial, source.content_key, tags)
-    try:
-        tracker.copy_trial(source.run_id, run_id)
-    except BaseException as error:
-        tracker.end(run_id, "KILLED", f"the sweep was stopped: {type(error).__name__}")
-        raise
-    tracker.end(run_id, "FINISHED")
-    first = source.reused_from or source.run_id
-    events.emit(events.TrialReused(trial.name, first))
-    return TrialResult(
-        name=trial.name,
-        label=trial.label,
-        seed=trial.seed,
-        run_id=run_id,
-        status="FINISHED",
-        reused_from=first,
-        content_key=source.content_key,
-        metrics=source.metrics,
-    )

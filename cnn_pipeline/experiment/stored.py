@@ -9,17 +9,17 @@ from typing import TYPE_CHECKING
 from cnn_pipeline.base.home import Home, cache_dir
 from cnn_pipeline.comparison.compare import compare, describe_sweep
 from cnn_pipeline.comparison.types import Comparison
+from cnn_pipeline.experiment.outcome import Outcome
 from cnn_pipeline.network.results import TrialResult
 
 if TYPE_CHECKING:
     from cnn_pipeline.tracking.reader import Reader, SweepRecord
     from cnn_pipeline.tracking.store import Store
-from cnn_pipeline.experiment.sweep_run import Outcome
 
 
 def outcome_of(reader: Reader, record: SweepRecord) -> Outcome:
     """How a stored sweep ended, compared anew from its runs."""
-    results, comparison = _compare(reader, record)
+    results, comparison = compare_stored(reader, record)
     return Outcome(
         sweep_id=record.sweep_id,
         experiment_id=record.experiment_id,
@@ -40,7 +40,7 @@ def load_comparison(sweep_id: str | None, home: Home) -> Comparison:
     from cnn_pipeline.tracking.store import open_store
 
     reader = Reader(open_store(home, os.environ, create=False))
-    return _compare(reader, reader.sweep(sweep_id))[1]
+    return compare_stored(reader, reader.sweep(sweep_id))[1]
 
 
 def load_report(sweep_id: str | None, home: Home, pair: tuple[str, str] | None = None) -> str:
@@ -57,11 +57,11 @@ def load_report(sweep_id: str | None, home: Home, pair: tuple[str, str] | None =
     store = open_store(home, os.environ, create=False)
     reader = Reader(store)
     record = reader.sweep(sweep_id)
-    results, comparison = _compare(reader, record)
-    return _report(store, record, results, comparison, cache_dir(os.environ), pair)
+    results, comparison = compare_stored(reader, record)
+    return render_report(store, record, results, comparison, cache_dir(os.environ), pair)
 
 
-def _report(
+def render_report(
     store: Store,
     record: SweepRecord,
     results: tuple[TrialResult, ...],
@@ -69,6 +69,7 @@ def _report(
     cache: Path,
     pair: tuple[str, str] | None = None,
 ) -> str:
+    """The HTML report of a stored sweep."""
     from cnn_pipeline.comparison.report.page import render_html
     from cnn_pipeline.experiment.report_data import report_data
 
@@ -76,7 +77,9 @@ def _report(
     return render_html(data, pair=pair, cache=cache)
 
 
-def _compare(reader: Reader, record: SweepRecord) -> tuple[tuple[TrialResult, ...], Comparison]:
+def compare_stored(
+    reader: Reader, record: SweepRecord
+) -> tuple[tuple[TrialResult, ...], Comparison]:
     results = reader.trials(record)
     sweep = describe_sweep(
         record.sweep, sweep_id=record.sweep_id, dataset=record.dataset, num_test=record.num_test

@@ -8,15 +8,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from mlflow.entities import Dataset as MlflowDataset
-from mlflow.entities import DatasetInput, InputTag
-
 from cnn_pipeline.tracking import names
-from cnn_pipeline.tracking.undocumented import dataset_schema
 
 if TYPE_CHECKING:
-    from cnn_pipeline.tracking import names
-from cnn_pipeline.data.dataset import Dataset
+    from mlflow.entities import DatasetInput
+
+    from cnn_pipeline.data.dataset import Dataset
 
 # MLflow's column for a digest holds 36 characters.
 _DIGEST_CHARACTERS = 32
@@ -57,6 +54,11 @@ def describe_inputs(dataset: Dataset, roles: Sequence[str] = ROLES) -> tuple[Inp
 
 def mlflow_inputs(inputs: Sequence[Input]) -> list[DatasetInput]:
     """The same as MLflow's entities."""
+    from mlflow.entities import Dataset as MlflowDataset
+    from mlflow.entities import DatasetInput, InputTag
+
+    from cnn_pipeline.tracking.undocumented import dataset_schema
+
     return [
         DatasetInput(
             MlflowDataset(

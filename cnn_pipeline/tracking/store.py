@@ -48,6 +48,14 @@ class Store:
         return redacted(self.uri)
 
 
+def store_exists(home: Home, environ: Mapping[str, str]) -> bool:
+    """Whether there is a store to read: one that `MLFLOW_TRACKING_URI` names, or that of `home`.
+
+    Answers without MLflow. A store that was named is not asked.
+    """
+    return bool(environ.get(TRACKING_VARIABLE, "").strip()) or home.database.exists()
+
+
 def open_store(home: Home, environ: Mapping[str, str], *, create: bool = True) -> Store:
     """The store at `MLFLOW_TRACKING_URI`, or `mlruns/mlflow.db` under `home`.
 

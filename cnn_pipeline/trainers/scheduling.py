@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 
 from cnn_pipeline.base.machine import available_cores, available_memory, has_gpu
 from cnn_pipeline.settings.sweep import Sweep
@@ -33,6 +34,22 @@ def workers_for(asked: int, trials: int) -> int:
 def threads_for(sweep: Sweep, workers: int) -> int:
     """Threads of each trainer: as asked for, else the cores shared evenly."""
     return sweep.training.threads or max(1, available_cores() // workers)
+
+
+@dataclass(frozen=True)
+class Crew:
+    """The trainers of a sweep."""
+
+    workers: int
+    """Trainers at a time."""
+    threads: int
+    """Of each trainer."""
+
+
+def crew_for(sweep: Sweep, workers: int) -> Crew:
+    """The trainers of a sweep for the `workers` that were asked for; 0 is the default."""
+    count = workers_for(workers, len(sweep.trials()))
+    return Crew(count, threads_for(sweep, count))
 
 
 def longest_first(sweep: Sweep, expected: Mapping[str, float]) -> list[Trial]:

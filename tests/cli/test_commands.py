@@ -14,6 +14,7 @@ from cnn_pipeline.base.home import Home
 from cnn_pipeline.cli.app import status_of
 from cnn_pipeline.comparison.compare import compare
 from cnn_pipeline.comparison.types import Comparison, SweepInfo
+from cnn_pipeline.experiment.preflight import Preflight
 from cnn_pipeline.network.results import TrialResult
 from cnn_pipeline.settings.sweep import Sweep
 
@@ -67,7 +68,10 @@ class Flow:
             for number, (pooling, status) in enumerate(zip(("max", "none"), statuses, strict=True))
         )
 
-    def __call__(self, sweep: Sweep, home: Home, *, workers: int, force: bool) -> Ended:
+    def __call__(
+        self, sweep: Sweep, home: Home, *, workers: int, force: bool, checked: Preflight
+    ) -> Ended:
+        assert checked.plans.keys() == set(sweep.labels)
         self.calls.append((sweep, home, workers, force))
         print("a library's chatter on stdout")
         emit(SweepStarted(SWEEP_ID, {result.name: 1.0 for result in self.results}, 1))

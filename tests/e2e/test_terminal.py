@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from cnn_pipeline.base.home import Home
-from cnn_pipeline.experiment.sweep_run import Outcome
+from cnn_pipeline.experiment.outcome import Outcome
 from tests.running import wait_until
 
 pytestmark = pytest.mark.slow

@@ -53,6 +53,7 @@ MAKES_NO_NUMBER = (
     "settings/faults.py",
     "settings/files.py",
     "settings/named.py",
+    "settings/spelling.py",
     "settings/sweep.py",
     "tracking",
 )

@@ -22,11 +22,12 @@ from cnn_pipeline.base.events import Event, Stage, SweepStarted, TrialReused
 from cnn_pipeline.base.home import Home
 from cnn_pipeline.champion.predict import predict_files
 from cnn_pipeline.cli.commands.run import outcome_json
-from cnn_pipeline.experiment import data_card, decide, stored
-from cnn_pipeline.experiment import steps as sweep_steps
-from cnn_pipeline.experiment.content_key import content_key
-from cnn_pipeline.experiment.preflight import check_fit
-from cnn_pipeline.experiment.sweep_run import Outcome, SweepRun
+from cnn_pipeline.experiment import steps, stored
+from cnn_pipeline.experiment.data_card import prepare_data
+from cnn_pipeline.experiment.decide import Decision, decide
+from cnn_pipeline.experiment.outcome import Outcome
+from cnn_pipeline.experiment.run import run_sweep
+from cnn_pipeline.experiment.sweep_run import SweepRun
 from cnn_pipeline.network.results import TrialResult
 from cnn_pipeline.settings.sweep import Entry, Sweep
 from cnn_pipeline.settings.trial import Variant
@@ -34,9 +35,21 @@ from cnn_pipeline.tracking import names
 from cnn_pipeline.tracking.store import Store
 from cnn_pipeline.tracking.writer import Tracker
 from cnn_pipeline.trainers.pool import TrainerPool
+from cnn_pipeline.trainers.scheduling import Crew
 from tests.champion.server.test_request import BOOT, png
+from tests.experiment.test_run import own_data, write_npz
 from tests.flows.test_flow import environment
-from tests.running import DEADLINE, QUICK, SAMPLE, begin, run_trials
+from tests.running import (
+    COMPUTED,
+    COUNTING,
+    DEADLINE,
+    QUICK,
+    SAMPLE,
+    Untrained,
+    begin,
+    counts_of_a_decision,
+    run_trials,
+)
 
 MAX, NONE = "f2-max-d16", "f2-none-d16"
 PAIR = Sweep(
@@ -103,19 +116,25 @@ def trained(
     shutil.copy(_migrated_store, home.database)
     sweep_run = begin(PAIR, home, folder)
     run_trials(sweep_run, pool)
-    outcome = sweep_steps.finish(sweep_run)
+    outcome = steps.finish(sweep_run)
     assert outcome.ok
     return Trained(home, outcome)
 
 
+def decided(sweep: Sweep, home: Home, threads: int = THREADS) -> Decision:
+    return decide(sweep, prepare_data(sweep.data, home.root), home, Crew(1, threads))
+
+
 def unchanged(sweep: Sweep, home: Home, threads: int = THREADS) -> Outcome | None:
-    card = data_card.prepare_data(sweep.data, home.root)
-    return decide.find_unchanged(sweep, card, home, threads)
+    return decided(sweep, home, threads).unchanged
 
 
 def reusable(sweep: Sweep, home: Home, threads: int = THREADS) -> dict[str, TrialResult]:
-    card = data_card.prepare_data(sweep.data, home.root)
-    return decide.find_reusable(sweep, card, home, threads)
+    """The trials that a sweep of another name may reuse, one by one."""
+    other = sweep.model_copy(update={"name": "asked"})
+    found = decided(other, home, threads)
+    assert found.unchanged is None
+    return dict(found.reusable)
 
 
 def trained_by(result: TrialResult) -> str:
@@ -124,9 +143,11 @@ def trained_by(result: TrialResult) -> str:
 
 def repeat(sweep_run: SweepRun, found: dict[str, TrialResult]) -> list[TrialResult]:
     """Every trial of the sweep that was found, repeated as the flow does."""
+    decision = replace(sweep_run.decision, reusable=found)
+    sweep_run = replace(sweep_run, decision=decision)
     return [
-        sweep_steps.reuse_trial(sweep_run, trial, found[trial.name], {})
-        for trial in sweep_run.sweep.trials()
+        steps.reuse_trial(sweep_run, trial, {})
+        for trial in decision.sweep.trials()
         if trial.name in found
     ]
 
@@ -206,7 +227,7 @@ def contents(folder: Path) -> dict[str, bytes]:
 def test_a_repeated_run_has_all_that_the_first_has(trained: Trained, tmp_path: Path) -> None:
     sweep_run = begin(PAIR.model_copy(update={"name": "again"}), trained.home, tmp_path)
     heard: list[Event] = []
-    found = reusable(sweep_run.sweep, trained.home)
+    found = reusable(sweep_run.decision.sweep, trained.home)
     with events.listening(heard.append):
         copies = repeat(sweep_run, found)
     assert heard == [TrialReused(result.name, result.run_id) for result in trained.outcome.results]
@@ -233,7 +254,7 @@ def test_a_repeated_run_has_all_that_the_first_has(trained: Trained, tmp_path: P
         }
         assert tags[names.NOTE].startswith(f"Not trained again: run {result.run_id} has")
         assert copied.metrics == result.metrics
-    sweep_steps.finish(sweep_run)
+    steps.finish(sweep_run)
 
 
 def test_the_code_that_trained_is_named_not_that_which_repeats(
@@ -246,7 +267,7 @@ def test_the_code_that_trained_is_named_not_that_which_repeats(
     (copied, _) = repeat(sweep_run, {r.name: r for r in trained.outcome.results})
     tags = trained.client.get_run(copied.run_id).data.tags
     assert (tags["git_commit"], tags["code_digest"]) == ("abc", "before")
-    sweep_steps.finish(sweep_run)
+    steps.finish(sweep_run)
 
 
 def test_in_a_chain_each_names_the_run_that_trained(trained: Trained, tmp_path: Path) -> None:
@@ -256,7 +277,7 @@ def test_in_a_chain_each_names_the_run_that_trained(trained: Trained, tmp_path: 
     for number in range(2):
         sweep_run = begin(baseline, trained.home, tmp_path)
         copies = repeat(sweep_run, sources)
-        outcome = sweep_steps.finish(sweep_run)
+        outcome = steps.finish(sweep_run)
         assert [copy.reused_from for copy in copies] == [
             result.run_id for result in trained.outcome.results
         ]
@@ -279,7 +300,7 @@ def test_a_variant_with_another_name_has_it_in_its_record(trained: Trained, tmp_
     assert found.keys() == {"small-s0", f"{NONE}-s0"}
     sweep_run = begin(sweep, trained.home, tmp_path)
     repeat(sweep_run, found)
-    outcome = sweep_steps.finish(sweep_run)
+    outcome = steps.finish(sweep_run)
     run = trained.client.get_run(outcome.results[0].run_id)
     assert (run.info.run_name, run.data.params["variant"]) == ("small-s0", "small")
     assert (run.data.tags[names.TRIAL], run.data.tags[names.VARIANT]) == ("small-s0", "small")
@@ -292,16 +313,16 @@ def test_a_sweep_of_old_and_new_runs_is_compared_reported_and_used_as_any(
     home = trained.home
     sweep = PAIR.model_copy(update={"name": "three", "entries": (*PAIR.entries, OTHER)})
     found = reusable(sweep, home)
-    sweep_run = begin(sweep, home, tmp_path)
-    plans = check_fit(sweep, sweep_run.card.shape)
+    sweep_run = begin(sweep, home, tmp_path, force=False)
+    assert sweep_run.decision.reusable == found
     heard: list[Event] = []
     with events.listening(heard.append):
-        sweep_steps.announce(sweep_run, plans, 1, found)
+        steps.announce(sweep_run)
     (started,) = (event for event in heard if isinstance(event, SweepStarted))
     assert set(started.estimates) == {"f3-max-d16-s0"}
     repeat(sweep_run, found)
     run_trials(sweep_run, pool, sweep.trials()[2:])
-    outcome = sweep_steps.finish(sweep_run)
+    outcome = steps.finish(sweep_run)
 
     assert outcome.ok
     assert outcome.trained
@@ -358,7 +379,7 @@ def fresh(trained: Trained, pool: TrainerPool, tmp_path: Path) -> Trained:
     if unchanged(sweep, trained.home) is None:
         sweep_run = begin(sweep, trained.home, tmp_path)
         run_trials(sweep_run, pool)
-        sweep_steps.finish(sweep_run)
+        steps.finish(sweep_run)
     outcome = unchanged(sweep, trained.home)
     assert outcome is not None
     return Trained(trained.home, outcome)
@@ -433,8 +454,9 @@ def test_a_damaged_run_is_not_believed(
     spoiled(path, content)
     heard: list[Event] = []
     with events.listening(heard.append):
-        assert unchanged(own_sweep(), own.home) is None
-        assert reusable(own_sweep(), own.home) == {}
+        found = decided(own_sweep(), own.home)
+    assert found.unchanged is None
+    assert found.reusable == {}
     (told,) = (event.text for event in heard if isinstance(event, Stage) and "reused" in event.text)
     assert told.startswith(f"{own.first.name}: run {own.first.run_id} is not reused: ")
     assert expected in told
@@ -450,7 +472,7 @@ def test_a_damaged_run_leaves_the_place_to_an_older_whole_one(
     own = fresh(trained, pool, tmp_path)
     sweep_run = begin(own_sweep(), own.home, tmp_path)
     (newer,) = repeat(sweep_run, reusable(own_sweep(), own.home))
-    sweep_steps.finish(sweep_run)
+    steps.finish(sweep_run)
     (found,) = reusable(own_sweep(), own.home).values()
     assert found.run_id == newer.run_id
     spoiled(own.files(newer) / names.PREDICTIONS_FILE, b"no table")
@@ -495,8 +517,8 @@ def test_a_run_that_did_not_end_as_it_should_is_never_reused(
     sweep_run = begin(sweep, home, tmp_path)
     tracker = Tracker(Store(sweep_run.store_uri, sweep_run.artifacts_uri))
     (trial,) = sweep.trials()
-    key = content_key(trial, sweep.data, sweep_run.card.digest, THREADS)
-    run_id = sweep_steps.start_trial(tracker, sweep_run, trial, key, {})
+    key = sweep_run.decision.content_keys[trial.name]
+    run_id = steps.start_trial(tracker, sweep_run, trial, {})
     assert MlflowClient(home.database_uri).get_run(run_id).data.tags[names.CONTENT_KEY] == key
     if status != "RUNNING":
         tracker.end(run_id, status)
@@ -514,7 +536,7 @@ def test_a_repetition_that_breaks_off_is_no_finished_run(
     sweep_run = begin(PAIR, trained.home, tmp_path)
     found = reusable(PAIR, trained.home)
     monkeypatch.setattr(MlflowClient, "log_artifacts", interrupted)
-    with pytest.raises(KeyboardInterrupt), sweep_steps.ending(sweep_run):
+    with pytest.raises(KeyboardInterrupt), steps.ending(sweep_run):
         repeat(sweep_run, found)
     condition = f"tags.{names.SWEEP_ID} = '{sweep_run.sweep_id}'"
     runs = trained.client.search_runs([sweep_run.experiment_id], filter_string=condition)
@@ -524,6 +546,87 @@ def test_a_repetition_that_breaks_off_is_no_finished_run(
     assert {n: r.run_id for n, r in after.items()} == {n: r.run_id for n, r in found.items()}
 
 
+@pytest.fixture
+def pools(monkeypatch: pytest.MonkeyPatch) -> list[Untrained]:
+    """The pools that are started; none of them starts a process."""
+    monkeypatch.setattr("cnn_pipeline.trainers.pool.TrainerPool", Untrained)
+    Untrained.started = []
+    return Untrained.started
+
+
+def test_run_sweep_returns_an_unchanged_sweep_and_starts_no_trainers(
+    trained: Trained, pools: list[Untrained]
+) -> None:
+    before = {run.info.run_id for run in trained.runs()}
+    outcome = run_sweep(PAIR, trained.home, workers=1)
+    assert (outcome.trained, outcome.results) == (False, trained.outcome.results)
+    assert {run.info.run_id for run in trained.runs()} == before
+    assert pools == []
+
+
+def test_run_sweep_reuses_each_trial_and_starts_no_trainers(
+    trained: Trained, pools: list[Untrained]
+) -> None:
+    outcome = run_sweep(PAIR.model_copy(update={"name": "same"}), trained.home, workers=1)
+    assert (outcome.trained, outcome.ok) == (True, True)
+    assert [result.reused_from for result in outcome.results] == [
+        result.run_id for result in trained.outcome.results
+    ]
+    assert pools == []
+
+
+def test_run_sweep_trains_what_is_new_or_forced(trained: Trained, pools: list[Untrained]) -> None:
+    new = Entry(variant=Variant(filters=5, dense_units=16))
+    sweep = PAIR.model_copy(update={"name": "more", "entries": (PAIR.entries[0], new)})
+    outcome = run_sweep(sweep, trained.home, workers=1)
+    assert [bool(result.reused_from) for result in outcome.results] == [True, False]
+    (pool,) = pools
+    assert pool.jobs == ["f5-max-d16-s0"]
+    run_sweep(PAIR, trained.home, workers=1, force=True)
+    assert sorted(pools[1].jobs) == [f"{MAX}-s0", f"{NONE}-s0"]
+
+
+COUNTED_RUN_SWEEP = """
+from pathlib import Path
+from cnn_pipeline.base.home import Home
+from cnn_pipeline.experiment.run import run_sweep
+from cnn_pipeline.settings.sweep import Sweep
+from cnn_pipeline.trainers import pool
+from tests.running import Untrained
+pool.TrainerPool = Untrained
+run_sweep(Sweep.model_validate_json(sys.argv[2]), Home(Path(sys.argv[1])))
+print(json.dumps(counts))
+"""
+COUNTED_COMMAND = """
+from cnn_pipeline.cli.app import status_of
+status = status_of(sys.argv[1:])
+print("counted", json.dumps(counts), file=sys.stderr)
+sys.exit(status)
+"""
+
+
+@pytest.mark.parametrize("own", [False, True], ids=["named data", "own data"])
+def test_run_sweep_computes_each_part_of_its_decision_once(
+    home: Home, tmp_path: Path, own: bool
+) -> None:
+    sweep = PAIR
+    if own:
+        write_npz(tmp_path / "mine.npz")
+        training = QUICK.model_copy(update={"batch_size": 8})
+        data = own_data(tmp_path / "mine.npz")
+        sweep = PAIR.model_copy(update={"data": data, "training": training})
+    done = subprocess.run(
+        [sys.executable, "-c", COUNTING + COUNTED_RUN_SWEEP, json.dumps(COMPUTED),
+         str(home.root), sweep.model_dump_json()],
+        capture_output=True,
+        text=True,
+        timeout=DEADLINE,
+        env=environment(tmp_path),
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == counts_of_a_decision(trials=2)
+
+
 def command_line(home: Home, folder: Path, *words: str) -> tuple[dict[str, Any], str]:
     """What `cnn-pipeline run --json` prints for a small sweep, and what it says meanwhile."""
     settings = [
@@ -531,8 +634,8 @@ def command_line(home: Home, folder: Path, *words: str) -> tuple[dict[str, Any],
         "--pooling", "max", "--epochs", "1", "--threads", "1", "--precision", "float32",
     ]  # fmt: skip
     done = subprocess.run(
-        [sys.executable, "-m", "cnn_pipeline.cli", "run", "--home", str(home.root), "--json",
-         *settings, *words],
+        [sys.executable, "-c", COUNTING + COUNTED_COMMAND, json.dumps(COMPUTED),
+         "run", "--home", str(home.root), "--json", *settings, *words],
         capture_output=True,
         text=True,
         timeout=2 * DEADLINE,
@@ -540,7 +643,9 @@ def command_line(home: Home, folder: Path, *words: str) -> tuple[dict[str, Any],
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     result: dict[str, Any] = json.loads(done.stdout)
-    return result, done.stderr
+    said, _, counts = done.stderr.rpartition("counted ")
+    assert json.loads(counts) == counts_of_a_decision(len(result["variants"]))
+    return result, said
 
 
 def reused(result: dict[str, Any]) -> dict[str, str]:

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from cnn_pipeline.base.errors import InvalidInput
-from cnn_pipeline.experiment.preflight import DataShape, check_fit, check_sweep
+from cnn_pipeline.experiment.data_card import DataShape
+from cnn_pipeline.experiment.preflight import check_fit, check_sweep
 from cnn_pipeline.settings.sweep import Axes, Entry, Sweep
 from cnn_pipeline.settings.trial import DataSettings, Training, Variant
 

@@ -13,7 +13,7 @@ from cnn_pipeline.base.home import Home
 from cnn_pipeline.cli.flags import sweep_from_flags
 from cnn_pipeline.data.dataset import Dataset, load_dataset
 from cnn_pipeline.experiment import report_data, stored
-from cnn_pipeline.experiment.sweep_run import Outcome
+from cnn_pipeline.experiment.outcome import Outcome
 from cnn_pipeline.settings import command_line, named
 from cnn_pipeline.settings.sweep import Axes, Entry, Sweep
 from cnn_pipeline.settings.trial import DataSettings, Training, Variant

@@ -23,16 +23,10 @@ from cnn_pipeline.base.events import (
 )
 from cnn_pipeline.base.home import Home
 from cnn_pipeline.champion.find_model import best_run
-from cnn_pipeline.experiment import (
-    run as run_module,
-)
-from cnn_pipeline.experiment import (
-    steps as sweep_steps,
-)
-from cnn_pipeline.experiment import (
-    stored as stored_module,
-)
-from cnn_pipeline.experiment.sweep_run import Outcome
+from cnn_pipeline.experiment import steps
+from cnn_pipeline.experiment.outcome import Outcome
+from cnn_pipeline.experiment.run import run_sweep
+from cnn_pipeline.experiment.stored import load_comparison
 from cnn_pipeline.network.results import TrialResult
 from cnn_pipeline.settings.sweep import Sweep
 from cnn_pipeline.settings.trial import DataSettings, Training, Variant
@@ -101,13 +95,13 @@ def test_the_comparison_made_later_is_the_same(
 ) -> None:
     home, outcome = tiny
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    assert stored_module.load_comparison(None, home) == outcome.comparison
-    assert stored_module.load_comparison(outcome.sweep_id, home) == outcome.comparison
+    assert load_comparison(None, home) == outcome.comparison
+    assert load_comparison(outcome.sweep_id, home) == outcome.comparison
     chosen = outcome.comparison.verdict.chosen
     (expected,) = (result.run_id for result in outcome.results if result.label == chosen)
     assert best_run(None, home) == expected
     with pytest.raises(UserError, match="no sweep 'other'"):
-        stored_module.load_comparison("other", home)
+        load_comparison("other", home)
 
 
 def test_trials_repeat_in_another_process_and_order(
@@ -128,8 +122,8 @@ def test_trials_repeat_in_another_process_and_order(
 def test_another_seed_gives_another_network(
     tiny: tuple[Home, Outcome], home: Home, tmp_path: Path, pool: TrainerPool
 ) -> None:
-    other = TINY.trials()[1].model_copy(update={"seed": 1})
-    (result,) = run_trials(begin(TINY, home, tmp_path), pool, (other,))
+    other = TINY.model_copy(update={"seeds": (1,)})
+    (result,) = run_trials(begin(other, home, tmp_path), pool, other.trials()[1:2])
     assert result.name == "f2-none-d16-do25-s1"
     assert predictions(home, result) != predictions(tiny[0], tiny[1].results[1])
 
@@ -138,7 +132,7 @@ def test_another_seed_gives_another_network(
 def test_two_workers_give_what_one_gives(tiny: tuple[Home, Outcome], home: Home) -> None:
     heard: list[Event] = []
     with events.listening(heard.append):
-        outcome = run_module.run_sweep(TINY, home, workers=2)
+        outcome = run_sweep(TINY, home, workers=2)
     (started,) = (event for event in heard if isinstance(event, SweepStarted))
     assert started.at_once == 2
     for result, before in zip(outcome.results, tiny[1].results, strict=True):
@@ -159,7 +153,7 @@ def test_data_that_change_while_the_sweep_runs_are_refused(
     (result,) = run_trials(sweep_run, pool)
     assert result.status == "FAILED"
     assert result.reason.startswith("DataError: the data changed while the sweep ran")
-    assert sweep_run.card.digest in result.reason
+    assert sweep_run.decision.card.digest in result.reason
 
 
 def test_own_colour_images_of_another_size_train(
@@ -172,7 +166,7 @@ def test_own_colour_images_of_another_size_train(
     (result,) = run_trials(sweep_run, pool)
     assert (result.status, result.reason) == ("FINISHED", "")
     assert result.metrics["test_accuracy"] >= 0.9
-    outcome = sweep_steps.finish(sweep_run)
+    outcome = steps.finish(sweep_run)
     assert outcome.ok
     run = MlflowClient(home.database_uri).get_run(result.run_id)
     assert run.data.tags["image_shape"] == "12x10x3"
@@ -188,7 +182,7 @@ def test_the_cheapest_question_is_answered_before_anything_starts(tmp_path: Path
         data=SAMPLE,
     )
     with pytest.raises(InvalidInput) as refused:
-        run_module.run_sweep(sweep, Home(tmp_path / "new"))
+        run_sweep(sweep, Home(tmp_path / "new"))
     assert len(refused.value.faults) == 2
     assert "batch_size must be at most 600" in refused.value.faults[0]
     assert list(tmp_path.iterdir()) == []
@@ -199,10 +193,9 @@ def test_who_watches_hears_of_every_step(home: Home, tmp_path: Path, pool: Train
     sweep = one_trial(QUICK.model_copy(update={"epochs": 2}))
     with events.listening(heard.append):
         sweep_run = begin(sweep, home, tmp_path)
-        plans = sweep_steps.check_fit(sweep, sweep_run.card.shape)
-        sweep_steps.announce(sweep_run, plans, 1)
+        steps.announce(sweep_run)
         (result,) = run_trials(sweep_run, pool)
-        sweep_steps.finish(sweep_run)
+        steps.finish(sweep_run)
     kinds = [type(event) for event in heard]
     assert kinds[:2] == [Stage, SweepStarted]
     assert kinds[-2:] == [TrialEnded, Stage]
@@ -223,7 +216,7 @@ def test_who_watches_hears_of_every_step(home: Home, tmp_path: Path, pool: Train
 
 def test_the_block_that_fails_ends_the_parent_run(home: Home, tmp_path: Path) -> None:
     sweep_run = begin(one_trial(), home, tmp_path)
-    with pytest.raises(ValueError, match="disk"), sweep_steps.ending(sweep_run):
+    with pytest.raises(ValueError, match="disk"), steps.ending(sweep_run):
         raise ValueError("disk full at http://ann:s3cr3t@host/x")
     run = MlflowClient(home.database_uri).get_run(sweep_run.run_id)
     assert run.info.status == "FAILED"
@@ -257,6 +250,6 @@ def test_predictions_are_a_table_that_pairs(tiny: tuple[Home, Outcome]) -> None:
 
 
 def test_sweep_ids_tell_name_and_time_and_differ() -> None:
-    first, second = (sweep_steps.new_sweep_id("pooling") for _ in range(2))
+    first, second = (steps.new_sweep_id("pooling") for _ in range(2))
     assert re.fullmatch(r"pooling-20\d{6}-\d{6}-[0-9a-f]{4}", first)
     assert first != second

@@ -18,7 +18,7 @@ from cnn_pipeline.base.quantities import percent
 from cnn_pipeline.champion.find_model import find_subject
 from cnn_pipeline.cli.app import status_of
 from cnn_pipeline.data.dataset import load_dataset
-from cnn_pipeline.experiment.sweep_run import Outcome
+from cnn_pipeline.experiment.outcome import Outcome
 from cnn_pipeline.explain.convolution.tour import arithmetic_tour
 from cnn_pipeline.explain.images import ImageChoice, choose_images, parse_images
 from cnn_pipeline.explain.part import PICTURES

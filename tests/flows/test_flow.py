@@ -20,9 +20,12 @@ from mlflow.tracking import MlflowClient
 from cnn_pipeline.base.home import Home
 from cnn_pipeline.settings.sweep import Sweep
 from tests.running import (
+    COMPUTED,
+    COUNTING,
     DEADLINE,
     ENDLESS,
     TINY,
+    counts_of_a_decision,
     descendants,
     free_port,
     gone,
@@ -143,6 +146,39 @@ def finished(server: str, tmp_path_factory: pytest.TempPathFactory) -> Finished:
     home = Home(tmp_path_factory.mktemp("flow") / "home with späces")
     variables = environment(home.root.parent, PREFECT_API_URL=server)
     return Finished(server, home, *run_flow(TINY, home, variables))
+
+
+ALONE = """
+from pathlib import Path
+from cnn_pipeline.settings.sweep import Sweep
+from cnn_pipeline.trainers import pool
+from flows.train_variants import train_variants
+from tests.running import Untrained
+pool.TrainerPool = Untrained
+sweep = Sweep.model_validate_json(sys.argv[2])
+state = train_variants(sweep, home=sys.argv[1], return_state=True)
+print(json.dumps([state.name, state.message, len(Untrained.started), counts]))
+"""
+
+
+def test_a_flow_that_no_command_called_decides_once_itself(
+    home: Home, tmp_path: Path, server: str
+) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", COUNTING + ALONE, json.dumps(COMPUTED), str(home.root),
+         one_trial().model_dump_json()],
+        capture_output=True,
+        text=True,
+        timeout=DEADLINE,
+        env=environment(tmp_path, PREFECT_API_URL=server),
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    name, message, pools, counts = json.loads(done.stdout)
+    assert (name, message) == (
+        "Failed", "1 of 1 trials failed: f2-max-d16-s0: not trained in this test",
+    )  # fmt: skip
+    assert pools == 1
+    assert counts == counts_of_a_decision(trials=1)
 
 
 @pytest.mark.slow

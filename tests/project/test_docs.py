@@ -22,7 +22,7 @@ from cnn_pipeline.base.errors import InvalidInput
 from cnn_pipeline.base.home import Home
 from cnn_pipeline.cli.app import COMMANDS, app
 from cnn_pipeline.cli.parsing import Faults
-from cnn_pipeline.experiment.sweep_run import Outcome
+from cnn_pipeline.experiment.outcome import Outcome
 from scripts.reference import commands_page, configuration_page, python_page
 from scripts.reference.commands import options_of
 from scripts.reference.configuration import SECTIONS

@@ -16,7 +16,7 @@ import pytest
 from cnn_pipeline.base import links
 from cnn_pipeline.base.errors import UserError
 from cnn_pipeline.base.home import Home
-from cnn_pipeline.experiment.sweep_run import Outcome
+from cnn_pipeline.experiment.outcome import Outcome
 from cnn_pipeline.services.mlflow_ui import serve, server_command
 from tests.running import DEADLINE, descendants, free_port, gone, wait_until
 

@@ -15,7 +15,7 @@ from cnn_pipeline.base.errors import UserError
 from cnn_pipeline.base.home import Home
 from cnn_pipeline.champion import find_model
 from cnn_pipeline.data.dataset import load_dataset
-from cnn_pipeline.experiment.sweep_run import Outcome
+from cnn_pipeline.experiment.outcome import Outcome
 from cnn_pipeline.network.build import build_model
 from cnn_pipeline.settings.trial import Variant
 from cnn_pipeline.tracking.models import log_model, stored_model

@@ -11,7 +11,7 @@ from mlflow.tracking import MlflowClient
 from mlflow.utils.validation import MAX_EXPERIMENT_TAG_VAL_LENGTH
 
 from cnn_pipeline.base.home import Home
-from cnn_pipeline.experiment.sweep_run import Outcome
+from cnn_pipeline.experiment.outcome import Outcome
 from cnn_pipeline.settings.named import course_exercises, filters_and_pooling
 from cnn_pipeline.settings.sweep import Axes, Entry, Sweep
 from cnn_pipeline.settings.trial import Variant

@@ -19,7 +19,7 @@ from PIL import Image
 from cnn_pipeline.base.errors import UserError
 from cnn_pipeline.base.home import Home
 from cnn_pipeline.base.versions import versions
-from cnn_pipeline.experiment.sweep_run import Outcome
+from cnn_pipeline.experiment.outcome import Outcome
 from cnn_pipeline.settings.sweep import Sweep
 from cnn_pipeline.tracking.names import experiment_name
 from cnn_pipeline.tracking.reader import Reader

@@ -21,7 +21,7 @@ from mlflow.tracking import MlflowClient
 from cnn_pipeline.base import events
 from cnn_pipeline.base.events import Event, TrialProgress
 from cnn_pipeline.base.home import Home
-from cnn_pipeline.experiment import steps as sweep_steps
+from cnn_pipeline.experiment import steps
 from cnn_pipeline.settings.sweep import Sweep
 from cnn_pipeline.tracking.store import Store
 from cnn_pipeline.tracking.writer import Tracker
@@ -211,7 +211,7 @@ def test_a_trainer_is_replaced_after_its_jobs_and_numbers_stay(
     before = trainers_below(os.getpid())
     monkeypatch.setattr(workers, "JOBS_OF_A_TRAINER", 2)
     sweep_run = begin(one_trial().model_copy(update={"seeds": (0, 1, 2)}), home, tmp_path)
-    trials = sweep_run.sweep.trials()
+    trials = sweep_run.decision.sweep.trials()
     serving: list[set[int]] = []
     accuracies = []
     for trial in (*trials, trials[0]):
@@ -308,7 +308,7 @@ def test_jobs_that_find_none_idle_start_the_next_themselves(home: Home, tmp_path
         sweep_run = begin(one_trial().model_copy(update={"seeds": (0, 1, 2)}), home, tmp_path)
         with ThreadPoolExecutor() as together:
             results = list(together.map(lambda one: run_trials(sweep_run, pool, (one,)),
-                                        sweep_run.sweep.trials()))  # fmt: skip
+                                        sweep_run.decision.sweep.trials()))  # fmt: skip
         assert all(result.finished for (result,) in results)
         assert max(most) == 2
 
@@ -496,10 +496,10 @@ def test_a_trainer_ends_also_the_runs_whose_answer_nobody_read(
 ) -> None:
     sweep_run = begin(one_trial(), home, tmp_path)
     tracker = Tracker(Store(sweep_run.store_uri, sweep_run.artifacts_uri))
-    (trial,) = sweep_run.sweep.trials()
-    run_id = sweep_steps.start_trial(tracker, sweep_run, trial, "key", {})
+    (trial,) = sweep_run.decision.sweep.trials()
+    run_id = steps.start_trial(tracker, sweep_run, trial, {})
     assert by_hand.stdin is not None and by_hand.stdout is not None
-    by_hand.stdin.write(JOBS.write(sweep_steps.job_of(sweep_run, trial, run_id)))
+    by_hand.stdin.write(JOBS.write(steps.job_of(sweep_run, trial, run_id)))
     by_hand.stdin.flush()
     told = map(TRAINER_MESSAGES.read, by_hand.stdout)
     replies = (message for message in told if isinstance(message, Reply))

@@ -38,7 +38,7 @@ from cnn_pipeline.champion.retraining.outcome import (
 from cnn_pipeline.champion.retraining.settings import RetrainSettings
 from cnn_pipeline.comparison.variants import best_trial
 from cnn_pipeline.experiment.data_card import DataCard
-from cnn_pipeline.experiment.sweep_run import Outcome
+from cnn_pipeline.experiment.outcome import Outcome
 from cnn_pipeline.settings.sweep import Sweep
 from cnn_pipeline.settings.trial import DataSettings
 from cnn_pipeline.tracking import names

@@ -22,7 +22,7 @@ from cnn_pipeline.cli.output import clean_stdout, print_json, program
 from cnn_pipeline.cli.parsing import CollectingCommand, faults_of, given
 
 if TYPE_CHECKING:
-    from cnn_pipeline.experiment.sweep_run import Outcome
+    from cnn_pipeline.experiment.outcome import Outcome
 
 EPILOG = """\b
 Lists are separated by commas; one number per layer is written 32-64.
@@ -80,8 +80,9 @@ def command(
     from cnn_pipeline.cli.launch import run_flow
     from cnn_pipeline.cli.progress import progress_on
 
+    sweep, preflight = checked
     with clean_stdout(), progress_on(sys.stderr):
-        outcome = run_flow(checked[0], place, workers=count, force=force)
+        outcome = run_flow(sweep, place, workers=count, force=force, checked=preflight)
     if as_json:
         print_json(outcome_json(outcome))
     else:

@@ -19,7 +19,7 @@ from cnn_pipeline.champion.retraining import steps
 from cnn_pipeline.champion.retraining.changes import Change, content_of, find_change
 from cnn_pipeline.champion.retraining.outcome import Assessment, Judgement
 from cnn_pipeline.champion.retraining.settings import RetrainSettings, load_settings
-from cnn_pipeline.experiment import data_card
+from cnn_pipeline.experiment.data_card import prepare_data
 from cnn_pipeline.settings.named import retrain
 from cnn_pipeline.settings.sweep import Sweep
 from cnn_pipeline.settings.trial import DataSettings, Variant
@@ -79,7 +79,7 @@ def trained(home: Home, pool: TrainerPool, tmp_path: Path, monkeypatch: pytest.M
 
 
 def examine(version: ModelVersion, home: Home, pool: TrainerPool) -> Judgement:
-    card = data_card.prepare_data(SAMPLE, Path(os.environ["CNN_PIPELINE_CACHE"]))
+    card = prepare_data(SAMPLE, Path(os.environ["CNN_PIPELINE_CACHE"]))
     settings = RetrainSettings(sweep=SMALL)
     change = find_change(content_of(card.digest, settings), (), force=False)
     assessment = Assessment(version.name, None, change, None)
