@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import sqlite3
 from importlib.metadata import version
 from pathlib import Path
 
-from cnn_pipeline.base.file_cache import keep_file, kept_content, own_file
+from cnn_pipeline.base.file_cache import keep_file, kept_content
+from cnn_pipeline.base.files import write_whole
 
 
 def place_template(cache: Path, package: str, database: Path) -> bool:
@@ -20,12 +20,10 @@ def place_template(cache: Path, package: str, database: Path) -> bool:
     content = kept_content(cache, _name(package), version(package))
     if content is None:
         return False
-    with own_file(database.parent) as copy:
-        copy.write_bytes(content)
-        # Left by an earlier database; SQLite would replay them.
-        for rest in ("-journal", "-wal", "-shm"):
-            database.with_name(database.name + rest).unlink(missing_ok=True)
-        os.replace(copy, database)
+    # Left by an earlier database; SQLite would replay them.
+    for rest in ("-journal", "-wal", "-shm"):
+        database.with_name(database.name + rest).unlink(missing_ok=True)
+    write_whole(database, content)
     return True
 
 

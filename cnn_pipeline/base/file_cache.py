@@ -14,6 +14,8 @@ import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from cnn_pipeline.base.files import sha256_of
+
 _FOLDER = "made"
 
 
@@ -36,16 +38,16 @@ def keep_file(root: Path, name: str, of: str, write: Callable[[Path], object]) -
     folder = root / _FOLDER
     with contextlib.suppress(OSError):
         folder.mkdir(parents=True, exist_ok=True)
-        with own_file(folder) as new:
+        with _own_file(folder) as new:
             write(new)
-            kept = folder / f"{name}-{of}-{hashlib.sha256(new.read_bytes()).hexdigest()}"
+            kept = folder / f"{name}-{of}-{sha256_of(new)}"
             os.replace(new, kept)
         for other in set(folder.glob(f"{name}-*")) - {kept}:
             other.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager
-def own_file(folder: Path) -> Iterator[Path]:
+def _own_file(folder: Path) -> Iterator[Path]:
     """A new, empty file with a unique name; deleted after the block unless it was renamed.
 
     It gets the folder's read and write permissions.

@@ -8,6 +8,7 @@ import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from cnn_pipeline.base.files import write_whole
 from cnn_pipeline.base.home import Home
 from cnn_pipeline.champion.registry import CHAMPION, Registry, registered_name
 from cnn_pipeline.experiment.data_card import prepare_data
@@ -74,9 +75,7 @@ class Announcement:
         made = cls(news.digest, now.isoformat(timespec="seconds"))
         path = _file(home, news.dataset)
         path.parent.mkdir(parents=True, exist_ok=True)
-        scratch = path.with_suffix(".tmp")
-        scratch.write_text(json.dumps(asdict(made)), encoding="utf-8")
-        scratch.replace(path)
+        write_whole(path, json.dumps(asdict(made)))
         return made
 
     @staticmethod

@@ -74,13 +74,3 @@ def writable_file(flag: str, text: str) -> Path:
     if not os.access(path.parent, os.W_OK):
         raise InvalidInput([f"{flag}: folder {str(path.parent)!r} must be writable"])
     return path
-
-
-def write_whole(path: Path, content: str | bytes) -> None:
-    """Write a file that is either there whole or not at all; text as UTF-8."""
-    scratch = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        scratch.write_bytes(content if isinstance(content, bytes) else content.encode())
-        scratch.replace(path)
-    finally:
-        scratch.unlink(missing_ok=True)

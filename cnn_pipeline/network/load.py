@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cnn_pipeline.base.errors import UserError
+from cnn_pipeline.base.files import sha256_of
 from cnn_pipeline.base.startup import lean_imports
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ def load_verified(path: Path, sha256: str, name: str) -> keras.Model:
     Raises:
         UserError: the bytes are not those that were logged, or Keras cannot read them.
     """
-    received = hashlib.sha256(path.read_bytes()).hexdigest()
+    received = sha256_of(path)
     if received != sha256:
         raise UserError(
             f"{name} must have SHA-256 {sha256}, received {received}: the file is damaged or was "

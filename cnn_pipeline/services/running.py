@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import os
-
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
+from cnn_pipeline.base.files import write_whole
 from cnn_pipeline.services.addresses import Addresses, ServiceFolder
 from cnn_pipeline.services.processes import ProcessId
 
@@ -26,12 +25,7 @@ class Record:
 
     def save(self, folder: ServiceFolder) -> None:
         """Write the record atomically."""
-        scratch = folder.record.with_suffix(".tmp")
-        with scratch.open("wb") as file:
-            file.write(_RECORD.dump_json(self, indent=2, warnings="error"))
-            file.flush()
-            os.fsync(file.fileno())
-        scratch.replace(folder.record)
+        write_whole(folder.record, _RECORD.dump_json(self, indent=2, warnings="error"))
 
     @classmethod
     def load(cls, folder: ServiceFolder) -> Record | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import tempfile
 from pathlib import Path
 
@@ -11,6 +10,7 @@ from mlflow.exceptions import MlflowException
 
 from cnn_pipeline.base import metric_names
 from cnn_pipeline.base.errors import UserError
+from cnn_pipeline.base.files import sha256_of
 from cnn_pipeline.network.results import TrialResult
 from cnn_pipeline.tracking import names
 from cnn_pipeline.tracking.models import StoredModel, copy_model_file, stored_model
@@ -56,7 +56,6 @@ def _model_sha256(store: Store, stored: StoredModel) -> str:
     """SHA-256 (hex) of the model's file; empty if there is no file."""
     try:
         with tempfile.TemporaryDirectory() as folder:
-            content = copy_model_file(store, stored.model_id, Path(folder)).read_bytes()
+            return sha256_of(copy_model_file(store, stored.model_id, Path(folder)))
     except (MlflowException, OSError):
         return ""  # MLflow's message lists folders over several lines
-    return hashlib.sha256(content).hexdigest()

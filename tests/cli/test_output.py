@@ -2,7 +2,6 @@
 
 import json
 import math
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from cnn_pipeline.base.errors import InvalidInput
-from cnn_pipeline.cli.output import print_json, program, writable_file, write_whole
+from cnn_pipeline.cli.output import print_json, program, writable_file
 
 
 def test_the_program_is_named_as_it_can_be_called(
@@ -49,30 +48,6 @@ def test_stdout_stays_clean_for_python_native_code_and_children() -> None:
     )
     assert done.stdout.splitlines() == ["before", "after"]
     assert sorted(done.stderr.splitlines()) == ["child", "native", "python"]
-
-
-def test_a_file_is_written_whole(tmp_path: Path) -> None:
-    target = tmp_path / "report.md"
-    write_whole(target, "ü\n")
-    write_whole(target, "new\n")
-    assert target.read_text(encoding="utf-8") == "new\n"
-    assert os.listdir(tmp_path) == ["report.md"]
-
-
-def test_a_failed_write_leaves_the_old_file(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    target = tmp_path / "report.md"
-    target.write_text("old")
-
-    def full(self: Path, target: Path) -> None:
-        raise OSError("no space left")
-
-    monkeypatch.setattr(Path, "replace", full)
-    with pytest.raises(OSError, match="no space left"):
-        write_whole(target, "new")
-    assert target.read_text() == "old"
-    assert os.listdir(tmp_path) == ["report.md"]
 
 
 def test_a_target_must_be_a_file_in_a_folder(tmp_path: Path) -> None:

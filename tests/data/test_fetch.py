@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import hashlib
 import json
 import logging
 import os
@@ -23,6 +22,7 @@ from filelock import FileLock
 
 from cnn_pipeline.base.errors import DataError
 from cnn_pipeline.base.events import DownloadProgress, listening
+from cnn_pipeline.base.files import sha256_of
 from cnn_pipeline.data.catalog import FASHION_MNIST, CatalogFile
 from cnn_pipeline.data.fetching.download import Limits
 from cnn_pipeline.data.fetching.fetch import CACHE_SOURCE, fetch
@@ -558,5 +558,5 @@ def test_real_files(real_cache) -> None:
 
     assert fetched.source == CACHE_SOURCE
     for item in fetched.files:
-        assert hashlib.sha256(item.path.read_bytes()).hexdigest() == item.file.sha256
+        assert sha256_of(item.path) == item.file.sha256
     assert not (fetched.folder / ".scratch").exists()

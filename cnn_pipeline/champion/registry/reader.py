@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from pathlib import Path
 
@@ -11,6 +10,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
 from cnn_pipeline.base.errors import UserError
+from cnn_pipeline.base.files import sha256_of
 from cnn_pipeline.champion.registry.version import Decision, ModelVersion
 from cnn_pipeline.tracking import names
 from cnn_pipeline.tracking.artifacts import copy_artifact
@@ -111,7 +111,7 @@ class Registry:
         try:
             root = self._client.get_model_version_download_uri(version.name, str(version.version))
             path = copy_artifact(root, names.MODEL_FILE, folder, self.store.uri)
-            received = hashlib.sha256(path.read_bytes()).hexdigest()
+            received = sha256_of(path)
         except (MlflowException, OSError) as error:
             reason = str(error).strip().splitlines()[0]
             raise UserError(

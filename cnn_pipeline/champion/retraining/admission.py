@@ -12,6 +12,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from cnn_pipeline.base.files import write_whole
 from cnn_pipeline.base.home import Home
 from cnn_pipeline.base.quantities import duration
 
@@ -68,9 +69,7 @@ def only_one(home: Home) -> Iterator[Admission]:
         return
     with acquired:
         since = _utc(datetime.datetime.now(datetime.UTC))
-        scratch = holder.with_suffix(f".{os.getpid()}.tmp")
-        scratch.write_text(json.dumps({"pid": os.getpid(), "since": since}), encoding="utf-8")
-        scratch.replace(holder)
+        write_whole(holder, json.dumps({"pid": os.getpid(), "since": since}))
         try:
             yield Admission()
         finally:

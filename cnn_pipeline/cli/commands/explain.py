@@ -9,9 +9,10 @@ from pathlib import Path
 import click
 
 from cnn_pipeline.base.errors import InvalidInput
+from cnn_pipeline.base.files import write_whole
 from cnn_pipeline.base.startup import lean_imports
 from cnn_pipeline.cli.options import cache_from_environment, choice, home_from, home_option
-from cnn_pipeline.cli.output import clean_stdout, write_whole
+from cnn_pipeline.cli.output import clean_stdout
 from cnn_pipeline.cli.parsing import CollectingCommand, Faults, faults_of
 from cnn_pipeline.explain.part import PICTURES, Part
 

@@ -8,8 +8,9 @@ from pathlib import Path
 import click
 
 from cnn_pipeline.base.errors import InvalidInput
+from cnn_pipeline.base.files import write_whole
 from cnn_pipeline.cli.options import home_from, home_option
-from cnn_pipeline.cli.output import clean_stdout, writable_file, write_whole
+from cnn_pipeline.cli.output import clean_stdout, writable_file
 from cnn_pipeline.cli.parsing import CollectingCommand, faults_of
 
 EPILOG = """\b

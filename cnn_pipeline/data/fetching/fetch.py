@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import os
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from filelock import FileLock, Timeout
 
 from cnn_pipeline.base.errors import DataError
 from cnn_pipeline.base.events import Stage, emit
+from cnn_pipeline.base.files import move_whole
 from cnn_pipeline.data.catalog import FASHION_MNIST, Catalog, CatalogFile
 from cnn_pipeline.data.fetching.payload import PayloadError, is_verified, unpack
 from cnn_pipeline.data.fetching.sources import (
@@ -141,8 +141,6 @@ def _fetch_one(
                     source.deliver(file, delivered, scratch)
                     delivered.seek(0)
                     unpack(delivered, payload, file)
-                    payload.flush()
-                    os.fsync(payload.fileno())
             except (SourceError, PayloadError) as error:
                 logger.info("%s: %s did not deliver it: %s", file.name, source.name, error)
                 reasons.append(f"{source.name}: {error}")
@@ -150,8 +148,7 @@ def _fetch_one(
                     unusable[source] = str(error)
                 continue
             packed.unlink()  # first: a kill after the rename must leave nothing behind
-            part.replace(final)
-            _sync_folder(folder)
+            move_whole(part, final)
             return source.name
     finally:
         packed.unlink(missing_ok=True)
@@ -181,12 +178,3 @@ def _remove_scratch(scratch: Path) -> None:
     """Delete the folder, unless another process uses it or the cache is read-only."""
     with contextlib.suppress(OSError), scratch_lock(scratch).acquire(timeout=0):
         shutil.rmtree(scratch, ignore_errors=True)
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make a rename in `folder` durable."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -8,6 +8,7 @@ import zlib
 from pathlib import Path
 from typing import BinaryIO
 
+from cnn_pipeline.base.files import sha256_of
 from cnn_pipeline.data.catalog import CatalogFile
 
 GZIP_MAGIC = b"\x1f\x8b"
@@ -61,11 +62,7 @@ def _looks_like(packed: BinaryIO) -> str:
 def is_verified(path: Path, file: CatalogFile) -> bool:
     """Whether `path` is exactly the payload; False if there is no such file."""
     try:
-        with path.open("rb") as stream:
-            return (
-                path.stat().st_size == file.payload_bytes
-                and hashlib.file_digest(stream, "sha256").hexdigest() == file.sha256
-            )
+        return path.stat().st_size == file.payload_bytes and sha256_of(path) == file.sha256
     except OSError:
         return False
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import zipfile
 from collections.abc import Iterator
@@ -11,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from cnn_pipeline.base.errors import UserError
+from cnn_pipeline.base.files import sha256_of
 from cnn_pipeline.base.home import Home
 from cnn_pipeline.champion import register
 from cnn_pipeline.champion.gate import GateSettings
@@ -149,7 +149,7 @@ def test_weights_that_are_not_finite_are_refused(
     broken = tmp_path / "broken.keras"
     _with_nan(original, broken)
     stored = log_run(store, broken.read_bytes())
-    assert stored.sha256 == hashlib.sha256(broken.read_bytes()).hexdigest()
+    assert stored.sha256 == sha256_of(broken)
     judgement = examine(register.register_run(stored.run_id, home), home, pool)
     assert "finite numbers" in failed(judgement)
     assert "loads from the registry" not in failed(judgement)

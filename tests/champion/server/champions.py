@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ import keras
 import numpy as np
 from mlflow.tracking import MlflowClient
 
+from cnn_pipeline.base.files import sha256_of
 from cnn_pipeline.base.home import Home
 from cnn_pipeline.champion.registry import CHAMPION, registered_name
 from cnn_pipeline.data.catalog import FASHION_CLASSES
@@ -74,7 +74,7 @@ def register(home: Home, seed: int, *, network: keras.Model | None = None) -> Re
             NAME, f"models:/{record.model_id}", run_id, tags=tags, model_id=record.model_id
         )
     (file,) = home.artifacts.rglob(f"{record.model_id}/**/model.keras")
-    assert hashlib.sha256(file.read_bytes()).hexdigest() == record.sha256
+    assert sha256_of(file) == record.sha256
     return Registered(int(version.version), run_id, record.model_id, network, file)
 
 

@@ -1,0 +1,56 @@
+"""A file is there whole or not at all, and its bytes are hashed."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+
+import pytest
+
+from cnn_pipeline.base.files import move_whole, sha256_of, write_whole
+
+
+def test_a_file_is_written_whole(tmp_path: Path) -> None:
+    target = tmp_path / "report.md"
+    write_whole(target, "ü\n")
+    write_whole(target, "new\n")
+    assert target.read_text(encoding="utf-8") == "new\n"
+    assert os.listdir(tmp_path) == ["report.md"]
+
+
+def test_a_failed_write_leaves_the_old_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target = tmp_path / "report.md"
+    target.write_text("old")
+
+    def full(self: Path, target: Path) -> None:
+        raise OSError("no space left")
+
+    monkeypatch.setattr(Path, "replace", full)
+    with pytest.raises(OSError, match="no space left"):
+        write_whole(target, "new")
+    assert target.read_text() == "old"
+    assert os.listdir(tmp_path) == ["report.md"]
+
+
+def test_the_file_and_its_name_are_on_the_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[tuple[int, list[str]]] = []
+
+    def fsync(descriptor: int) -> None:
+        synced.append((os.fstat(descriptor).st_ino, sorted(os.listdir(tmp_path))))
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    (tmp_path / "new").write_bytes(b"content")
+    move_whole(tmp_path / "new", tmp_path / "file")
+    inode = (tmp_path / "file").stat().st_ino
+    assert synced == [(inode, ["new"]), (tmp_path.stat().st_ino, ["file"])]
+
+
+def test_the_hash_of_a_file(tmp_path: Path) -> None:
+    content = os.urandom(3_000_000)
+    (tmp_path / "file").write_bytes(content)
+    assert sha256_of(tmp_path / "file") == hashlib.sha256(content).hexdigest()
