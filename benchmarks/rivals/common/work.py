@@ -1,6 +1,6 @@
-"""What the scripts of all alternatives share: the arguments, the images, the answer.
+"""Arguments, images and answers, shared by the scripts of all alternatives.
 
-It stands on the path of each script, and needs NumPy alone.
+It is on the path of each script, and needs only NumPy.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class Work:
     x_test: NDArray[np.float32]
     y_test: NDArray[np.int64]
     output: Path
-    """Folder for whatever is kept."""
+    """Folder for everything that is kept."""
     seed: int
     filters: tuple[int, ...]
     pooling: tuple[str, ...]
@@ -38,12 +38,12 @@ class Work:
 
     @property
     def train_count(self) -> int:
-        """Images that are trained on, as Keras' `validation_split` leaves them."""
+        """Number of training images, as Keras' `validation_split` leaves them."""
         return int(len(self.x_train) * (1 - VALIDATION_SPLIT))
 
     @property
     def images_seen(self) -> int:
-        """Images that a training sees in all its epochs."""
+        """Number of images that a training sees in all epochs."""
         return self.train_count * self.epochs
 
     @property
@@ -52,8 +52,8 @@ class Work:
         return list(itertools.product(self.filters, self.pooling))
 
 
-def work_parser() -> argparse.ArgumentParser:
-    """The arguments that all scripts take."""
+def read_work() -> Work:
+    """The work that the command line asks for, its images scaled."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--data", type=Path, required=True, help=".npz with the four arrays")
     parser.add_argument("--output", type=Path, required=True)
@@ -62,12 +62,7 @@ def work_parser() -> argparse.ArgumentParser:
     parser.add_argument("--pooling", type=_words, default=("max", "none"))
     parser.add_argument("--epochs", type=int, default=5)
     parser.add_argument("--images", type=int, default=None, help="take the first of them only")
-    return parser
-
-
-def read_work(given: argparse.Namespace | None = None) -> Work:
-    """The work that the command line asks for, or `given` arguments; its images scaled."""
-    given = given or work_parser().parse_args()
+    given = parser.parse_args()
     with np.load(given.data) as arrays:
         return Work(
             x_train=_scaled(arrays["x_train"][: given.images]),
@@ -88,13 +83,13 @@ def label(filters: int, pooling: str) -> str:
 
 
 def answer(name: str, accuracy: float, fit_seconds: float, images: int) -> dict[str, Any]:
-    """One trained network, as it stands in the last line of the output.
+    """One trained network, for the last line of the output.
 
     Args:
         name: which.
-        accuracy: share of the test images that are right.
-        fit_seconds: training with its validation.
-        images: trained on in this time, all epochs together.
+        accuracy: share of correct test images.
+        fit_seconds: seconds of training and validation.
+        images: number of images that were trained on, in all epochs.
     """
     return {
         "variant": name,
@@ -105,7 +100,7 @@ def answer(name: str, accuracy: float, fit_seconds: float, images: int) -> dict[
 
 
 def print_answers(answers: list[dict[str, Any]]) -> None:
-    """Write the last line of the output, which is read by who started the script."""
+    """Print the last line of the output, which `benchmarks.race` reads."""
     print(json.dumps({"variants": answers}), flush=True)
 
 

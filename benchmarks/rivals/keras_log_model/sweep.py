@@ -1,13 +1,10 @@
-"""The plain Keras loop, tracked by MLflow's autolog, one run a variant.
+"""The plain Keras loop, tracked by MLflow's autolog, one run per variant.
 
 Written after https://mlflow.org/docs/latest/python_api/mlflow.keras.html: `mlflow.keras.autolog()`
-with all its defaults (metrics each epoch, parameters, the summary, the model with its signature)
-and MLflow's default store, SQLite and artifacts in the current folder. The metric on the test
-images is logged by hand, since autolog does not see it.
-
-With `--log-model` the finished model is also logged by hand, under a name of its own and with its
-signature, as MLflow's guides do it: what to load later is then the user's choice. (With an input
-example instead, MLflow 3.17.2 fails: it writes the example before it makes the folder.)
+with all its defaults (metrics of each epoch, parameters, the summary, the model with its signature)
+and MLflow's default store, SQLite and artifacts in the current folder. The test accuracy and the
+finished model, with its signature, are logged by hand, as in MLflow's guides. (With an input
+example, MLflow 3.17.2 fails: it writes the example before it creates the folder.)
 """
 
 from __future__ import annotations
@@ -18,15 +15,12 @@ import time
 import keras
 import mlflow
 from network import build_model
-from work import BATCH_SIZE, VALIDATION_SPLIT, answer, label, print_answers, read_work, work_parser
+from work import BATCH_SIZE, VALIDATION_SPLIT, answer, label, print_answers, read_work
 
 
 def main() -> None:
     """Train, track and score each variant."""
-    parser = work_parser()
-    parser.add_argument("--log-model", action="store_true", help="log the finished model by hand")
-    given = parser.parse_args()
-    work = read_work(given)
+    work = read_work()
     os.chdir(work.output)
     mlflow.set_tracking_uri("sqlite:///mlflow.db")
     mlflow.set_experiment("filters-and-pooling")
@@ -49,10 +43,9 @@ def main() -> None:
             )
             _, accuracy = model.evaluate(work.x_test, work.y_test, verbose=0)
             mlflow.log_metric("test_accuracy", accuracy)
-            if given.log_model:
-                example = work.x_test[:1]
-                signature = mlflow.models.infer_signature(example, model.predict(example))
-                mlflow.keras.log_model(model, name="finished", signature=signature)
+            example = work.x_test[:1]
+            signature = mlflow.models.infer_signature(example, model.predict(example))
+            mlflow.keras.log_model(model, name="finished", signature=signature)
         name = label(filters, pooling)
         answers.append(answer(name, accuracy, clock.seconds, work.images_seen))
     print_answers(answers)

@@ -2,9 +2,9 @@
 
 Written after https://keras.io/keras_tuner/api/tuners/grid and
 https://keras.io/guides/keras_tuner/getting_started: a `HyperModel` whose `hp.Choice`s span the
-grid, one `search`, then every trial's model taken back with `get_best_models` and scored on the
-test images. What it keeps is its own: a checkpoint (the weights of the best epoch) and a JSON file
-a trial. Nothing is tracked. It asks for TensorBoard, which TensorFlow no longer brings.
+grid, one `search`, then every trial's model from `get_best_models`, scored on the test images.
+KerasTuner keeps a checkpoint (the weights of the best epoch) and a JSON file per trial. Nothing is
+tracked. It requires TensorBoard, which TensorFlow no longer installs.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from work import BATCH_SIZE, VALIDATION_SPLIT, Work, answer, label, print_answer
 
 
 class Grid(keras_tuner.HyperModel):
-    """The variants as a search space; it keeps how long each took to fit."""
+    """The variants as a search space; records the seconds of each fit."""
 
     def __init__(self, work: Work) -> None:
         super().__init__()
@@ -27,7 +27,7 @@ class Grid(keras_tuner.HyperModel):
         self._work = work
 
     def build(self, hp: keras_tuner.HyperParameters) -> keras.Model:
-        """The network that the tuner asks for."""
+        """The network for a set of hyperparameters."""
         keras.utils.set_random_seed(self._work.seed)
         return build_model(
             hp.Choice("filters", list(self._work.filters)),
@@ -37,7 +37,7 @@ class Grid(keras_tuner.HyperModel):
     def fit(
         self, hp: keras_tuner.HyperParameters, model: keras.Model, *args: Any, **kwargs: Any
     ) -> Any:
-        """Fit as the tuner would, and take the time."""
+        """Fit as the tuner does, and measure the time."""
         begin = time.perf_counter()
         history = model.fit(*args, **kwargs)
         name = label(hp.get("filters"), hp.get("pooling"))

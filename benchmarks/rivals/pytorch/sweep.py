@@ -1,4 +1,4 @@
-"""PyTorch on the processor, training the same networks in each of its modes.
+"""Train the same networks with PyTorch on the processor, in each of its modes.
 
 Written after https://docs.pytorch.org/tutorials/beginner/basics/optimization_tutorial.html (the
 loop), https://docs.pytorch.org/docs/stable/amp.html (`torch.autocast` with bfloat16 on the CPU),
@@ -6,11 +6,12 @@ https://docs.pytorch.org/tutorials/intermediate/memory_format_tutorial.html (cha
 https://docs.pytorch.org/tutorials/intermediate/torch_compile_tutorial.html. Batches are slices of
 arrays in memory: `DataLoader` would collate them image by image and be slower.
 
-Where the processor has no bfloat16, its modes are left out: PyTorch emulates it, at 180 images/s
-instead of 1,340 of float32 (AMD EPYC with AVX2, 64 filters), and a round takes 7 minutes longer.
+Without bfloat16 in the processor, the bfloat16 modes are left out: PyTorch emulates it, at 180
+images/s instead of 1,340 in float32 (AMD EPYC with AVX2, 64 filters), and a round takes 7 minutes
+longer.
 
-An answer's `images_per_second` leaves the first epoch out where there are others: it compiles, and
-the kernels are chosen there. Nothing is kept.
+`images_per_second` leaves out the first epoch if there are others, because compilation and the
+choice of kernels happen there. Nothing is kept.
 """
 
 from __future__ import annotations
@@ -51,7 +52,7 @@ MODES = (
 
 
 def has_bfloat16() -> bool:
-    """Whether the processor computes in bfloat16; taken for granted where Linux does not say."""
+    """Whether the processor has bfloat16; assumed if the system does not say."""
     try:
         flags = Path("/proc/cpuinfo").read_text(encoding="utf-8")
     except OSError:
@@ -115,7 +116,7 @@ def _accuracy(model: nn.Module, work: Work) -> float:
 
 
 def attempt(work: Work, filters: int, pooling: str, mode: Mode) -> dict[str, object]:
-    """`train`, or the reason why that mode cannot be had here."""
+    """`train`, or the reason why this mode does not work here."""
     if mode.bfloat16 and not has_bfloat16():
         reason = "left out: the processor has no bfloat16"
     else:
@@ -127,7 +128,7 @@ def attempt(work: Work, filters: int, pooling: str, mode: Mode) -> dict[str, obj
 
 
 def main() -> None:
-    """Train each variant in each mode; a mode that cannot be had here is named with its reason."""
+    """Train each variant in each mode; a mode that fails is reported with its reason."""
     work = read_work()
     answers = []
     for filters, pooling in work.variants:

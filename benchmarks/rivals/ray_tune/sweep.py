@@ -3,8 +3,8 @@
 Written after https://docs.ray.io/en/latest/tune/examples/tune-mlflow.html (the callback, with
 `save_artifact=True` as there) and
 https://docs.ray.io/en/latest/tune/examples/includes/tune_mnist_keras.html (a function that fits a
-Keras model and reports each epoch). Resources are Tune's defaults: one CPU a trial, as many trials
-at once as there are CPUs. It keeps no models: the example takes no checkpoints
+Keras model and reports each epoch). Resources are Tune's defaults: one CPU per trial, and as many
+trials at once as CPUs. No models are kept, because the example takes no checkpoints
 (`checkpoint_on=[]`).
 """
 
@@ -43,7 +43,7 @@ def train(config: dict[str, Any], work: Work) -> None:
 
 
 def main() -> None:
-    """Run the grid, then read every trial's last report."""
+    """Run the grid and read every trial's last report."""
     work = read_work()
     tuner = tune.Tuner(
         tune.with_parameters(train, work=work),
