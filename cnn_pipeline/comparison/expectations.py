@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 
 from cnn_pipeline.base import metric_names
-from cnn_pipeline.base.quantities import duration
+from cnn_pipeline.base.quantities import duration, percent
 from cnn_pipeline.comparison import numbers
 from cnn_pipeline.comparison.pairs import compare_pair, correct_for_number
 from cnn_pipeline.comparison.statistics import welch
@@ -120,7 +120,7 @@ def _timing_doubt(variant: VariantTrials, against: VariantTrials) -> str:
         return "the timings of the seeds overlap"
     if abs(ours[0] - theirs[0]) > math.log(1 + TIMING_TOLERANCE):
         return ""
-    return f"one timing each, and they differ by less than {TIMING_TOLERANCE:.0%}"
+    return f"one timing each, and they differ by less than {percent(TIMING_TOLERANCE, 0)}"
 
 
 def _cost(metric: str, value: float) -> str:
