@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).parent.parent.parent / "cnn_pipeline"
-WATCHED = ("pandas", "mlflow", "numpy", "keras", "tensorflow", "prefect")
+WATCHED = ("pandas", "mlflow", "numpy", "keras", "tensorflow", "prefect", "altair")
 
 # In the order of the floors, so that one interpreter shows what each adds: every module, and what
 # of WATCHED may be loaded once it has been imported.
@@ -34,7 +34,7 @@ FLOORS: tuple[tuple[str, set[str]], ...] = (
     ("cnn_pipeline.network.evaluation", {"numpy", "pandas"}),
     ("cnn_pipeline.explain.plots", {"numpy", "pandas"}),
     ("cnn_pipeline.comparison.compare", {"numpy", "pandas"}),
-    ("cnn_pipeline.comparison.report.page", {"numpy", "pandas"}),
+    ("cnn_pipeline.comparison.report.data", {"numpy", "pandas"}),
     ("cnn_pipeline.champion.gate", {"numpy", "pandas"}),
     ("cnn_pipeline.experiment.run", {"numpy", "pandas"}),
     ("cnn_pipeline.tracking.reader", {"numpy", "pandas", "mlflow"}),
@@ -43,6 +43,7 @@ FLOORS: tuple[tuple[str, set[str]], ...] = (
     ("flows.train_variants", {"numpy", "pandas", "mlflow", "prefect"}),
     ("flows.retrain", {"numpy", "pandas", "mlflow", "prefect"}),
     ("flows.watch_data", {"numpy", "pandas", "mlflow", "prefect"}),
+    ("cnn_pipeline.comparison.report.page", {"numpy", "pandas", "mlflow", "prefect", "altair"}),
 )
 SCRIPT = """
 import importlib, json, sys
@@ -74,7 +75,7 @@ def test_the_network_and_a_trial_need_no_prefect_and_the_network_no_mlflow() -> 
     )
     assert "keras" in found["cnn_pipeline.network.build"]
     assert not found["cnn_pipeline.network.train"] & {"mlflow", "prefect"}
-    assert "prefect" not in found["cnn_pipeline.trainers.trial"]
+    assert not found["cnn_pipeline.trainers.trial"] & {"prefect", "altair"}
 
 
 def test_there_are_twelve_packages_and_no_module_beside_them() -> None:

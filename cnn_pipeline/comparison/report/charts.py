@@ -1,8 +1,8 @@
-"""Charts drawn with Vega: each stands in the page as SVG, and is brought to life where it can.
+"""Charts written with Altair: each stands in the page as SVG, and becomes interactive in a browser.
 
 The SVG is drawn here, so that the page shows it without JavaScript, on paper and at once.
-With JavaScript the same specification is drawn again by Vega's runtime, which adds the values
-under the pointer and lets one variant stand out.
+With JavaScript, Vega draws the same specification again, with tooltips and with a legend that
+highlights a variant.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import altair as alt
 import vl_convert
 from markupsafe import Markup
 
@@ -20,33 +21,21 @@ from cnn_pipeline.base.file_cache import keep_file, kept_content
 
 _RUNTIME = "vega"
 
-Spec = dict[str, Any]
-
-FOCUS = "!focus || datum.label === focus"
-"""Whether a datum belongs to the variant that stands out, in Vega's expression language."""
-
 _FONT = "system-ui, -apple-system, 'Segoe UI', sans-serif"
-_AXIS = {
-    "domainColor": "var(--line)",
-    "gridColor": "var(--line)",
-    "tickColor": "var(--line)",
-    "labelColor": "var(--soft)",
-    "titleColor": "var(--ink)",
-    "labelFont": _FONT,
-    "titleFont": _FONT,
-    "labelFontSize": 12,
-    "titleFontSize": 12,
-    "titleFontWeight": "normal",
-    "labelPadding": 5,
-    "titlePadding": 8,
-}
-_CONFIG = {
-    "background": None,
-    "font": _FONT,
-    "view": {"stroke": None},
-    "axis": _AXIS,
-    "text": {"fill": "var(--ink)", "fontSize": 12},
-}
+_AXIS = alt.AxisConfig(
+    domainColor="var(--line)",
+    gridColor="var(--line)",
+    tickColor="var(--line)",
+    labelColor="var(--soft)",
+    titleColor="var(--ink)",
+    labelFont=_FONT,
+    titleFont=_FONT,
+    labelFontSize=12,
+    titleFontSize=12,
+    titleFontWeight="normal",
+    labelPadding=5,
+    titlePadding=8,
+)
 
 
 @dataclass(frozen=True)
@@ -59,36 +48,50 @@ class Chart:
     description: str
     """What it shows, in words: the text alternative."""
     svg: Markup
-    vega: Spec
+    vega: dict[str, Any]
     """What Vega's runtime draws it from."""
+
+
+def faded(opacity: float) -> alt.OpacityValue:
+    """Fade all but the focused variant to `opacity`; rows name their variant in `label`."""
+    focused = {"test": "!focus || datum.label === focus", "value": 1}
+    return alt.OpacityValue(opacity, condition=focused)
 
 
 def start() -> None:
     """Start the JavaScript engine that compiles and draws: half a second at the first call."""
-    values = {"values": [{"x": 0}]}
-    x = {"field": "x", "type": "quantitative"}
-    vl_convert.vega_to_svg(_compiled({"data": values, "mark": "point", "encoding": {"x": x}}))
+    vl_convert.vega_to_svg(
+        _compiled(alt.LayerChart(layer=[alt.Chart(alt.InlineData([{}])).mark_point()]))
+    )
 
 
-def draw(key: str, title: str, description: str, spec: Spec, still: Spec | None = None) -> Chart:
-    """Compile and draw a Vega-Lite specification; `focus` is a parameter of every chart.
+def draw(
+    key: str,
+    title: str,
+    description: str,
+    chart: alt.LayerChart,
+    still: alt.LayerChart | None = None,
+) -> Chart:
+    """Compile and draw `chart`; every chart has the parameter `focus`.
 
-    `still` is what to draw as SVG where not all of `spec` is seen without a pointer.
+    `still` is what to draw as SVG if parts of `chart` are visible to a pointer only.
     """
-    vega = _compiled(spec)
+    vega = _compiled(chart)
     svg = _with_own_ids(vl_convert.vega_to_svg(_compiled(still) if still else vega), key)
     return Chart(key, title, description, Markup(svg), vega)  # Vega escapes its texts
 
 
-def _compiled(spec: Spec) -> Spec:
-    whole = {
-        **spec,
-        "config": _CONFIG,
-        "params": [{"name": "focus", "value": ""}],
-        "padding": 4,
-        "autosize": {"type": "pad"},
-    }
-    vega: Spec = vl_convert.vegalite_to_vega(whole)
+def _compiled(chart: alt.LayerChart) -> dict[str, Any]:
+    whole = chart.add_params(alt.param("focus", value="")).configure(
+        autosize="pad",
+        background="transparent",
+        font=_FONT,
+        padding=4,
+        view=alt.ViewConfig(stroke=None),
+        axis=_AXIS,
+        text=alt.MarkConfig(fill="var(--ink)", fontSize=12),
+    )
+    vega: dict[str, Any] = whole.to_dict(format="vega")
     return vega
 
 

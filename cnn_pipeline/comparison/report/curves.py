@@ -6,8 +6,10 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+import altair as alt
+
 from cnn_pipeline.base import metric_names
-from cnn_pipeline.comparison.report.charts import FOCUS, Chart, draw
+from cnn_pipeline.comparison.report.charts import Chart, draw, faded
 from cnn_pipeline.comparison.report.data import TrialData
 from cnn_pipeline.comparison.report.marks import Mark
 
@@ -92,15 +94,14 @@ def _panel(
         f"{name} {_shown(_finite(line)[0], percent)} to {_shown(_finite(line)[-1], percent)}"
         for name, (_, line) in curves.items()
     )
-    spec = _spec(values, title, percent, longest)
-    # The symbols of a long curve are there for the pointer only.
-    still = {**spec, "layer": spec["layer"][:1]} if longest > _MARKED else None
+    lines, symbols = _layers(values, title, percent, longest)
+    data = alt.InlineData(values)
     return draw(
         f"chart-{metric.replace('_', '-')}",
         f"{title.capitalize()} by epoch",
         f"{title.capitalize()} from the first to the last epoch. {last}.",
-        spec,
-        still,
+        alt.LayerChart(data=data, layer=[lines, symbols]),
+        alt.LayerChart(data=data, layer=[lines]) if longest > _MARKED else None,
     )
 
 
@@ -127,62 +128,33 @@ def _datum(
     }
 
 
-def _spec(values: list[dict[str, Any]], title: str, percent: bool, epochs: int) -> dict[str, Any]:
-    plain = {"type": "nominal", "scale": None}
-    colour = {"field": "colour", **plain}
-    faded = {"condition": {"test": FOCUS, "value": 1}, "value": 0.12}
-    step = max(1, math.ceil(epochs / 10))
-    layers: list[dict[str, Any]] = [
-        {
-            "mark": {"type": "line", "strokeWidth": 2, "clip": True},
-            "encoding": {
-                "color": colour,
-                "strokeDash": {"field": "dash", **plain},
-                "detail": {"field": "trial"},
-            },
-        },
-        {
-            # Invisible where curves are long: it still tells its values.
-            "mark": {"type": "point", "size": 45, "strokeWidth": 2, "clip": True},
-            "encoding": {
-                "stroke": colour,
-                "fill": {"value": "var(--paper)"},
-                "shape": {"field": "shape", **plain},
-                "opacity": faded if epochs <= _MARKED else {"value": 0},
-                "tooltip": {"field": "text", "type": "nominal"},
-            },
-        },
-    ]
-    return {
-        "width": WIDTH,
-        "height": HEIGHT,
-        "data": {"values": values},
-        "encoding": {
-            "x": {
-                "field": "epoch",
-                "type": "quantitative",
-                "scale": {"domain": [-0.1, max(epochs - 1, 1) + 0.1], "nice": False},
-                "axis": {
-                    "title": "epoch",
-                    "values": list(range(0, max(epochs, 2), step)),
-                    "format": "d",
-                    "grid": False,
-                },
-            },
-            "y": {
-                "field": "value",
-                "type": "quantitative",
-                "scale": {"domain": _domain(values, percent), "nice": False},
-                "axis": {
-                    "title": title,
-                    "tickCount": 5,
-                    **({"format": ".1~%"} if percent else {}),
-                },
-            },
-            "opacity": faded,
-        },
-        "layer": layers,
-    }
+def _layers(
+    values: list[dict[str, Any]], title: str, percent: bool, epochs: int
+) -> tuple[alt.Chart, alt.Chart]:
+    """The lines, and their symbols: invisible on long curves, but the pointer finds them."""
+    ticks = range(0, max(epochs, 2), max(1, math.ceil(epochs / 10)))
+    base = alt.Chart(width=WIDTH, height=HEIGHT).encode(
+        alt.X("epoch:Q")
+        .scale(domain=[-0.1, max(epochs - 1, 1) + 0.1], nice=False)
+        .axis(title="epoch", values=list(ticks), format="d", grid=False),
+        alt.Y("value:Q")
+        .scale(domain=_domain(values, percent), nice=False)
+        .axis(title=title, tickCount=5, format=".1~%" if percent else alt.Undefined),
+    )
+    lines = base.mark_line(strokeWidth=2, clip=True).encode(
+        alt.Color("colour:N", scale=None),
+        alt.StrokeDash("dash:N", scale=None),
+        detail="trial:N",
+        opacity=faded(0.12),
+    )
+    symbols = base.mark_point(size=45, strokeWidth=2, clip=True).encode(
+        alt.Stroke("colour:N", scale=None),
+        alt.Shape("shape:N", scale=None),
+        fill=alt.FillValue("var(--paper)"),
+        opacity=faded(0.12) if epochs <= _MARKED else alt.OpacityValue(0),
+        tooltip="text:N",
+    )
+    return lines, symbols
 
 
 def _domain(values: Sequence[Mapping[str, Any]], percent: bool) -> tuple[float, float]:

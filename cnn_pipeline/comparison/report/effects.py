@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import altair as alt
+
 from cnn_pipeline.comparison import numbers
 from cnn_pipeline.comparison.report.charts import Chart, draw
 from cnn_pipeline.comparison.setting_names import level_text
@@ -37,7 +39,7 @@ def effects_chart(comparison: Comparison) -> Chart | None:
         "chart-effects",
         "Effect of each setting on test accuracy",
         f"Change of test accuracy in percentage points, with 95 % intervals. {said}.",
-        _spec(values, singles),
+        _chart(values, singles),
     )
 
 
@@ -61,57 +63,28 @@ def _datum(effect: Effect) -> dict[str, Any]:
     }
 
 
-def _spec(values: list[dict[str, Any]], singles: list[dict[str, Any]]) -> dict[str, Any]:
-    x = {
-        "field": "points",
-        "type": "quantitative",
-        "axis": {
-            "title": "change of test accuracy, percentage points",
-            "labelExpr": "datum.value === 0 ? '0' : format(datum.value, '+~r')",
-        },
-    }
-    y = {
-        "field": "change",
-        "type": "nominal",
-        "sort": [value["change"] for value in values],
-        "axis": {
-            "title": None,
-            "labelLimit": 320,
-            "ticks": False,
-            "domain": False,
-            "labelColor": "var(--ink)",
-        },
-    }
-    accent = {"value": "var(--accent)"}
-    text = {"field": "text", "type": "nominal"}
-    return {
-        "width": WIDTH,
-        "height": {"step": ROW},
-        "data": {"values": values},
-        "encoding": {"y": y, "tooltip": text},
-        "layer": [
-            {
-                "data": {"values": [{"zero": 0}]},
-                "mark": {"type": "rule", "strokeWidth": 1.5, "color": "var(--soft)"},
-                "encoding": {"x": {"field": "zero", "type": "quantitative"}, "y": None,
-                             "tooltip": None},
-            },
-            {
-                "data": {"values": singles},
-                "mark": {"type": "tick", "thickness": 1.5, "size": 14},
-                "encoding": {"x": x, "y": y, "color": {"value": "var(--soft)"}, "tooltip": text},
-            },
-            {
-                "mark": {"type": "rule", "strokeWidth": 2},
-                "encoding": {"x": {**x, "field": "low"}, "x2": {"field": "high"}, "color": accent},
-            },
-            {
-                "mark": {"type": "point", "size": 110, "strokeWidth": 2, "opacity": 1},
-                "encoding": {
-                    "x": x,
-                    "stroke": accent,
-                    "fill": {"field": "fill", "type": "nominal", "scale": None},
-                },
-            },
-        ],
-    }  # fmt: skip
+def _chart(values: list[dict[str, Any]], singles: list[dict[str, Any]]) -> alt.LayerChart:
+    axis = alt.Axis(
+        title="change of test accuracy, percentage points",
+        labelExpr="datum.value === 0 ? '0' : format(datum.value, '+~r')",
+    )
+    y = (
+        alt.Y("change:N")
+        .sort([value["change"] for value in values])
+        .axis(title=None, labelLimit=320, ticks=False, domain=False, labelColor="var(--ink)")
+    )
+    soft, accent = "var(--soft)", "var(--accent)"
+    effects = alt.Chart(alt.InlineData(values)).encode(y, tooltip="text:N")
+    pairs = alt.Chart(alt.InlineData(singles)).encode(
+        alt.X("points:Q", axis=axis), y, tooltip="text:N"
+    )
+    zero = alt.Chart(alt.InlineData([{"zero": 0}])).encode(x="zero:Q")
+    layers = [
+        zero.mark_rule(strokeWidth=1.5, color=soft),
+        pairs.mark_tick(thickness=1.5, size=14, color=soft),
+        effects.mark_rule(strokeWidth=2, color=accent).encode(alt.X("low:Q", axis=axis), x2="high"),
+        effects.mark_point(size=110, strokeWidth=2, opacity=1, stroke=accent).encode(
+            alt.X("points:Q", axis=axis), alt.Fill("fill:N", scale=None)
+        ),
+    ]
+    return alt.LayerChart(layer=layers, width=WIDTH, height={"step": ROW})

@@ -7,10 +7,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import altair as alt
+
 from cnn_pipeline.base import metric_names
 from cnn_pipeline.base.quantities import duration, percent
 from cnn_pipeline.comparison import numbers
-from cnn_pipeline.comparison.report.charts import FOCUS, Chart, draw
+from cnn_pipeline.comparison.report.charts import Chart, draw, faded
 from cnn_pipeline.comparison.report.labels import Box, place_labels
 from cnn_pipeline.comparison.report.marks import Mark
 from cnn_pipeline.comparison.types import Row
@@ -83,7 +85,7 @@ def trade_off(rows: Sequence[Row], cost: Cost, looks: Mapping[str, Mark]) -> Cha
         f"chart-{cost.field.replace('_', '-')}",
         f"Test accuracy against {cost.title}",
         f"Test accuracy against {cost.title}. {said}.",
-        _spec(values, cost, x_domain, y_domain),
+        _chart(values, cost, x_domain, y_domain),
     )
 
 
@@ -138,78 +140,46 @@ def _add_labels(
         value |= {"dx": label.dx, "dy": label.dy, "align": label.align}
 
 
-def _spec(
+def _chart(
     values: list[dict[str, Any]],
     cost: Cost,
     x_domain: tuple[float, float],
     y_domain: tuple[float, float],
-) -> dict[str, Any]:
-    x = {
-        "field": "x",
-        "type": "quantitative",
-        "scale": {"type": "log", "domain": x_domain, "nice": False},
-        "axis": {
-            "title": cost.axis,
-            "format": "~s",
-            "grid": False,
-            "values": _log_ticks(*x_domain),
-        },
-    }
-    y = {
-        "field": "test",
-        "type": "quantitative",
-        "scale": {"domain": y_domain, "zero": False, "nice": False},
-        "axis": {"title": "test accuracy", "format": ".1~%", "tickCount": 5},
-    }
-    plain = {"type": "nominal", "scale": None}
-    faded = {"condition": {"test": FOCUS, "value": 1}, "value": 0.15}
-    colour = {"field": "colour", **plain}
-    return {
-        "width": WIDTH,
-        "height": HEIGHT,
-        "data": {"values": values},
-        "encoding": {"x": x, "opacity": faded, "tooltip": {"field": "text", "type": "nominal"}},
-        "layer": [
-            {
-                "transform": [{"filter": "datum.best"}],
-                "mark": {"type": "line", "strokeDash": [3, 4], "strokeWidth": 1.5},
-                "encoding": {
-                    "y": y,
-                    "color": {"value": "var(--soft)"},
-                    "opacity": {"value": 1},
-                    "tooltip": None,
-                },
-            },
-            {
-                "mark": {"type": "rule", "strokeWidth": 1.5},
-                "encoding": {"y": {**y, "field": "low"}, "y2": {"field": "high"}, "color": colour},
-            },
-            {
-                "mark": {"type": "point", "size": 110, "strokeWidth": 2, "opacity": 1},
-                "encoding": {
-                    "y": y,
-                    "stroke": colour,
-                    "fill": {"field": "fill", **plain},
-                    "shape": {"field": "shape", **plain},
-                },
-            },
-            # A rim of the page's colour keeps names readable where a line passes below.
-            _names(y, {"stroke": "var(--paper)", "strokeWidth": 4, "strokeJoin": "round"}),
-            _names(y, {}),
-        ],
-    }
-
-
-def _names(y: dict[str, Any], style: dict[str, Any]) -> dict[str, Any]:
-    mark = {
-        "type": "text",
+) -> alt.LayerChart:
+    x = (
+        alt.X("x:Q")
+        .scale(type="log", domain=x_domain, nice=False)
+        .axis(title=cost.axis, format="~s", grid=False, values=_log_ticks(*x_domain))
+    )
+    y_scale = alt.Scale(domain=y_domain, zero=False, nice=False)
+    y_axis = alt.Axis(title="test accuracy", format=".1~%", tickCount=5)
+    y = alt.Y("test:Q", scale=y_scale, axis=y_axis)
+    whole = alt.Chart(width=WIDTH, height=HEIGHT).encode(x, y)
+    base = whole.encode(opacity=faded(0.15), tooltip="text:N")
+    names = base.encode(text="name:N")
+    place: dict[str, Any] = {
         "baseline": "middle",
-        "dx": {"expr": "datum.dx"},
-        "dy": {"expr": "datum.dy"},
-        "align": {"expr": "datum.align"},
-        **style,
+        "dx": alt.ExprRef("datum.dx"),
+        "dy": alt.ExprRef("datum.dy"),
+        "align": alt.ExprRef("datum.align"),
     }
-    return {"mark": mark, "encoding": {"y": y, "text": {"field": "name", "type": "nominal"}}}
+    layers = [
+        whole.transform_filter("datum.best").mark_line(
+            strokeDash=[3, 4], strokeWidth=1.5, color="var(--soft)"
+        ),
+        base.mark_rule(strokeWidth=1.5).encode(
+            alt.Y("low:Q", scale=y_scale, axis=y_axis), alt.Color("colour:N", scale=None), y2="high"
+        ),
+        base.mark_point(size=110, strokeWidth=2, opacity=1).encode(
+            alt.Stroke("colour:N", scale=None),
+            alt.Fill("fill:N", scale=None),
+            alt.Shape("shape:N", scale=None),
+        ),
+        # A rim of the page's colour keeps names readable where a line passes below.
+        names.mark_text(stroke="var(--paper)", strokeWidth=4, strokeJoin="round", **place),
+        names.mark_text(**place),
+    ]
+    return alt.LayerChart(data=alt.InlineData(values), layer=layers)
 
 
 def _log_domain(values: Sequence[float]) -> tuple[float, float]:

@@ -7,6 +7,7 @@ from itertools import combinations, pairwise
 from pathlib import Path
 from typing import Any
 
+import altair as alt
 import pytest
 
 from cnn_pipeline.comparison.report import charts
@@ -25,7 +26,7 @@ PARAMETERS, MACS, SECONDS = COSTS
 
 def data(chart: Chart) -> list[dict[str, Any]]:
     """What the chart is drawn from."""
-    return next(source["values"] for source in chart.vega["data"] if "values" in source)
+    return [value for source in chart.vega["data"] for value in source.get("values", ())]
 
 
 def row(label: str, validation: float | None, macs: float | None) -> Row:
@@ -126,10 +127,7 @@ def test_effects_show_the_mean_its_interval_and_the_pairs() -> None:
     assert fewer["low"] < -8 < fewer["high"] < 0
     assert fewer["fill"] == "var(--accent)"  # the interval excludes zero
     assert "max-pooling → no pooling, -4.00 points" in chart.description
-    singles = [
-        value for source in chart.vega["data"] for value in source.get("values", ())
-        if "points" in value and "low" not in value
-    ]  # fmt: skip
+    singles = [value for value in data(chart) if "points" in value and "low" not in value]
     assert len(singles) == 4
 
 
@@ -176,12 +174,9 @@ def test_a_diverging_loss_does_not_flatten_the_others() -> None:
 
 
 def test_texts_are_escaped_in_the_drawing() -> None:
-    spec = {
-        "data": {"values": [{"label": "</svg><script>"}]},
-        "mark": "text",
-        "encoding": {"text": {"field": "label", "type": "nominal"}},
-    }
-    drawn = draw("key", "title", "text", spec)
+    values = alt.InlineData([{"label": "</svg><script>"}])
+    chart = alt.LayerChart(data=values, layer=[alt.Chart().mark_text().encode(text="label:N")])
+    drawn = draw("key", "title", "text", chart)
     assert "<script" not in drawn.svg and "&lt;/svg&gt;" in drawn.svg
 
 
