@@ -1,1 +1,1 @@
-"""One network: planned, built, trained, scored, timed."""
+"""One network: plan, build, train, evaluate and time it."""

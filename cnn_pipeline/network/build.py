@@ -1,7 +1,7 @@
-"""From a variant to a Keras model, and to the equal network that trains faster.
+"""Build the Keras model of a variant, and a twin that computes the same and trains faster.
 
-Keras 3 only: no call to a backend. The model that the user asked for (float32, the summary's
-layers, softmax at the end) is what is evaluated and logged. What is trained is its twin.
+The model has the layers that the user asked for, in float32 and with softmax at the end. It is
+evaluated and logged; its twin is trained. Only Keras 3 is called here, no backend.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ _KINDS = {
 def build_model(
     variant: Variant, image_shape: tuple[int, int, int], classes: int, *, seed: int
 ) -> keras.Sequential:
-    """The network of `variant`, with freshly drawn float32 weights.
+    """The network of `variant` with new random float32 weights.
 
-    Input: uint8 `[n, height, width, channels]`, 0..255; the model scales them itself, so what
-    trains and what serves cannot differ. Output: float32 `[n, classes]`, probabilities.
-    The same variant and seed give the same weights in any process and any order.
+    Input: uint8 `[n, height, width, channels]`, 0 to 255. The model scales pixels itself, so
+    training and serving cannot differ. Output: float32 `[n, classes]`, probabilities. The same
+    variant and seed give the same weights in every process.
 
     Raises:
-        InvalidInput: the image shrinks away in the stack.
+        InvalidInput: the image becomes too small for a layer.
     """
     plan_layers(variant, image_shape, classes)
     keras.utils.set_random_seed(seed)
@@ -48,14 +48,16 @@ def build_model(
 def build_twin(
     model: keras.Sequential, variant: Variant, *, precision: str, seed: int
 ) -> keras.Sequential:
-    """The same function as `model`, with its weights, arranged to train fast.
+    """A network with the weights of `model` that computes the same function and trains faster.
 
-    Four changes that leave the function as it is: the convolutions compute in `precision`
-    ('float32', or 'bfloat16' with float32 weights), and by faster arithmetic where there is one
-    (`convolution`); max-pooling comes before ReLU (max and ReLU commute, and ReLU then sees a
-    quarter of the numbers); the output is logits, so that softmax and cross-entropy are one
-    stable operation.
-    Output: float32 `[n, classes]`, logits. Give the weights back with `model.set_weights`.
+    Four things differ:
+
+    - layers compute in `precision`: 'float32', or 'bfloat16' with float32 weights;
+    - convolutions use faster arithmetic if there is one (`convolution`);
+    - max-pooling comes before ReLU: the two commute, and ReLU then gets a quarter of the numbers;
+    - the output is logits, because softmax and cross-entropy in one operation are stable.
+
+    Output: float32 `[n, classes]`, logits. Copy the weights back with `model.set_weights`.
     """
     keras.utils.set_random_seed(seed)
     dtype = "mixed_bfloat16" if precision == "bfloat16" else "float32"
@@ -68,10 +70,10 @@ def build_twin(
 def layer_outputs(
     model: keras.Sequential, variant: Variant, images: np.ndarray
 ) -> list[tuple[str, str, np.ndarray]]:
-    """The way of uint8 `images` `[n, h, w, c]`: name, kind and output `[n, ...]` of each step.
+    """Outputs of the layers for uint8 `images` `[n, h, w, c]`: (name, kind, output `[n, ...]`).
 
-    The first step is the images themselves; scaling and dropout, which change nothing that one
-    could see, are left out. A kind says what the step does: 'convolution 3x3, ReLU'.
+    The first entry is the images. Rescaling and dropout are left out, because they change nothing
+    visible. The kind says what the layer does, as 'convolution 3x3, ReLU'.
     """
     shown = [layer for layer in model.layers if layer.name not in ("rescale", "dropout")]
     taps = keras.Model(model.inputs[0], [layer.output for layer in shown])
@@ -100,7 +102,7 @@ def _layers(
     )
     if variant.dropout:
         layers.append(keras.layers.Dropout(variant.dropout, dtype=dtype, name="dropout"))
-    # The last layer stays in float32: rounded logits would round the loss.
+    # float32: rounded logits would round the loss.
     last = "logits" if twin else "probabilities"
     activation = None if twin else "softmax"
     layers.append(keras.layers.Dense(classes, activation=activation, dtype="float32", name=last))

@@ -1,8 +1,8 @@
-"""The twin's convolution: Keras' function and gradients, by the fastest arithmetic measured.
+"""The twin's convolution: Keras' function and gradients with the fastest measured arithmetic.
 
-In float32 on a processor, 3x3 kernels go through `compiled`. All others, and JAX, go through Keras'
-operations with one change: TensorFlow's graph pass for oneDNN joins the gradients of kernels and
-bias into one primitive that takes far longer than the two, so the bias gets a gradient of its own.
+3x3 kernels in float32 on a processor use `compiled`. Everything else, and JAX, uses Keras'
+operations with one change: TensorFlow's graph pass for oneDNN merges the gradients of kernel and
+bias into one primitive that takes far longer than the two, so the bias has its own gradient.
 """
 
 from __future__ import annotations
@@ -12,15 +12,14 @@ from typing import Any
 
 import keras
 
-# Below as many channels or filters the transforms cost what the products save.
+# With fewer channels or filters, the transforms cost what the products save.
 LEAST_CHANNELS = 16
 
 
 class Conv2D(keras.layers.Conv2D):  # type: ignore[misc]
-    """`keras.layers.Conv2D`, and max-pooling between it and its activation if it has any.
+    """`keras.layers.Conv2D` with optional max-pooling before its activation, channels last.
 
-    Channels come last. Name, weights, function and gradient are those of the layers that it
-    stands for.
+    Name, weights, function and gradient are those of the separate layers.
     """
 
     def __init__(
@@ -30,13 +29,13 @@ class Conv2D(keras.layers.Conv2D):  # type: ignore[misc]
         inputs_are_data: bool = False,
         **kwargs: Any,
     ) -> None:
-        """`inputs_are_data`: nothing below this layer learns, so they need no gradient."""
+        """With `inputs_are_data` the inputs need no gradient: no layer before this one learns."""
         super().__init__(*args, **kwargs)
         self._max_pooling = max_pooling
         self._inputs_are_data = inputs_are_data
 
     def call(self, inputs: Any) -> Any:
-        """Float `[n, height, width, channels]` in; `[n, height, width, filters]` out, pooled."""
+        """Float `[n, height, width, channels]` to `[n, height, width, filters]`, pooled."""
         compute = self._compiled(inputs.shape)
         if compute is not None:
             return compute(inputs)
@@ -47,12 +46,12 @@ class Conv2D(keras.layers.Conv2D):  # type: ignore[misc]
         return self.activation(self._pooled(outputs))
 
     def compute_output_shape(self, input_shape: Any) -> tuple[Any, ...]:
-        """`(n, height, width, filters)` of the output."""
+        """Shape of the output: `(n, height, width, filters)`."""
         number, height, width, filters = super().compute_output_shape(input_shape)
         return number, height // self._max_pooling, width // self._max_pooling, filters
 
     def _compiled(self, shape: tuple[int, ...]) -> Callable[[Any], Any] | None:
-        """The compiled way for inputs of this shape; None where there is none, or none faster."""
+        """A compiled function for inputs of this shape; None if there is none, or none faster."""
         if (
             keras.backend.backend() != "tensorflow"
             or self.compute_dtype != "float32"
@@ -72,12 +71,12 @@ class Conv2D(keras.layers.Conv2D):  # type: ignore[misc]
             return self._by(operations.convolve_one_channel) if few_enough else None
         if min(channels, self.filters) < LEAST_CHANNELS:
             return None
-        # 2 more with padding.
+        # At most 2 pixels of padding.
         fits = winograd.fits(width + 2, channels, self.filters)
         return self._by(operations.convolve) if fits else None
 
     def _by(self, convolve: Callable[..., Any]) -> Callable[[Any], Any]:
-        """The layer by a compiled convolution, which pools, and rectifies if that is all."""
+        """The layer by a compiled convolution, which also pools and applies ReLU."""
         rectified = self.activation is keras.activations.relu
 
         def compute(inputs: Any) -> Any:
@@ -105,12 +104,12 @@ class Conv2D(keras.layers.Conv2D):  # type: ignore[misc]
 
 
 def _biased(outputs: Any, bias: Any) -> tuple[Any, Callable[..., tuple[Any, Any]]]:
-    """The sum of `outputs` `[n, h, w, f]` and `bias` `[1, 1, 1, f]`, and the gradients of both."""
+    """Sum of `outputs` `[n, h, w, f]` and `bias` `[1, 1, 1, f]`, and its gradients."""
 
     def gradients(*given: Any, upstream: Any = None) -> tuple[Any, Any]:
         (upstream,) = given or (upstream,)
         rows = keras.ops.reshape(upstream, (-1, upstream.shape[-1]))
-        # Of all ways to add up rows, a product with ones is the fastest.
+        # The fastest way to sum rows is a product with ones.
         ones = keras.ops.ones((1, keras.ops.shape(rows)[0]), dtype=rows.dtype)
         return upstream, keras.ops.reshape(keras.ops.matmul(ones, rows), bias.shape)
 

@@ -1,8 +1,7 @@
-"""How good a set of predictions is: every image scored, sums divided once.
+"""Evaluate predictions: every image is scored, and sums are divided once.
 
-`evaluate` takes a function that turns pixels into probabilities, so this module knows neither
-the library behind it nor which split it was given. The same function scores a fresh model and
-re-scores a registered one.
+`evaluate` takes any function from pixels to probabilities, so it works for a new model and for a
+registered one.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ import pandas as pd
 from cnn_pipeline.base.errors import InvalidInput
 
 CALIBRATION_BINS = 15  # Guo et al. 2017, "On Calibration of Modern Neural Networks", section 5
-CLIP = 1e-7  # keras.config.epsilon(): what Keras' own cross-entropy clips probabilities with
+CLIP = 1e-7  # keras.config.epsilon(), with which Keras' cross-entropy clips probabilities
 ROW_SUM_TOLERANCE = 1e-2  # a row rounded to bfloat16 sums to 1 within 0.4 %
 
 
@@ -27,7 +26,7 @@ Score = Literal["recall", "precision", "f1"]
 
 
 class LabelledImages(Protocol):
-    """What `evaluate` needs of a split."""
+    """The part of a split that `evaluate` needs."""
 
     @property
     def images(self) -> np.ndarray:
@@ -39,7 +38,7 @@ class LabelledImages(Protocol):
 
 
 class ClassScores(TypedDict):
-    """Scores of one class; a share with nothing to divide by is 0."""
+    """Scores of one class; 0 if there is nothing to divide by."""
 
     name: str
     precision: float
@@ -51,18 +50,18 @@ class ClassScores(TypedDict):
 def count_answers(
     labels: npt.NDArray[np.int64], predictions: npt.NDArray[np.integer], k: int
 ) -> npt.NDArray[np.int64]:
-    """int64 `[k, k]`: images of the row's true class that were given the column's class.
+    """Confusion matrix, int64 `[k, k]`: images by true class (row) and predicted class (column).
 
-    By NumPy, as `class_scores` is: importing scikit-learn for it would take each trainer a second.
+    NumPy, as in `class_scores`: importing scikit-learn would take a second per trainer.
     """
     counts = np.bincount(labels * k + predictions, minlength=k * k)
     return np.asarray(counts.reshape(k, k), dtype=np.int64)
 
 
 def class_scores(confusion: npt.NDArray[np.int64], kind: Score) -> npt.NDArray[np.float64]:
-    """float64 `[k]`: a score of each class of a `[k, k]` matrix of counts, rows being true classes.
+    """Score of each class, float64 `[k]`, from a confusion matrix `[k, k]`, true classes as rows.
 
-    0 where there is nothing to divide by.
+    0 if there is nothing to divide by.
     """
     right = confusion.diagonal()
     true, given = confusion.sum(axis=1), confusion.sum(axis=0)
@@ -76,13 +75,13 @@ def class_scores(confusion: npt.NDArray[np.int64], kind: Score) -> npt.NDArray[n
 
 @dataclass(frozen=True, eq=False)
 class Answers:
-    """The class that one model gave to each image of a split, and how sure it was.
+    """The predicted class of each image of a split, with its probability.
 
-    13 bytes an image, where an `Evaluation` of ten classes has 56.
+    Takes 13 bytes per image; an `Evaluation` of ten classes takes 56.
 
     class_names: k names, in the order of the labels.
     labels: int64 `[n]`, the true class of each image, 0 to k - 1.
-    predictions: unsigned integers `[n]`, the most probable class; the first of equals.
+    predictions: unsigned integers `[n]`, the most probable class; the first in case of a tie.
     confidences: float32 `[n]`, the probability of that class, 0 to 1.
     """
 
@@ -98,19 +97,20 @@ class Answers:
 
     @property
     def confusion(self) -> npt.NDArray[np.int64]:
-        """int64 `[k, k]`: images of the row's true class that were given the column's class."""
+        """Confusion matrix, int64 `[k, k]`: true classes are rows, predictions are columns."""
         return count_answers(self.labels, self.predictions, len(self.class_names))
 
 
 @dataclass(frozen=True, eq=False)
 class Evaluation:
-    """The answers of one model on one split, and every score that follows from them.
+    """Probabilities of one model on one split, and all scores computed from them.
 
     class_names: k names, in the order of the labels.
     labels: int64 `[n]`, the true class of each image, 0 to k - 1.
     probabilities: float32 `[n, k]`, each row summing to 1.
 
-    Raises `InvalidInput`, with all faults at once, when the arrays are not that.
+    Raises:
+        InvalidInput: the arrays have other shapes or values; names all faults.
     """
 
     class_names: tuple[str, ...]
@@ -156,7 +156,7 @@ class Evaluation:
 
     @cached_property
     def confusion(self) -> npt.NDArray[np.int64]:
-        """int64 `[k, k]`: images of the row's true class that were given the column's class."""
+        """Confusion matrix, int64 `[k, k]`: true classes are rows, predictions are columns."""
         return count_answers(self.labels, self.predictions, len(self.class_names))
 
     @property

@@ -1,4 +1,4 @@
-"""What an epoch and a whole training gave."""
+"""Results of an epoch and of a whole training."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ class Epoch:
     """From 0."""
     loss: float
     accuracy: float
-    """Running mean over the epoch, while the weights moved."""
+    """Mean over the epoch, while the weights changed."""
     val_loss: float
     val_accuracy: float
-    """After the epoch, in the training's precision."""
+    """After the epoch, in the precision of the training."""
     learning_rate: float
     epoch_seconds: float
     """Training and validation."""
@@ -24,18 +24,18 @@ class Epoch:
 
 @dataclass(frozen=True)
 class History:
-    """What training did, epoch by epoch."""
+    """A training, epoch by epoch."""
 
     epochs: tuple[Epoch, ...]
     train_seconds: float
-    """All epochs with their validation."""
+    """Duration of all epochs, validation included."""
     images_per_second: float
-    """Training images over the time of the training steps; the first epoch, which compiles, is
-    left out where there are others."""
+    """Training images per second of training steps, without the first epoch, which compiles,
+    unless it is the only one."""
     stop_reason: str
-    """'' when all epochs ran."""
+    """Why training stopped early; empty if all epochs ran."""
 
     @property
     def best(self) -> Epoch:
-        """The epoch with the highest validation accuracy; the earliest of equals."""
+        """The epoch with the highest validation accuracy; the earliest in case of a tie."""
         return max(self.epochs, key=lambda epoch: epoch.val_accuracy)

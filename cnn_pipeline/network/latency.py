@@ -1,4 +1,4 @@
-"""How long a model takes to answer, timed while it is evaluated."""
+"""Measure the latency of a model while it is evaluated."""
 
 from __future__ import annotations
 
@@ -10,34 +10,34 @@ from dataclasses import dataclass
 import numpy as np
 
 LARGE_BATCH = 256
-# How often, after a first call that may trace; a model that is evaluated has answered that often.
+# Least number of timed calls by batch size, after the first, which may trace.
 _CALLS = {1: 30, LARGE_BATCH: 5}
 
 
 @dataclass(frozen=True)
 class Latency:
-    """Median milliseconds per image of a model's forward pass."""
+    """Median milliseconds per image of a forward pass, by batch size."""
 
     batch_1: float
     batch_256: float
 
 
 class Timed:
-    """A `predict` that notes how long each of its calls took, by the number of images."""
+    """Wraps `predict` and records the duration of each call by the number of images."""
 
     def __init__(self, predict: Callable[[np.ndarray], np.ndarray]) -> None:
         self._predict = predict
         self._seconds: defaultdict[int, list[float]] = defaultdict(list)
 
     def __call__(self, images: np.ndarray) -> np.ndarray:
-        """The answers to `images`."""
+        """Predict and record the duration."""
         started = time.perf_counter()
         answers = self._predict(images)
         self._seconds[len(images)].append(time.perf_counter() - started)
         return answers
 
     def latency(self, images: np.ndarray) -> Latency:
-        """Of all calls so far, without the first of a size, and of more with `images` if needed."""
+        """Latency over all calls so far without the first of each size; adds calls if necessary."""
         return Latency(batch_1=self._median(images, 1), batch_256=self._median(images, LARGE_BATCH))
 
     def _median(self, images: np.ndarray, size: int) -> float:

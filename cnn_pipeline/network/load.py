@@ -1,4 +1,4 @@
-"""Loading a logged model: its bytes are compared with what was logged before Keras reads them."""
+"""Load a logged model after its file was verified."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ if TYPE_CHECKING:
 
 
 def load_verified(path: Path, sha256: str, name: str) -> keras.Model:
-    """The Keras model in a `.keras` file that must have this SHA-256 (hex).
+    """Load a `.keras` file that must have the given SHA-256 (hex).
 
-    `name` is what errors call it: 'the model of run f64-max-s0'. Safe mode refuses a file with
-    code in it.
+    `name` is used in errors, as 'the model of run f64-max-s0'. Keras' safe mode refuses files that
+    contain code.
 
     Raises:
-        UserError: the bytes are not those that were logged, or Keras cannot read them.
+        UserError: the file is not the logged one, or Keras cannot read it.
     """
     received = sha256_of(path)
     if received != sha256:
@@ -29,7 +29,7 @@ def load_verified(path: Path, sha256: str, name: str) -> keras.Model:
             f"{name} must have SHA-256 {sha256}, received {received}: the file is damaged or was "
             "replaced. Train the variant again, or restore the artifacts from a backup."
         )
-    # TensorFlow's notes on start-up say nothing to who wants to classify a picture.
+    # Hide TensorFlow's start-up messages.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     with lean_imports():
         import keras

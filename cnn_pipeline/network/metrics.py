@@ -1,4 +1,4 @@
-"""All that one trial found out, before it is written down."""
+"""Turn the results of a trial into metrics."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ MEASURED_ON = {
     metric_names.TEST_LOSS: "test",
     metric_names.CALIBRATION_ERROR: "test",
 }
-"""Which split a headline metric was measured on; the others rest on none, or on two."""
+"""The split that a headline metric was measured on. The others use no split, or two."""
 
 
 @dataclass(frozen=True)
 class TrialOutcome:
-    """What training, evaluation and timing gave; the scores are those of the logged model."""
+    """Results of training, evaluation and timing; scores are those of the logged model."""
 
     plan: Plan
     history: History
@@ -39,7 +39,7 @@ class TrialOutcome:
 
 
 def headline_metrics(outcome: TrialOutcome) -> dict[str, float]:
-    """The scalars that a run is compared by; shares from 0 to 1, times in seconds but latency."""
+    """Metrics to compare runs by: shares from 0 to 1, times in seconds, latency in ms."""
     last = outcome.history.epochs[-1]
     best = outcome.history.best
     return {
@@ -51,7 +51,7 @@ def headline_metrics(outcome: TrialOutcome) -> dict[str, float]:
         metric_names.TEST_LOSS: outcome.test.loss,
         metric_names.GENERALIZATION_GAP: last.accuracy - outcome.test.accuracy,
         metric_names.CALIBRATION_ERROR: outcome.test.calibration_error,
-        # Digits beyond a clock's worth would crowd the columns of MLflow's list.
+        # Rounded: more digits than the clock has would fill the columns of MLflow's list.
         metric_names.TRAIN_SECONDS: round(outcome.history.train_seconds, 3),
         metric_names.IMAGES_PER_SECOND: round(outcome.history.images_per_second, 1),
         metric_names.NUM_PARAMS: float(outcome.plan.num_params),
@@ -62,7 +62,7 @@ def headline_metrics(outcome: TrialOutcome) -> dict[str, float]:
 
 
 def detail_metrics(outcome: TrialOutcome) -> dict[str, float]:
-    """Per-class scores on test and seconds by phase, grouped by MLflow's UI through the prefix."""
+    """Scores per class on test and seconds by phase; MLflow's UI groups them by prefix."""
     metrics = {
         f"{metric_names.TIME}/{phase}_seconds": value for phase, value in outcome.seconds.items()
     }
@@ -75,10 +75,10 @@ def detail_metrics(outcome: TrialOutcome) -> dict[str, float]:
 
 
 def metric_keys(names: Sequence[str]) -> list[str]:
-    """Classes' names in MLflow's alphabet: 'Ankle boot' is 'ankle_boot'.
+    """Names of classes as MLflow allows them in metrics: 'Ankle boot' becomes 'ankle_boot'.
 
-    Names that this makes equal or empty ('T shirt' and 'T-shirt', or other scripts) get their
-    number behind them.
+    Names that become equal or empty ('T shirt' and 'T-shirt', or other scripts) get their number
+    appended.
     """
     plain = [re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_") for name in names]
     repeated = {key for key, count in Counter(plain).items() if count > 1 or not key}
@@ -88,7 +88,7 @@ def metric_keys(names: Sequence[str]) -> list[str]:
 
 
 def epoch_metrics(epoch: object) -> dict[str, float]:
-    """An `Epoch`'s curves by name; its number is MLflow's step."""
+    """Metrics of an `Epoch` by name, without its number, which is MLflow's step."""
     fields = dataclasses.asdict(epoch)  # type: ignore[call-overload]
     del fields["epoch"]
     return dict(fields)

@@ -1,7 +1,7 @@
-"""A network before it exists: layer shapes, parameters, multiply-accumulates, receptive field.
+"""Plan a network without building it: shapes, parameters, multiply-accumulates, receptive field.
 
-Plain arithmetic, so that `cnn-pipeline plan` answers at once and an impossible stack is refused
-before a device is touched. A test holds it against the Keras model, layer by layer.
+Plain arithmetic, so `cnn-pipeline plan` answers at once, and an impossible network is refused
+before training starts. A test compares it with the Keras model layer by layer.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from cnn_pipeline.base.errors import InvalidInput
 from cnn_pipeline.settings.trial import Training, Variant
 
-# Non-negative least squares on relative errors, over the trials of the default sweep and of one on
-# 2,000 images: an AMD EPYC of 2 cores without AVX-512, two trainers at a time.
+# Fitted by non-negative least squares on relative errors to the trials of the default sweep and of
+# one with 2,000 images: AMD EPYC without AVX-512, 2 cores, two trainers.
 _SECONDS_PER_TRIAL = 3.3
 _SECONDS_PER_IMAGE = 4.0e-5
 _SECONDS_PER_MAC = 7.1e-11
@@ -23,7 +23,7 @@ _POOL_LETTER = {"max": "P", "average": "A"}
 
 @dataclass(frozen=True)
 class LayerPlan:
-    """One layer: what leaves it and what it costs for one image."""
+    """One layer: the shape of its output and its cost for one image."""
 
     name: str
     """Name of the Keras layer."""
@@ -32,11 +32,11 @@ class LayerPlan:
     output_shape: tuple[int, ...]
     """Without the batch axis: (height, width, channels) or (units,)."""
     params: int
-    """Numbers that the layer stores, trained or not."""
+    """Number of weights, trainable or not."""
     macs: int
-    """Multiply-accumulates for one image; biases, ReLU, pooling and normalisation count none."""
+    """Multiply-accumulates for one image, without biases, ReLU, pooling and normalisation."""
     receptive_field: int
-    """Width in pixels of the square of input that one output sees; 0 once all of it is seen."""
+    """Width in pixels of the input square that one output depends on; 0 for the whole input."""
 
     @property
     def shape_text(self) -> str:
@@ -46,7 +46,7 @@ class LayerPlan:
 
 @dataclass(frozen=True)
 class Plan:
-    """All layers of one variant for one image shape and number of classes."""
+    """All layers of a variant for an image shape and number of classes."""
 
     variant: Variant
     image_shape: tuple[int, int, int]
@@ -72,10 +72,10 @@ class Plan:
 
 
 def plan_layers(variant: Variant, image_shape: tuple[int, int, int], classes: int) -> Plan:
-    """Follow an image of (height, width, channels) through `variant`.
+    """Plan the layers of `variant` for images of (height, width, channels).
 
     Raises:
-        InvalidInput: the image shrinks away before the last layer.
+        InvalidInput: the image becomes too small for a layer.
     """
     layers: list[LayerPlan] = []
     words = ["x".join(map(str, image_shape))]
@@ -97,7 +97,7 @@ def plan_layers(variant: Variant, image_shape: tuple[int, int, int], classes: in
                 name=f"conv{number}",
                 kind="convolution",
                 output_shape=(height, width, filters),
-                # Batch normalisation brings its own offset, so the bias would be redundant.
+                # Batch normalisation has an offset, so there is no bias.
                 params=weights + (0 if variant.batch_norm else filters),
                 macs=height * width * weights,
                 receptive_field=field,
@@ -137,12 +137,11 @@ def plan_layers(variant: Variant, image_shape: tuple[int, int, int], classes: in
 
 
 def estimate_seconds(plan: Plan, training: Training, num_train: int, num_test: int) -> float:
-    """Seconds that one trial is expected to take, from its start to its logged model.
+    """Expected seconds of one trial from its start to its logged model.
 
-    A straight line in the images that are trained on, each once an epoch, and in the
-    multiply-accumulates of these and of the test images: to score an image by direct sums takes
-    about as long as to train on it. Validation images are left out. A rough guess: other processors
-    differ by a factor.
+    Linear in the number of training images (times epochs) and in the multiply-accumulates of
+    training and test images: scoring an image takes about as long as training on it. Validation
+    images are ignored. A rough estimate: other processors differ by a factor.
     """
     trained = training.epochs * num_train
     computed = (trained + num_test) * plan.macs
@@ -165,8 +164,8 @@ def _require_pixels(
         return
     raise InvalidInput(
         [
-            f"variant {variant.name}: the image shrinks away at {layer}: {needs} does not fit into "
-            f"{before[0]}x{before[1]} pixels. Use fewer conv_layers, a smaller kernel_size or "
+            f"variant {variant.name}: the image is too small for {layer}: {needs} does not fit "
+            f"into {before[0]}x{before[1]} pixels. Use fewer conv_layers, a smaller kernel_size or "
             "pool_size, padding 'same', or pooling 'none'."
         ]
     )

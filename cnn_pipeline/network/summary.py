@@ -1,4 +1,4 @@
-"""A network in words and tables: Keras' summary, the layer table, the note of a run."""
+"""Describe a network as text: Keras' summary, the layer table, the note of a run."""
 
 from __future__ import annotations
 
@@ -15,8 +15,7 @@ from cnn_pipeline.settings.trial import Trial
 if TYPE_CHECKING:
     import keras
 
-# MLflow shows text in a font whose box-drawing characters do not join, and some terminals and
-# mail programs show none at all.
+# In MLflow's font box-drawing characters do not join; some terminals and mail programs lack them.
 _ASCII = str.maketrans(
     {
         **dict.fromkeys("─━═", "-"),
@@ -28,7 +27,7 @@ _ASCII = str.maketrans(
 
 
 def summary_text(model: keras.Model, plan: Plan) -> str:
-    """`model.summary()` in ASCII, between the journey of the image and its cost."""
+    """`model.summary()` in ASCII, with the architecture, the shapes and the cost of an image."""
     lines: list[str] = []
     model.summary(line_length=78, print_fn=lambda text, **_: lines.append(text))
     return (
@@ -39,7 +38,7 @@ def summary_text(model: keras.Model, plan: Plan) -> str:
 
 
 def layers_json(plan: Plan) -> str:
-    """The layer table: name, output shape, parameters, MACs and receptive field of each."""
+    """All layers as JSON: name, output shape, parameters, MACs and receptive field."""
     rows = [
         {
             "name": layer.name,
@@ -64,9 +63,9 @@ def layers_json(plan: Plan) -> str:
 def trial_note(
     trial: Trial, plan: Plan, metrics: Mapping[str, float], command: str, model_page: str
 ) -> str:
-    """The run's description in MLflow's UI, Markdown.
+    """Description of the run in MLflow's UI, as Markdown.
 
-    `command` trains the trial again; `model_page` is the address of the logged model.
+    `command` trains the trial again; `model_page` is the address of the logged model's page.
     """
     hypothesis = trial.hypothesis or (
         f"What do {spell(trial.variant.filters)} filters with "

@@ -1,7 +1,7 @@
-"""Fitting one model: the data order, the epochs, and what is known after each.
+"""Train one model, epoch by epoch.
 
-The order of epoch e is a function of (seed, e) alone, and random state is set at each epoch's
-start, so an epoch can be repeated, or continued from, without having run those before it.
+The order of the images in epoch e depends on (seed, e) alone, and random state is set at the start
+of each epoch. So an epoch can be repeated or resumed without running the epochs before it.
 """
 
 from __future__ import annotations
@@ -22,21 +22,21 @@ from cnn_pipeline.settings.trial import Training
 
 
 class Diverged(Exception):
-    """The loss is no longer a finite number."""
+    """The loss became NaN or infinite."""
 
 
 class Callback:
-    """The one door for side effects: progress, curves, checkpoints."""
+    """Called during training; the only place for side effects."""
 
     def on_images(self, epoch: int, images: int) -> None:
-        """`images` of this epoch have been trained."""
+        """Called several times per epoch with the number of its images trained so far."""
 
     def on_epoch(self, epoch: Epoch) -> None:
-        """An epoch is over."""
+        """Called after each epoch and its validation."""
 
 
 def epoch_order(seed: int, epoch: int, count: int) -> np.ndarray:
-    """Order of the training images in one epoch: int64 `[count]`, a permutation."""
+    """Order of the training images in an epoch: a permutation, int64 `[count]`."""
     return np.random.Generator(np.random.PCG64([seed, epoch])).permutation(count)
 
 
@@ -50,7 +50,7 @@ def train(
     seed: int,
     callbacks: Sequence[Callback] = (),
 ) -> History:
-    """Fit `twin` (logits out) on `train_split`, watching `validation`. The test split stays unseen.
+    """Train `twin`, which returns logits, on `train_split`, with validation after each epoch.
 
     Raises:
         Diverged: a loss is NaN or infinite.
@@ -99,9 +99,9 @@ def train(
 
 
 def _seed_layers(model: keras.Model, seed: int, epoch: int) -> None:
-    """Give dropout a state that follows from (seed, epoch), not from what ran before."""
+    """Set the state of each dropout layer from (seed, epoch, layer)."""
     generators = [getattr(layer, "seed_generator", None) for layer in model.layers]
-    # Counted without the layers between them: how a network is arranged changes no number.
+    # Numbered among themselves, so other layers do not change the state.
     for number, generator in enumerate((one for one in generators if one is not None), start=1):
         state = np.random.SeedSequence([seed, epoch, number]).generate_state(2, np.uint32)
         generator.state.assign(state)

@@ -171,7 +171,7 @@ def test_faults_of_the_fit_come_with_those_of_the_flags(tmp_path: Path) -> None:
         "--epochs: must be at least 1",
         "--batch-size: must be at most 55",
     ]
-    assert "variant f8-max-c6: the image shrinks away" in error.value.faults[2]
+    assert "variant f8-max-c6: the image is too small" in error.value.faults[2]
     assert len(error.value.faults) == 3
 
 

@@ -89,7 +89,7 @@ def test_own_data_is_read_for_its_shape(tmp_path: Path) -> None:
     found = check_sweep(sweep, tmp_path)
     assert found.shape == DataShape((9, 12, 3), 3, 54, 60)
     deep = sweep.model_copy(update={"variant": Variant(conv_layers=3)})
-    assert "shrinks away" in faults_of(deep, tmp_path)[0]
+    assert "is too small for" in faults_of(deep, tmp_path)[0]
 
 
 def test_own_data_that_is_not_there_is_a_fault(tmp_path: Path) -> None:

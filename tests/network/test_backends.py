@@ -87,15 +87,15 @@ def assert_close(one, other):
 
 plain = Variant(filters=4, dense_units=8)
 dropping = plain.model_copy(update={"dropout": 0.5})
-first_stretch, between = chunks._FIRST_STRETCH, chunks.SECONDS_BETWEEN_TOLD
+first_chunk, between = chunks._FIRST_CHUNK, chunks.SECONDS_BETWEEN_TOLD
 for optimizer in TOLERANCE:
     for variant in (plain, dropping):
-        chunks._FIRST_STRETCH, chunks.SECONDS_BETWEEN_TOLD = first_stretch, between
+        chunks._FIRST_CHUNK, chunks.SECONDS_BETWEEN_TOLD = first_chunk, between
         assert_close(trained(by_fit, variant), trained(by_loop, variant))
         assert told == EPOCHS * [COUNT] and compiled == [32], (told, compiled)
         first = trained(by_loop, variant)
         # Three steps a call, of which the second tells how long one takes; then one.
-        chunks._FIRST_STRETCH, chunks.SECONDS_BETWEEN_TOLD = 3, 0.0
+        chunks._FIRST_CHUNK, chunks.SECONDS_BETWEEN_TOLD = 3, 0.0
         again = trained(by_loop, variant)
         assert told == [96, *range(192, 300, 32), 300, *range(32, 300, 32), 300], told
         assert compiled == [32], compiled

@@ -1,12 +1,12 @@
-"""Arithmetic of a training step that no library has, compiled for the processor at hand by Numba.
+"""Convolutions that no library has, compiled by Numba for the processor.
 
-Two rules keep the loops fast, and the compiled code that is kept on disk true:
+Two rules keep the loops fast and the cache on disk correct:
 
-- Positions are unsigned (`np.uintp`), and working arrays are cut at constant distances. A signed
-  position may count from the end, and distances that are only known while it runs may overlap; with
-  either, the compiler gives up on vectors.
-- What calls each other stands in one file. Numba looks at the file of a function, not at those of
-  what it calls, to see whether its code on disk is still that of the source.
+- Indices are unsigned (`np.uintp`), and slices of working arrays have constant strides. A signed
+  index may count from the end, and slices with strides known only at run time may overlap; either
+  keeps the compiler from vectorising.
+- Functions that call each other are in one file. Numba checks only the file of a function, not the
+  files of its callees, to see whether the cached code is up to date.
 """
 
 from __future__ import annotations
@@ -22,23 +22,23 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 def compiled(function: Function) -> Function:
-    """`function`, compiled at its first call on a machine and kept beside its source.
+    """`function`, compiled at its first call on a machine and cached beside its source.
 
-    Kept in the user's cache where that folder is read-only, and not at all, but compiled for each
-    process, where there is none. Products and sums may be fused, as oneDNN does it; sums stay in
-    the order of the source, so that equal inputs give equal bits. Python's lock is released.
+    The cache is in the user's cache folder if the source's folder is read-only; without either,
+    each process compiles. Products and sums may be fused, as in oneDNN, but sums stay in the order
+    of the source, so identical inputs give identical bits. Releases the GIL.
     """
     options = {"nogil": True, "error_model": "numpy", "fastmath": {"contract"}}
     try:
         made: Function = numba.njit(cache=True, **options)(function)
-    except RuntimeError:  # nowhere to keep it
+    except RuntimeError:  # there is no folder for the cache
         made = numba.njit(**options)(function)
     return made
 
 
 @contextmanager
 def compiling(begins: Callable[[], None]) -> Iterator[None]:
-    """Call `begins` once, before the first function of this block that is not on disk yet."""
+    """Call `begins` once, before the first function in this block that is not cached."""
     with event.install_listener("numba:compile", _First(begins)):
         yield
 
@@ -48,10 +48,10 @@ class _First(event.Listener):  # type: ignore[misc]
         self._begins: Callable[[], None] | None = begins
 
     def on_start(self, event: event.Event) -> None:
-        """A function begins to be compiled."""
+        """Compilation of a function begins."""
         begins, self._begins = self._begins, None
         if begins is not None:
             begins()
 
     def on_end(self, event: event.Event) -> None:
-        """It is; nothing is to be said."""
+        """Compilation of a function has ended."""

@@ -1,4 +1,4 @@
-"""The compiled convolutions as operations of TensorFlow's, with their gradients."""
+"""The compiled convolutions as TensorFlow operations with gradients."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 
 from cnn_pipeline.network.compiled import one_channel, winograd
 
-# TensorFlow copies an array that does not begin at a multiple of it.
+# TensorFlow copies arrays that do not start at a multiple of this.
 _ALIGNMENT = 64
 
 
 def on_processor() -> bool:
-    """Whether TensorFlow computes on a processor only: on a GPU, its own convolutions are fast."""
+    """Whether TensorFlow has no GPU, on which its own convolutions are fast."""
     return not tf.config.list_physical_devices("GPU")
 
 
@@ -30,11 +30,11 @@ def convolve(
     pooled: bool,
     name: str,
 ) -> tf.Tensor:
-    """3x3 convolution without padding, with bias; 2x2 max-pooling and ReLU where asked for.
+    """3x3 convolution without padding, with bias and optional 2x2 max-pooling and ReLU.
 
-    All float32: images `[n, h, w, c]`, kernels `[3, 3, c, f]`, bias `[f]`, of sizes that pass
-    `winograd.fits`; returns `[n, h - 2, w - 2, f]`, pooled `[n, (h - 2) // 2, (w - 2) // 2, f]`.
-    `name` is that of the operations in a graph.
+    All float32: images `[n, h, w, c]`, kernels `[3, 3, c, f]`, bias `[f]`. Sizes must pass
+    `winograd.fits`. Returns `[n, h - 2, w - 2, f]`, or pooled `[n, (h - 2) // 2, (w - 2) // 2, f]`.
+    `name` is the name of the operations in a graph.
     """
 
     def forward(images: Any, kernels: Any, bias: Any, out: Any, places: Any) -> None:
@@ -60,7 +60,7 @@ def convolve_one_channel(
     pooled: bool,
     name: str,
 ) -> tf.Tensor:
-    """As `convolve`, for images of one channel, which get no gradient."""
+    """As `convolve`, for images with one channel and without a gradient of the images."""
 
     def forward(images: Any, kernels: Any, bias: Any, out: Any, places: Any) -> None:
         if pooled:
@@ -81,7 +81,7 @@ def convolve_one_channel(
 
 
 def load() -> None:
-    """Have each function compiled, or read from disk, before anybody waits for it."""
+    """Compile every function, or load it from the cache."""
     floor = np.float32(0)
     images, kernels = np.zeros((1, 4, 4, 1), np.float32), np.zeros((3, 3, 1, 1), np.float32)
     bias, outputs = np.zeros(1, np.float32), np.zeros((1, 2, 2, 1), np.float32)
@@ -102,14 +102,14 @@ def _operation(
     name: str,
     of_images: bool = True,
 ) -> tf.Tensor:
-    """A convolution of images, kernels and bias with its gradients: outputs.
+    """Outputs of a convolution of images, kernels and bias, with gradients.
 
-    `forward` writes outputs and places into the last two arrays that it gets; `backward` gets
-    images, kernels, those two and the gradient of the outputs, and returns that of images, if
-    `of_images`, kernels and bias.
+    `forward` writes outputs and the positions of the maxima into its last two arrays. `backward`
+    gets images, kernels, these two and the gradient of the outputs, and returns the gradients of
+    the images (if `of_images`), kernels and bias.
     """
     images, kernels, _ = inputs
-    number, height, width, _ = images.shape  # the number may not be known
+    number, height, width, _ = images.shape  # the number may be None
     size = 2 if pooled else 1
     shape = (number, (height - 2) // size, (width - 2) // size, kernels.shape[3])
 
@@ -136,7 +136,7 @@ def _operation(
 
 
 def _differentiable(operation: Callable[..., Any], *inputs: Any) -> tf.Tensor:
-    """Call it on values: of a variable it would have to return the gradient in another way."""
+    """Call `operation` on tensors: for variables, `custom_gradient` needs another signature."""
     return tf.custom_gradient(operation)(*(tf.convert_to_tensor(each) for each in inputs))
 
 
@@ -149,7 +149,7 @@ def _call(
 ) -> list[tf.Tensor]:
     dtypes = dtypes or [tf.float32] * len(shapes)
     outputs = tf.numpy_function(function, inputs, dtypes, stateful=False, name=name)
-    outputs = outputs if isinstance(outputs, list) else [outputs]  # one, and not in a graph
+    outputs = outputs if isinstance(outputs, list) else [outputs]  # a single output outside a graph
     for output, shape in zip(outputs, shapes, strict=True):
         if shape is not None:
             output.set_shape(shape)

@@ -1,7 +1,6 @@
-"""How an epoch is computed: by Keras' `fit`, as a graph of TensorFlow's, or as a loop of JAX'.
+"""Engines compute an epoch: Keras' `fit`, a TensorFlow graph, or a JAX loop.
 
-All give the same function, but for the rounding of sums. `training` drives them; only this
-package knows the calls of a backend.
+All compute the same function; only the rounding of sums differs. `train` calls them.
 """
 
 from cnn_pipeline.network.engines.choose import Engine, engine_for

@@ -1,4 +1,4 @@
-"""What an engine does, and which one a device gets."""
+"""The protocol of an engine, and the choice of one."""
 
 from __future__ import annotations
 
@@ -14,25 +14,24 @@ from cnn_pipeline.network.engines.keras_fit import KerasEngine
 from cnn_pipeline.settings.trial import Training
 
 OnImages = Callable[[int], None]
-"""Told, a few times a second, how many images of the epoch have been trained."""
+"""Called a few times a second with the number of the epoch's images trained so far."""
 
 
 class Engine(Protocol):
-    """Trains and validates one model. Losses are mean cross-entropies in nats."""
+    """Trains and evaluates one model. Losses are mean cross-entropies in nats."""
 
     def epoch(self, split: Split, order: np.ndarray, told: OnImages) -> tuple[float, float]:
-        """Train on all of `split` once, in this order; loss and accuracy while weights moved."""
+        """Train on `split` once in this order; loss and accuracy while the weights changed."""
 
     def evaluate(self, split: Split) -> tuple[float, float]:
-        """Loss and accuracy on `split`, weights as they are."""
+        """Loss and accuracy on `split` with the present weights."""
 
 
 def engine_for(model: keras.Model, training: Training, device: Device) -> Engine:
-    """The fastest measured engine for `model` (logits out) on `device`.
+    """The fastest measured engine for `model`, which returns logits, on `device`.
 
-    On a processor with TensorFlow that is the graph, on a GPU with JAX the loop there. The others
-    get Keras' `fit`: JAX's loop is slower on a processor, and TensorFlow has not been measured on
-    a GPU.
+    TensorFlow on a processor uses the graph, JAX on a GPU the loop. Everything else uses Keras'
+    `fit`: JAX's loop is slower on a processor, and TensorFlow on a GPU was not measured.
     """
     place = (keras.backend.backend(), device.kind)
     if place == ("tensorflow", "cpu"):

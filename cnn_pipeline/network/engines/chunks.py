@@ -1,4 +1,4 @@
-"""Steps in stretches, each one call: long enough to be fast, short enough to tell of progress."""
+"""Run steps in chunks, each one call: long enough to be fast, short enough for progress."""
 
 from __future__ import annotations
 
@@ -8,17 +8,18 @@ from collections.abc import Callable
 import numpy as np
 
 SECONDS_BETWEEN_TOLD = 0.4
-_FIRST_STRETCH = 16
+_FIRST_CHUNK = 16
 
 
-class Stretches:
-    """Remembers from epoch to epoch how many steps make a stretch.
+class Chunks:
+    """Runs steps in chunks and remembers the length of a chunk between epochs.
 
-    That follows from their speed, and changes no number: losses come back step by step.
+    The length follows from the speed of the steps. It does not change the results, because each
+    step returns its own loss.
     """
 
     def __init__(self) -> None:
-        self._length = _FIRST_STRETCH
+        self._length = _FIRST_CHUNK
 
     def run(
         self,
@@ -26,23 +27,23 @@ class Stretches:
         call: Callable[[slice], tuple[np.ndarray, int]],
         told: Callable[[int], None],
     ) -> tuple[np.ndarray, int]:
-        """Take so many steps: the losses of each, float64 `[steps]`, and hits.
+        """Run `steps` steps and return their losses, float64 `[steps]`, and the number of hits.
 
         Args:
-            steps: how many; may be none.
-            call: takes those in a slice; returns their losses and hits.
-            told: called after each stretch with the steps that are done.
+            steps: number of steps, at least 0.
+            call: runs the steps in a slice and returns their losses and number of hits.
+            told: called after each chunk with the number of steps so far.
         """
         losses = np.empty(steps)
         hits = done = 0
         while done < steps:
             started = time.perf_counter()
-            stretch = slice(done, min(done + self._length, steps))
-            losses[stretch], right = call(stretch)
+            chunk = slice(done, min(done + self._length, steps))
+            losses[chunk], right = call(chunk)
             hits += right
             if done:  # the first call may compile
-                each = (time.perf_counter() - started) / (stretch.stop - done)
+                each = (time.perf_counter() - started) / (chunk.stop - done)
                 self._length = max(1, int(SECONDS_BETWEEN_TOLD / each))
-            done = stretch.stop
+            done = chunk.stop
             told(done)
         return losses, hits

@@ -1,8 +1,8 @@
-"""Keras' Adam with TensorFlow's one-pass update: the same step, read and written once.
+"""Keras' Adam with TensorFlow's update in one pass through memory.
 
-Keras composes the update of elementary operations, and on a processor each is a pass through
-memory: without pooling, where the first dense layer alone has 4.7 million weights, they were 18 %
-of a training step. `benchmarks/training_speed.py` measures both.
+Keras composes the update from elementary operations, and on a processor each is a pass through
+memory. Without pooling, where the first dense layer has 4.7 million weights, the update took 18 %
+of a training step (`benchmarks/training_speed.py`).
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ import tensorflow as tf
 
 
 class FusedAdam(keras.optimizers.Adam):  # type: ignore[misc]
-    """Adam (Kingma and Ba 2015) as in Keras, without `amsgrad`; only rounding differs."""
+    """Adam (Kingma and Ba 2015) as in Keras, without `amsgrad`, up to rounding."""
 
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
-        """Move `variable` and its two moments by one step."""
+        """Update `variable` and its two moments by one step."""
         number = self._get_variable_index(variable)
         step = keras.ops.cast(self.iterations + 1, variable.dtype)
         beta_1, beta_2 = (
@@ -38,5 +38,5 @@ class FusedAdam(keras.optimizers.Adam):  # type: ignore[misc]
 
 
 def _handle(variable: Any) -> Any:
-    """Where TensorFlow keeps a variable; Keras passes its own kind as well as TensorFlow's."""
+    """TensorFlow's handle of a variable, which may be Keras' or TensorFlow's."""
     return (variable.value if isinstance(variable, keras.Variable) else variable).handle

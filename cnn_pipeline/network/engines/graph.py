@@ -1,15 +1,15 @@
-"""An epoch as one graph of TensorFlow's, each batch shared out among the processor's threads.
+"""An epoch as a TensorFlow graph, with each batch divided among the threads of the processor.
 
-Two things make it faster than Keras' `fit` on a processor, with the same function:
+Two things make it faster than Keras' `fit` on a processor, with the same results up to rounding:
 
-- A stretch of steps is one call, which takes its images as uint8: scaling, both passes and the
-  optimizer happen in the graph, without Python between the steps. (All images in TensorFlow and
-  gathered there was not faster, and held them twice.)
-- A batch is cut into as many parts as there are threads. Each part runs forward and backward on a
-  thread of its own, and the parts' gradients are added, in a fixed order: the gradient of the
-  whole batch. One operation spread over two threads waits for the slower half again and again;
-  two independent halves wait once a step. (Data parallelism as between machines: Goyal et al.
-  2017, 'Accurate, large minibatch SGD', section 3.)
+- A chunk of steps is one call with uint8 images. Scaling, both passes and the optimizer run in the
+  graph, without Python between the steps. (Keeping all images in TensorFlow was not faster, and
+  held them twice.)
+- A batch is split into as many parts as there are threads. Each part runs forward and backward on
+  its own thread, and the gradients of the parts are added in a fixed order. An operation divided
+  among two threads waits for the slower half every time; two independent halves wait once per
+  step. (This is data parallelism as between machines: Goyal et al. 2017, 'Accurate, large
+  minibatch SGD', section 3.)
 
 `benchmarks/training_speed.py` measures it.
 """
@@ -25,31 +25,31 @@ import numpy as np
 import tensorflow as tf
 
 from cnn_pipeline.data.dataset import Split
-from cnn_pipeline.network.engines.chunks import Stretches
+from cnn_pipeline.network.engines.chunks import Chunks
 from cnn_pipeline.network.engines.fused_adam import FusedAdam
 from cnn_pipeline.network.engines.keras_fit import keras_optimizer, normalises_batches
 from cnn_pipeline.settings.trial import Training
 
-# With 500 images and no pooling, the first validation spent 0.6 s in the kernel, for new memory.
+# With batches of 500 and no pooling, the first validation spent 0.6 s allocating memory.
 EVALUATION_BATCH = 256
 
 
 class GraphEngine:
-    """Steps and evaluation as TensorFlow functions; no `compile` and no `fit`."""
+    """Trains with TensorFlow functions instead of `compile` and `fit`."""
 
     def __init__(self, model: keras.Model, training: Training, threads: int) -> None:
         self._model = model
         self._batch_size = training.batch_size
-        # A batch that is normalised as one is not cut.
+        # Batch normalisation needs the whole batch.
         self._parts = 1 if normalises_batches(model) else threads
         self._optimizer = _optimizer(training)
         self._optimizer.build(model.trainable_variables)
-        # Where Keras itself keeps it: whoever has the model finds its optimizer.
+        # Where `compile` would put it.
         model.optimizer = self._optimizer
-        self._stretches = Stretches()
+        self._chunks = Chunks()
         self._steps_of: dict[int, Any] = {}
-        # Without a signature, each new number of images or steps is traced anew: 0.2 s. AutoGraph
-        # has nothing to translate here, and takes 0.3 s of a process to find that out.
+        # Without a signature, each new number of images or steps is traced: 0.2 s. AutoGraph has
+        # nothing to convert here, but takes 0.3 s per process.
         self._scores = tf.function(
             self._score, input_signature=self._batches(dimensions=1), autograph=False
         )
@@ -57,13 +57,13 @@ class GraphEngine:
     def epoch(
         self, split: Split, order: np.ndarray, told: Callable[[int], None]
     ) -> tuple[float, float]:
-        """Train on all of `split` once, in this order; loss and accuracy while weights moved."""
+        """Train on `split` once in this order; loss and accuracy while the weights changed."""
         size = self._batch_size
         full = len(order) // size
         batches, rest = order[: full * size].reshape(full, size), order[full * size :]
-        losses, right = self._stretches.run(
+        losses, right = self._chunks.run(
             full,
-            lambda stretch: self._call(split, batches[stretch]),
+            lambda chunk: self._call(split, batches[chunk]),
             lambda steps: told(steps * size),
         )
         if len(rest):
@@ -72,7 +72,7 @@ class GraphEngine:
         return float(losses.sum() / len(order)), right / len(order)
 
     def evaluate(self, split: Split) -> tuple[float, float]:
-        """Loss and accuracy on `split`, weights as they are."""
+        """Loss and accuracy on `split` with the present weights."""
         total, right = 0.0, 0
         for start in range(0, len(split.labels), EVALUATION_BATCH):
             stop = start + EVALUATION_BATCH
@@ -84,13 +84,13 @@ class GraphEngine:
         return total / len(split.labels), right / len(split.labels)
 
     def _call(self, split: Split, batches: np.ndarray) -> tuple[np.ndarray, int]:
-        """Take one step for each row of `batches`: summed losses float64 `[steps]`, hits."""
+        """One step per row of `batches`: summed losses, float64 `[steps]`, and number of hits."""
         steps = self._steps(min(self._parts, batches.shape[1]))
         losses, hits = steps(tf.constant(split.images[batches]), tf.constant(split.labels[batches]))
         return losses.numpy().astype(np.float64), int(hits)
 
     def _steps(self, parts: int) -> Any:
-        """`_run_steps` in so many parts as a TensorFlow function, for any number of steps."""
+        """`_run_steps` for this number of parts as a TensorFlow function."""
         if parts not in self._steps_of:
             self._steps_of[parts] = tf.function(
                 partial(self._run_steps, parts=parts),
@@ -100,7 +100,7 @@ class GraphEngine:
         return self._steps_of[parts]
 
     def _batches(self, dimensions: int) -> list[tf.TensorSpec]:
-        """Images and labels with so many dimensions of any length before those of one image."""
+        """Signature: images and labels with this many leading dimensions of any length."""
         any_length = [None] * dimensions
         return [
             tf.TensorSpec([*any_length, *self._model.input_shape[1:]], tf.uint8),
@@ -110,7 +110,7 @@ class GraphEngine:
     def _run_steps(
         self, images: tf.Tensor, labels: tf.Tensor, parts: int
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        """One step for each batch of images `[steps, n, h, w, c]` and labels `[steps, n]`."""
+        """One step per batch of images `[steps, n, h, w, c]` and labels `[steps, n]`."""
         count = tf.shape(labels)[0]
 
         def take(step: tf.Tensor, losses: tf.TensorArray, hits: tf.Tensor) -> tuple[Any, ...]:
@@ -127,7 +127,7 @@ class GraphEngine:
     def _step(
         self, images: tf.Tensor, labels: tf.Tensor, parts: int
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        """One step of the optimizer on the mean loss of a batch; summed loss and hits."""
+        """One optimizer step on the mean loss of a batch: its summed loss and number of hits."""
         size = tf.shape(labels)[0]
         loss, right = tf.constant(0.0), tf.constant(0, tf.int64)
         gradients: list[Any] = []
@@ -150,7 +150,7 @@ class GraphEngine:
         with tf.GradientTape() as tape:
             logits = self._model(images, training=True)
             loss = tf.reduce_sum(_cross_entropies(labels, logits))
-            # The share of this part in the mean over the whole batch.
+            # This part's share of the mean over the whole batch.
             share = loss / tf.cast(size, tf.float32)
         return loss, _hits(labels, logits), tape.gradient(share, variables)
 
@@ -166,7 +166,7 @@ def _optimizer(training: Training) -> keras.optimizers.Optimizer:
 
 
 def _cut(batch: tf.Tensor, size: tf.Tensor, parts: int) -> list[tf.Tensor]:
-    """`parts` parts of a batch, the first ones longer by one where it does not divide evenly."""
+    """Split a batch into `parts`; the first ones are longer by one if sizes differ."""
     if parts == 1:
         return [batch]
     sizes = [(size + parts - 1 - number) // parts for number in range(parts)]

@@ -1,14 +1,14 @@
-"""An epoch on JAX as one program, where Keras' `fit` hands over every batch from the processor.
+"""An epoch as one JAX program; Keras' `fit` would copy every batch from the processor.
 
-The images lie on the device for an epoch, as uint8; a step takes its batch from there by number,
-scales it and moves the weights, and the loop around the steps is part of the program. The functions
-are Keras' own (`stateless_call`, `stateless_apply`), so the numbers are those of `fit` but for the
-order of sums. For GPUs: on a processor XLA's convolutions are five times slower inside a loop.
+The images stay on the device for an epoch as uint8. A step gathers its batch there, scales it and
+updates the weights, and the loop over the steps is part of the program. The functions are Keras'
+own (`stateless_call`, `stateless_apply`), so results equal those of `fit` up to the order of sums.
+For GPUs only: on a processor XLA's convolutions are five times slower inside a loop.
 
-A GPU's compiler takes longer than five epochs of Fashion-MNIST, so a step is compiled once where it
-can be: a last batch that is shorter is filled up with images that count nothing. Where batches are
-normalised they would count, and it is compiled for its own length. (Dropout gives the others what
-it gives them in a shorter batch: JAX draws the same first numbers of a longer row.)
+Compiling for a GPU takes longer than five epochs of Fashion-MNIST, so a step is compiled once: a
+shorter last batch is padded with images that do not count. With batch normalisation they would
+count, so there the last batch is compiled separately. (Padding does not change dropout: JAX draws
+the same first numbers for a longer row.)
 
 `benchmarks/training_speed.py` measures it.
 """
@@ -25,7 +25,7 @@ import keras
 import numpy as np
 
 from cnn_pipeline.data.dataset import Split
-from cnn_pipeline.network.engines.chunks import Stretches
+from cnn_pipeline.network.engines.chunks import Chunks
 from cnn_pipeline.network.engines.keras_fit import (
     EVALUATION_BATCH,
     keras_optimizer,
@@ -35,33 +35,33 @@ from cnn_pipeline.settings.trial import Training
 
 Values = list[jax.Array]
 State = tuple[Values, Values, Values]
-"""What the optimizer moves, the model's other variables, and the optimizer's own."""
+"""Trainable variables, other variables of the model, variables of the optimizer."""
 
 
 class JaxEngine:
-    """Steps and evaluation as JAX functions; no `compile` and no `fit`."""
+    """Trains with JAX functions instead of `compile` and `fit`."""
 
     def __init__(self, model: keras.Model, training: Training) -> None:
         self._model = model
         self._optimizer = keras_optimizer(training)
         self._optimizer.build(model.trainable_variables)
-        # Where Keras itself keeps it: whoever has the model finds its optimizer.
+        # Where `compile` would put it.
         model.optimizer = self._optimizer
         self._batch_size = training.batch_size
         self._fills_up = not normalises_batches(model)
-        self._stretches = Stretches()
+        self._chunks = Chunks()
         self._run = jax.jit(self._run_steps)
         self._scores = jax.jit(self._score)
 
     def epoch(
         self, split: Split, order: np.ndarray, told: Callable[[int], None]
     ) -> tuple[float, float]:
-        """Train on all of `split` once, in this order; loss and accuracy while weights moved."""
+        """Train on `split` once in this order; loss and accuracy while the weights changed."""
         images, labels = jnp.asarray(split.images), jnp.asarray(split.labels, jnp.int32)
         total, right, done = 0.0, 0, 0
         for batches, sizes in self._batches(order):
             ends = done + np.cumsum(sizes)
-            losses, hits = self._stretches.run(
+            losses, hits = self._chunks.run(
                 len(batches),
                 partial(self._call, images, labels, batches, sizes),
                 partial(_tell, told, ends),
@@ -72,12 +72,12 @@ class JaxEngine:
         return total / len(order), right / len(order)
 
     def evaluate(self, split: Split) -> tuple[float, float]:
-        """Loss and accuracy on `split`, weights as they are."""
+        """Loss and accuracy on `split` with the present weights."""
         count = len(split.labels)
         trainable, other, _ = self._state()
         total, right = 0.0, 0
         for start in range(0, count, EVALUATION_BATCH):
-            # Another length would be compiled anew: the last batch is filled up with any images.
+            # Another length would be compiled again, so the last batch is padded with any images.
             numbers = np.arange(start, start + EVALUATION_BATCH)
             own = min(EVALUATION_BATCH, count - start)
             losses, hits = self._scores(
@@ -88,9 +88,9 @@ class JaxEngine:
         return total / count, right / count
 
     def _batches(self, order: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
-        """Numbers of images int32 `[steps, n]`, how many of each row count `[steps]`.
+        """Positions of images, int32 `[steps, n]`, and how many of each row count, `[steps]`.
 
-        The last batch lies among the others where it is filled up, else by itself.
+        A padded last batch is a row among the others; otherwise it comes separately.
         """
         size = min(self._batch_size, len(order))
         rest = len(order) % size
@@ -110,14 +110,14 @@ class JaxEngine:
         labels: jax.Array,
         batches: np.ndarray,
         sizes: np.ndarray,
-        stretch: slice,
+        chunk: slice,
     ) -> tuple[np.ndarray, int]:
-        """Take the steps in `stretch`: summed losses float64 `[steps]`, hits."""
+        """Run the steps in `chunk`: summed losses, float64 `[steps]`, and number of hits."""
         state, losses, hits = self._run(
-            self._state(), images, labels, batches, sizes, stretch.start, stretch.stop
+            self._state(), images, labels, batches, sizes, chunk.start, chunk.stop
         )
         self._assign(state)
-        return np.asarray(losses, np.float64)[stretch], int(hits)
+        return np.asarray(losses, np.float64)[chunk], int(hits)
 
     def _groups(self) -> tuple[list[keras.Variable], list[keras.Variable], list[keras.Variable]]:
         model = self._model
@@ -144,10 +144,10 @@ class JaxEngine:
         first: jax.Array,
         stop: jax.Array,
     ) -> tuple[State, jax.Array, jax.Array]:
-        """One step for each of the rows of `batches` `[steps, n]` from `first` to before `stop`.
+        """One step per row of `batches` `[steps, n]` from `first` to before `stop`.
 
-        The new state, the summed losses, float32 `[steps]` (nought outside of these rows), hits.
-        That the rows are told by numbers makes it one program for stretches of any length.
+        Returns the new state, the summed losses, float32 `[steps]` (0 for other rows), and the
+        number of hits. `first` and `stop` are values, so one program does for any length.
         """
 
         def take(step: jax.Array, carried: Any) -> Any:
@@ -187,7 +187,7 @@ class JaxEngine:
 
 
 def _tell(told: Callable[[int], None], ends: np.ndarray, steps: int) -> None:
-    """`ends`: how many images there are in all after each step."""
+    """Report images instead of steps; `ends` is the number of images after each step."""
     told(int(ends[steps - 1]))
 
 

@@ -1,4 +1,4 @@
-"""An epoch by Keras' own `fit`: any backend, any device."""
+"""Train with Keras' own `fit`: any backend, any device."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from cnn_pipeline.settings.trial import Training
 
 EVALUATION_BATCH = 1000
 STEPS_PER_EXECUTION = 16
-"""Training steps between two returns to Python. The numbers are the same for any."""
+"""Training steps between two returns to Python; does not change the results."""
 
 
 class KerasEngine:
-    """Compiled and fitted by Keras."""
+    """Trains with `compile` and `fit`."""
 
     def __init__(self, model: keras.Model, training: Training) -> None:
         model.compile(
@@ -32,7 +32,7 @@ class KerasEngine:
     def epoch(
         self, split: Split, order: np.ndarray, told: Callable[[int], None]
     ) -> tuple[float, float]:
-        """Train on all of `split` once, in this order; loss and accuracy while weights moved."""
+        """Train on `split` once in this order; loss and accuracy while the weights changed."""
         fitted = self._model.fit(
             split.images[order],
             split.labels[order],
@@ -44,7 +44,7 @@ class KerasEngine:
         return float(fitted["loss"][-1]), float(fitted["accuracy"][-1])
 
     def evaluate(self, split: Split) -> tuple[float, float]:
-        """Loss and accuracy on `split`, weights as they are."""
+        """Loss and accuracy on `split` with the present weights."""
         loss, accuracy = self._model.evaluate(
             split.images, split.labels, batch_size=EVALUATION_BATCH, verbose=0
         )
@@ -52,19 +52,19 @@ class KerasEngine:
 
 
 def keras_optimizer(training: Training) -> keras.optimizers.Optimizer:
-    """Keras' own optimizer of that name, with the learning rate of `training`."""
+    """Keras' optimizer with the name and learning rate in `training`."""
     return keras.optimizers.get(
         {"class_name": training.optimizer, "config": {"learning_rate": training.learning_rate}}
     )
 
 
 def normalises_batches(model: keras.Model) -> bool:
-    """Whether an image's output in training follows from the others of its batch."""
+    """Whether an image's output in training depends on the other images of its batch."""
     return any(isinstance(layer, keras.layers.BatchNormalization) for layer in model.layers)
 
 
 class _Progress(keras.callbacks.Callback):  # type: ignore[misc]
-    """Passes Keras' batches on as images, a few times a second."""
+    """Reports Keras' batches as numbers of images, a few times a second."""
 
     SECONDS_BETWEEN = 0.25
 

@@ -1,4 +1,4 @@
-"""The engines give the same function; parts of a batch and stretches of steps change nothing."""
+"""The engines give the same function; parts of a batch and chunks of steps change nothing."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ def test_the_steps_of_one_call_change_no_bit(
 ) -> None:
     """How many there are follows from the machine's speed."""
     before = graph_trained(2, variant)
-    monkeypatch.setattr(chunks, "_FIRST_STRETCH", 3)
+    monkeypatch.setattr(chunks, "_FIRST_CHUNK", 3)
     monkeypatch.setattr(chunks, "SECONDS_BETWEEN_TOLD", 0.0)  # then one step a call
     after = graph_trained(2, variant)
     assert before[1] == after[1]
@@ -116,7 +116,7 @@ def test_the_steps_of_one_call_change_no_bit(
 
 
 def test_steps_and_scores_are_traced_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Batches, stretches and the last batch differ in length; each trace takes 0.2 s."""
+    """Batches, chunks and the last batch differ in length; each trace takes 0.2 s."""
     traced: list[str] = []
     for name in ("_step", "_score"):
         method = getattr(GraphEngine, name)
