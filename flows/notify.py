@@ -1,4 +1,4 @@
-"""Tell people through Prefect's notification blocks, which hold the addresses and secrets."""
+"""Notify people through Prefect's notification blocks, which hold addresses and secrets."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Retrain where something changed, and promote what is better: the weekly flow.
+"""The weekly flow: retrain if something changed, and promote what is better.
 
-`retrain_where_changed` is the story; `cnn_pipeline.champion.retraining` does the work. Nothing here
-imports TensorFlow: trainers do, and they only start where there is something to train.
+`retrain_if_changed` shows the order of the steps; `cnn_pipeline.champion.retraining` has the steps.
+Nothing here imports TensorFlow: trainers do, and they only start if there is something to train.
 """
 
 from __future__ import annotations
@@ -64,11 +64,11 @@ def retrain(
     workers: Workers = 0,
     home: str | None = None,
 ) -> State[Any]:
-    """Train candidates where something changed, and promote the best if the gate lets it pass.
+    """Train candidates if something changed, and promote the best if it passes the gate.
 
     Args:
         settings: candidates, data, gate, and who is told.
-        force: train also where nothing changed.
+        force: train even if nothing changed.
         workers: trainer processes at a time; 0 is one per core, at most one per trial.
         home: folder that holds all state; by default CNN_PIPELINE_HOME or the project's root.
     """
@@ -77,15 +77,15 @@ def retrain(
         if admitted.reason:
             outcome = RetrainOutcome("skipped", f"skipped: {admitted.reason}")
         else:
-            outcome = retrain_where_changed(settings, place, workers, force)
+            outcome = retrain_if_changed(settings, place, workers, force)
     publish(outcome, settings, place)
     return _end_state(outcome)
 
 
-def retrain_where_changed(
+def retrain_if_changed(
     settings: RetrainSettings, home: Home, workers: int, force: bool
 ) -> RetrainOutcome:
-    """Train, compare, choose, ask the gate, promote; a step that ends the story returns early."""
+    """Train, compare, choose, ask the gate, promote; return early if a step ends it."""
     try:
         data = fetch_data(settings.data)
     except InvalidInput as error:  # for example, a class lacks images
@@ -106,7 +106,7 @@ def retrain_where_changed(
 
 @contextmanager
 def admission(settings: RetrainSettings, home: Home) -> Iterator[guard.Admission]:
-    """Whether this run may start; where it may, the block holds the lock of retrainings."""
+    """Whether this run may start. If it may, the block holds the lock of retrainings."""
     now = datetime.datetime.now(datetime.UTC)
     fresh = guard.check_slot(_slot(now), now, settings.stale_after_minutes)
     if fresh.reason:
@@ -134,7 +134,7 @@ def train_candidates(decision: Decision, pool: TrainerPool) -> Outcome:
 
 @task(name="choose", cache_policy=NO_CACHE)
 def choose_challenger(known: Assessment, trained: Outcome) -> Choice | RetrainOutcome:
-    """The best candidate on validation."""
+    """Choose the best candidate on validation."""
     return steps.choose(known, trained)
 
 
@@ -147,7 +147,7 @@ def ask_gate(
     pool: TrainerPool,
     home: Home,
 ) -> Judgement:
-    """Register the challenger, load it back, and score it and the champion now."""
+    """Register the challenger, load it back, and score it and the champion."""
     challenger = steps.register_challenger(choice, home)
     return steps.examine(challenger, known, settings, data, pool, home)
 
@@ -156,13 +156,13 @@ def ask_gate(
 def promote(
     judgement: Judgement, choice: Choice, known: Assessment, settings: RetrainSettings, home: Home
 ) -> RetrainOutcome:
-    """Do as the gate says, and write it into the model's history."""
+    """Promote or refuse the challenger, and record it in the model's history."""
     return steps.decide(judgement, choice, known, settings, home, prefect_tags())
 
 
 @task(name="report", cache_policy=NO_CACHE)
 def publish(outcome: RetrainOutcome, settings: RetrainSettings, home: Home) -> None:
-    """Artifacts on the flow run, note and HTML on the parent run, and a message to people."""
+    """Write artifacts, note and HTML, and notify people of a promotion."""
     steps.publish(outcome, home)
     create_markdown_artifact(key="retraining", markdown=text.to_markdown(outcome))
     if outcome.gate is not None or outcome.drift is not None:
@@ -184,7 +184,7 @@ def _end_state(outcome: RetrainOutcome) -> State[Any]:
 
 
 def _slot(now: datetime.datetime) -> guard.Slot:
-    """This run's slot; a run that no schedule made has none, and is never late."""
+    """The slot of this run. A run that no schedule started has none, and is never late."""
     context = FlowRunContext.get()
     run = context.flow_run if context else None
     if run is None or not run.auto_scheduled or run.deployment_id is None:

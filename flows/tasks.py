@@ -1,7 +1,7 @@
 """Tasks that several flows share: fetch the data, train the variants, compare them.
 
-What a step does is `cnn_pipeline.experiment.steps`'s business; here it becomes visible in Prefect.
-Nothing here imports TensorFlow: trainers do.
+They make the steps of `cnn_pipeline.experiment.steps` visible in Prefect. Nothing here imports
+TensorFlow: trainers do.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ class TrialFailed(Exception):
     name="fetch data",
     task_run_name="fetch {settings.source}",
     cache_policy=NO_CACHE,
-    # The only step that uses the network, so the only one that is tried again.
+    # The only step that uses the network, so the only one with a retry.
     retries=1,
     retry_delay_seconds=5,
     retry_condition_fn=lambda _task, _run, state: _is_data_error(state),
@@ -95,7 +95,7 @@ def train_variant(sweep_run: SweepRun, trial: Trial, pool: TrainerPool) -> Trial
 
 @task(name="reuse", task_run_name="reuse {trial.name}", cache_policy=NO_CACHE)
 def reuse_variant(sweep_run: SweepRun, trial: Trial) -> TrialResult:
-    """Repeat the record of a trial of identical content: nothing is trained."""
+    """Copy the stored run of a trial whose inputs are identical: nothing is trained."""
     result = reuse_trial(sweep_run, trial, prefect_tags())
     get_run_logger().info(
         "not trained again: run %s has the same data, settings, code and libraries; "
@@ -106,15 +106,15 @@ def reuse_variant(sweep_run: SweepRun, trial: Trial) -> TrialResult:
 
 
 def reuse_all(sweep_run: SweepRun) -> None:
-    """Repeat the record of every trial that need not be trained again."""
+    """Copy the stored run of every reusable trial."""
     for trial in sweep_run.decision.reused:
         reuse_variant(sweep_run, trial)
 
 
 def train_all(sweep_run: SweepRun, pool: TrainerPool) -> None:
-    """Train the other trials, as many at a time as there are trainers.
+    """Train all other trials, as many at a time as there are trainers.
 
-    A failed one stops no other.
+    If one fails, the others go on.
     """
     runner: ThreadPoolTaskRunner[TrialResult] = ThreadPoolTaskRunner(max_workers=pool.count)
     with runner, _closed_on_error(pool):
@@ -141,7 +141,7 @@ def _told(ended: int, count: int) -> str:
 
 @contextmanager
 def _closed_on_error(pool: TrainerPool) -> Iterator[None]:
-    """End the trainers first when the flow is interrupted, or its threads would wait for them."""
+    """Close the pool first if the flow is interrupted, or its threads would wait for trainers."""
     try:
         yield
     except BaseException:
@@ -151,7 +151,7 @@ def _closed_on_error(pool: TrainerPool) -> Iterator[None]:
 
 @task(name="compare variants", cache_policy=NO_CACHE)
 def compare_variants(sweep_run: SweepRun) -> Outcome:
-    """Leaderboard and verdict, on the parent run in MLflow and on this flow run."""
+    """Write leaderboard and verdict to the parent run in MLflow and to this flow run."""
     outcome = finish(sweep_run)
     page = links.run_page(outcome.experiment_id, outcome.parent_run_id)
     create_table_artifact(
@@ -178,16 +178,16 @@ def compare_variants(sweep_run: SweepRun) -> Outcome:
 
 
 def _cell(text: str) -> str:
-    """Prefect reads cells as Markdown, where a lone hyphen is a list."""
+    """Prefect renders cells as Markdown, where a lone hyphen is a list."""
     return "–" if text == "-" else text
 
 
 def prefect_tags() -> dict[str, str]:
-    """Which flow run this is: tags that link MLflow's runs to it."""
+    """Tags that link runs in MLflow to this flow run."""
     page = str(flow_run.ui_url or "")
     return {
         names.FLOW_RUN_ID: str(flow_run.id or ""),
-        # A server without a UI, as a single command's own, gives an address without a host.
+        # The temporary server of a command has no UI: its address has no host.
         **({names.FLOW_RUN_URL: page} if page.startswith("http") else {}),
     }
 

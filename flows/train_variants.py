@@ -1,7 +1,7 @@
-"""Train every variant and seed of a sweep, and say which won: what `cnn-pipeline run` starts.
+"""The flow that `cnn-pipeline run` starts: train a sweep, and compare its variants.
 
-The flow decides the order of the steps and shows what came out; what a step does is
-`cnn_pipeline.experiment.steps`'s business. Nothing here imports TensorFlow: trainers do.
+The flow puts the steps of `cnn_pipeline.experiment.steps` in order and shows the result. Nothing
+here imports TensorFlow: trainers do.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ _MADE: ContextVar[Decision | None] = ContextVar("decision", default=None)
 
 @contextmanager
 def decided(decision: Decision) -> Iterator[None]:
-    """Have the flow take this decision, which its caller made for the same parameters.
+    """Hand the flow that is called in the block the decision for its parameters.
 
-    It cannot be a parameter: those are stored as JSON and shown in Prefect's form.
+    A decision cannot be a parameter: Prefect stores those as JSON and shows them in its form.
     """
     token = _MADE.set(decision)
     try:
@@ -48,7 +48,7 @@ def train_variants(
 ) -> State[Any]:
     """Fetch the data, train each variant and seed, compare them, and publish the verdict.
 
-    What has been trained before, with the same data, settings, code and libraries, is verified
+    Trials that were trained before with the same data, settings, code and libraries are verified
     and reused.
 
     Args:

@@ -1,4 +1,4 @@
-"""Look whether the data have changed since the champion was trained, and tell it once.
+"""Check whether the data have changed since the champion was trained, and report it once.
 
 The event that tells it starts `retrain`: see its trigger in `prefect.yaml`.
 """
@@ -24,7 +24,7 @@ CHANGED = "cnn-pipeline.data.changed"
 
 
 def resource_id(dataset: str) -> str:
-    """What the event is about."""
+    """Id of the event's resource."""
     return f"cnn-pipeline.data.{dataset}"
 
 
@@ -33,7 +33,7 @@ def watch_data(
     data: DataSettings = DataSettings(),  # noqa: B008 - frozen, and Prefect's form shows it
     home: str | None = None,
 ) -> State[Any]:
-    """Compare the data with the champion's, and tell a change.
+    """Compare the data with the champion's, and report a change.
 
     Args:
         data: the images to look at; the same as those that `retrain` trains on.

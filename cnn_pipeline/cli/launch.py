@@ -1,7 +1,7 @@
-"""Start a flow from the command line: prepare the process, then call it.
+"""Call a flow from the command line.
 
-What takes long is started first, in processes of its own: TensorFlow's import and Prefect's
-server. So nothing heavy is imported here before they are under way.
+The slowest parts start first, in their own processes: TensorFlow's import and Prefect's server. So
+nothing heavy is imported here before.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 _DRAIN_SECONDS = 5
 _SETTINGS = {
-    # The progress display tells what happens; Prefect keeps its own log of the run.
+    # The command shows its own progress. Prefect's server still has the log of the run.
     "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL",
     "DO_NOT_TRACK": "1",
 }
@@ -45,13 +45,18 @@ def run_flow(
 ) -> Outcome:
     """Run the flow `train-variants` in this process and return how it ended.
 
-    Where an identical sweep has been run and nothing has changed, its outcome is returned, and
-    neither a flow run nor anything else is begun; `force` trains it anew. `checked` is what
-    `check_sweep` found, where it has been asked already.
+    If an identical sweep is stored and intact, its outcome is returned and nothing starts.
+
+    Args:
+        sweep: the variants, seeds, training settings and data.
+        home: folder that holds all state.
+        workers: trainers at a time; 0 is one per core, at most one per trial.
+        force: train also what could be reused.
+        checked: what `check_sweep` returned; the plans are computed here otherwise.
     """
     looks = may_reuse(home, force=force)
     if looks:
-        events.emit(events.Stage("looking whether anything has changed"))
+        events.emit(events.Stage("looking for trials to reuse"))
     with deciding(sweep, home, workers=workers, force=force, checked=checked) as decide:
         if looks and (unchanged := decide().unchanged) is not None:
             return unchanged
@@ -85,7 +90,7 @@ def run_retrain(
 ) -> RetrainOutcome:
     """Run the flow `retrain` in this process and return how it ended.
 
-    Trainers start when there is something to train: where nothing changed, none does.
+    Trainers start only if there is something to train.
     """
     events.emit(events.Stage("starting Prefect"))
     with prefect_ready(home):
@@ -101,9 +106,9 @@ def run_retrain(
 
 
 def _outcome_of(state: State[Any]) -> Any:
-    """What the flow returned, also with the state Failed; its error where it returned nothing.
+    """The value that the flow returned, even if its state is Failed. An error is raised.
 
-    Prefect itself takes any value of a failed state for an error that it cannot read.
+    By itself, Prefect reads the value of any failed state as an error.
     """
     outcome = state.result(raise_on_failure=False)
     if isinstance(outcome, BaseException):
@@ -117,12 +122,10 @@ def _nothing() -> None:
 
 @contextmanager
 def prefect_ready(home: Home, prepare: Callable[[], Any] = _nothing) -> Iterator[Any]:
-    """A Prefect server for this process; yields what `prepare` returns.
+    """Give this process a Prefect server. Yields what `prepare` returns.
 
-    `prepare` is called while a temporary server still starts.
-
-    The configured one; else the one that `cnn-pipeline up` runs under `home`, whose UI then shows
-    the run; else a temporary one in `home`.
+    The server is the configured one; else the one that `cnn-pipeline up` runs under `home`, whose
+    UI then shows the run; else a temporary one. `prepare` is called while a temporary one starts.
     """
     for name, value in _SETTINGS.items():
         os.environ.setdefault(name, value)
@@ -142,7 +145,7 @@ def prefect_ready(home: Home, prepare: Callable[[], Any] = _nothing) -> Iterator
         url = temporary.url
     try:
         os.environ["PREFECT_API_URL"] = url
-        # The rest of Prefect is imported while its server does the same.
+        # Import the rest of Prefect while its server starts.
         from prefect.context import refresh_global_settings_context
 
         refresh_global_settings_context()
@@ -161,7 +164,7 @@ def prefect_ready(home: Home, prepare: Callable[[], Any] = _nothing) -> Iterator
 
 
 def _no_heartbeats() -> AbstractContextManager[object]:
-    """No word from time to time that the run goes on: a server that ends with it asks for none.
+    """Switch off heartbeats: a temporary server needs none.
 
     The thread that sends them takes up to a second to end.
     """
@@ -171,9 +174,9 @@ def _no_heartbeats() -> AbstractContextManager[object]:
 
 
 def _send_what_is_left() -> None:
-    """Let Prefect's background threads finish while their server is there.
+    """Let Prefect's background threads finish while their server runs.
 
-    They would try to reach it when the interpreter ends, and go on trying for minutes.
+    At the end of the interpreter they would try to reach it for minutes.
     """
     from prefect.events.worker import EventsWorker
     from prefect.logging.handlers import APILogWorker

@@ -1,4 +1,4 @@
-"""What the numbers of a trial follow from, as one key: equal keys, equal results.
+"""One key for all inputs of a trial: trials with equal keys have equal results.
 
 The key says what may be reused; whether a stored run is still what it was is checked before it
 is believed (`tracking.Reader.intact`).
@@ -15,9 +15,9 @@ from cnn_pipeline.base.machine import backend_name, has_gpu, processor_name
 from cnn_pipeline.settings.trial import DataSettings, Trial
 from cnn_pipeline.trainers.environment import numeric_environment
 
-# Folders and files of the package that can move a number of a trial; the command line, figures,
-# reports and tracking cannot. A needless training costs minutes, a missed change hides a wrong
-# number: when in doubt, it is in.
+# Folders and files that can change a number of a trial; the command line, figures, reports and
+# tracking cannot. When in doubt, list it: training again costs minutes, a missed change hides a
+# wrong number.
 TRIAL_CODE = (
     "base/machine.py",
     "base/startup.py",
@@ -38,7 +38,7 @@ def libraries() -> str:
 
 
 def content_key(trial: Trial, data: DataSettings, data_digest: str, threads: int) -> str:
-    """SHA-256 (hex) of everything that the numbers of `trial` follow from.
+    """SHA-256 (hex) of everything that the numbers of `trial` depend on.
 
     Names, hypotheses and where the data lie are not part of it. The processor is: its kernels
     round differently, 'auto' precision follows from it, and so do the times that are compared.

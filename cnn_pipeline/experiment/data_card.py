@@ -1,4 +1,4 @@
-"""What a sweep must know of its data without holding it."""
+"""The description of a data set that a sweep works with, without the images."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class DataShape:
-    """What decides whether a sweep fits."""
+    """Sizes that decide whether a sweep fits its data."""
 
     image_shape: tuple[int, int, int]
     """Height, width, channels."""
     num_classes: int
     num_train: int
-    """Images to train on, after validation images and `train_limit`."""
+    """Training images, after validation images and `train_limit` are taken off."""
     num_test: int
-    """Images to score; only the expected time asks for it."""
+    """Test images; only the expected time depends on them."""
 
 
 @dataclass(frozen=True)
 class DataCard:
-    """What a sweep must know of its data without holding it."""
+    """Describes the data of a sweep, without the images."""
 
     name: str
     digest: str
@@ -43,16 +43,21 @@ class DataCard:
     test_counts: tuple[int, ...]
     """Test images of each class."""
     inputs: tuple[Input, ...]
-    """The splits, as every run names what it rests on."""
+    """The splits, as MLflow lists them as inputs of each run."""
 
     @property
     def shape(self) -> DataShape:
-        """What a sweep is held against."""
+        """The sizes that `check_fit` asks for."""
         return DataShape(self.image_shape, len(self.class_names), self.num_train, self.num_test)
 
 
 def prepare_data(settings: DataSettings, cache: Path) -> DataCard:
-    """Fetch and verify what is not there yet, and describe it."""
+    """Fetch what is missing, verify it, and describe the data.
+
+    Raises:
+        InvalidInput: bad files in the user's own data, or sizes that do not fit the data.
+        DataError: the files cannot be had.
+    """
     from cnn_pipeline.data.dataset import load_dataset
     from cnn_pipeline.data.describe import class_counts
     from cnn_pipeline.tracking.inputs import describe_inputs

@@ -1,4 +1,4 @@
-"""Whether a sweep fits its data: found out before a server, a device or a download is touched."""
+"""Check that a sweep fits its data, before any server, device or download is used."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ class Preflight:
     plans: dict[str, Plan]
     """By label of the variant."""
     card: DataCard | None = None
-    """Of own data, which were read for their shape; None for a named data set."""
+    """Card of own data, which had to be read; None for a named data set."""
 
 
 def check_sweep(sweep: Sweep, cache: Path) -> Preflight:
-    """Hold a sweep against its data. A named data set is not fetched; own data is read.
+    """Check a sweep against its data. Own data are read; a named data set is not fetched.
 
     Raises:
         InvalidInput: with every fault of the settings, the stacks, the user's own files, and
@@ -56,7 +56,7 @@ def check_fit(sweep: Sweep, shape: DataShape) -> dict[str, Plan]:
     plans: dict[str, Plan] = {}
     faults: list[str] = []
     for trial in sweep.trials():
-        # Where no image is left at all, the split is at fault, and that is said already.
+        # If no training image is left, the split is wrong, and that is reported already.
         if trial.training.batch_size > shape.num_train > 0:
             faults.append(
                 f"batch_size must be at most {shape.num_train:,}, the number of training images, "
@@ -75,7 +75,7 @@ def check_fit(sweep: Sweep, shape: DataShape) -> dict[str, Plan]:
 
 
 def _known_shape(settings: DataSettings) -> tuple[DataShape | None, list[str]]:
-    """The shape of a named data set and what is wrong with the split of it; None for a path."""
+    """The shape of a named data set, None for a path; and the faults of its split."""
     from cnn_pipeline.data.catalog import CATALOGS
     from cnn_pipeline.data.splits import check_settings
 

@@ -1,4 +1,4 @@
-"""From a sweep in the store to its report: reads the runs and the data, and writes nothing."""
+"""Read all that the report of a stored sweep shows. Nothing is written."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def report_data(
     comparison: Comparison,
     cache: Path,
 ) -> ReportData:
-    """All that the report of a sweep shows; what cannot be had is left out, with the reason."""
+    """All that the report of a sweep shows; missing data are left out, with the reason."""
     parent = read_details(store, record.run_id)
     trials = tuple(_trial(store, result) for result in results)
     dataset, reason = _dataset(record.sweep.data, parent.tags.get(names.DATA_DIGEST, ""), cache)
@@ -81,7 +81,7 @@ def _document(details: RunDetails, name: str) -> dict[str, Any]:
 
 
 def _dataset(settings: DataSettings, digest: str, cache: Path) -> tuple[Dataset | None, str]:
-    """The sweep's data, or why it is not at hand."""
+    """The data of the sweep, or the reason why they are missing."""
     try:
         dataset = load_dataset(settings, cache)
     except UserError as error:

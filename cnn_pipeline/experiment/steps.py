@@ -1,6 +1,6 @@
-"""A sweep from the settings to the verdict, in steps that need no Prefect server.
+"""The steps of a sweep, without Prefect.
 
-`run_sweep` composes them; the Prefect flow composes the same steps as tasks.
+`run_sweep` calls them in order; the flow `train-variants` calls them as tasks.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def new_sweep_id(name: str) -> str:
 
 
 def begin(decision: Decision, tags: Mapping[str, str]) -> SweepRun:
-    """Open the store and the parent run; from here on something is written."""
+    """Open the store and start the parent run: nothing is written before."""
     from cnn_pipeline.tracking.writer import Tracker
 
     sweep, card = decision.sweep, decision.card
@@ -76,7 +76,7 @@ def begin(decision: Decision, tags: Mapping[str, str]) -> SweepRun:
 def run_trial(
     sweep_run: SweepRun, trial: Trial, pool: TrainerPool, tags: Mapping[str, str]
 ) -> TrialResult:
-    """Run one trial on a trainer, in an MLflow run that ends whatever happens."""
+    """Run one trial on a trainer. Its MLflow run ends whatever happens."""
     tracker = _tracker(sweep_run)
     started = time.perf_counter()
     run_id = start_trial(tracker, sweep_run, trial, tags)
@@ -101,7 +101,7 @@ def run_trial(
 
 
 def reuse_trial(sweep_run: SweepRun, trial: Trial, tags: Mapping[str, str]) -> TrialResult:
-    """Repeat the stored record of a trial as a run of this sweep, with the same logged model."""
+    """Copy the stored run of a reusable trial into this sweep, with the same logged model."""
     source = sweep_run.decision.reusable[trial.name]
     tracker = _tracker(sweep_run)
     run_id = start_trial(tracker, sweep_run, trial, tags)
@@ -128,7 +128,7 @@ def reuse_trial(sweep_run: SweepRun, trial: Trial, tags: Mapping[str, str]) -> T
 def start_trial(
     tracker: Tracker, sweep_run: SweepRun, trial: Trial, tags: Mapping[str, str]
 ) -> str:
-    """Begin the MLflow run of a trial; returns its run id."""
+    """Start the MLflow run of a trial. Returns its run id."""
     from cnn_pipeline.tracking.views import run_colors
 
     return tracker.start_trial(
@@ -146,7 +146,7 @@ def start_trial(
 
 
 def job_of(sweep_run: SweepRun, trial: Trial, run_id: str) -> Job:
-    """What a trainer is told of a trial whose MLflow run has begun."""
+    """The message that has a trainer run a trial whose MLflow run has started."""
     return Job(
         trial=trial,
         data=sweep_run.decision.sweep.data,
@@ -160,7 +160,7 @@ def job_of(sweep_run: SweepRun, trial: Trial, run_id: str) -> Job:
 
 
 def prepare_finish() -> None:
-    """Import and start what `finish` needs: most of a second, which need not come last."""
+    """Import and start what `finish` needs, which takes most of a second."""
     import cnn_pipeline.experiment.report_data  # noqa: F401
     from cnn_pipeline.comparison.report.page import prepare
 
@@ -168,10 +168,10 @@ def prepare_finish() -> None:
 
 
 def finish(sweep_run: SweepRun) -> Outcome:
-    """Compare what the store holds, write table, verdict and report, end the parent run.
+    """Compare the trials, write table, verdict and report, and end the parent run.
 
-    The results are read back from MLflow: the verdict rests on what was stored, and
-    `cnn-pipeline compare` says the same tomorrow.
+    The results are read back from MLflow, so that `cnn-pipeline compare` gives the same verdict
+    later.
     """
     events.emit(events.Stage("comparing"))
     tracker, reader = _tracker(sweep_run), _reader(sweep_run)
@@ -209,7 +209,7 @@ def comparison_files(comparison: Comparison) -> dict[str, str | bytes]:
 
 
 def comparison_tags(comparison: Comparison) -> dict[str, str]:
-    """The verdict where a list of runs shows it."""
+    """The verdict as tags of the parent run."""
     return {
         names.NOTE: render.to_markdown(comparison),
         names.VERDICT: comparison.verdict.headline,
@@ -219,7 +219,7 @@ def comparison_tags(comparison: Comparison) -> dict[str, str]:
 
 @contextmanager
 def ending(sweep_run: SweepRun) -> Iterator[SweepRun]:
-    """End the parent run as KILLED or FAILED when the block is left by an exception."""
+    """End the parent run as KILLED or FAILED if the block raises."""
     try:
         yield sweep_run
     except BaseException as error:
@@ -230,13 +230,13 @@ def ending(sweep_run: SweepRun) -> Iterator[SweepRun]:
 
 
 def trainer_pool(decision: Decision) -> AbstractContextManager[TrainerPool]:
-    """The trainers that were decided on; those that are warm already."""
+    """The trainers that were decided on, warm ones if there are."""
     crew = decision.crew
     return trainers(crew.workers, crew.threads, decision.home.state / "logs")
 
 
 def announce(sweep_run: SweepRun) -> None:
-    """Tell whoever watches which trials will be trained, and how many at a time."""
+    """Emit which trials will be trained, and how many at a time."""
     decision = sweep_run.decision
     expected = {
         name: seconds

@@ -1,4 +1,4 @@
-"""Stored sweeps, read back: comparison, report, outcome."""
+"""Read stored sweeps: comparison, report, outcome."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def outcome_of(reader: Reader, record: SweepRecord) -> Outcome:
-    """How a stored sweep ended, compared anew from its runs."""
+    """How a stored sweep ended, with the comparison computed from its runs."""
     results, comparison = compare_stored(reader, record)
     return Outcome(
         sweep_id=record.sweep_id,
@@ -31,7 +31,7 @@ def outcome_of(reader: Reader, record: SweepRecord) -> Outcome:
 
 
 def load_comparison(sweep_id: str | None, home: Home) -> Comparison:
-    """The comparison of a sweep, the latest by default, made anew from its runs.
+    """The comparison of a sweep, the latest by default, computed from its runs.
 
     Raises:
         UserError: there is no such sweep.
@@ -44,7 +44,7 @@ def load_comparison(sweep_id: str | None, home: Home) -> Comparison:
 
 
 def load_report(sweep_id: str | None, home: Home, pair: tuple[str, str] | None = None) -> str:
-    """The HTML report of a sweep, the latest by default, made anew from its runs.
+    """The HTML report of a sweep, the latest by default, computed from its runs.
 
     `pair` names the two variants whose answers are set against each other.
 
