@@ -86,7 +86,7 @@ def test_the_users_own_image(subject: Subject, tmp_path: Path) -> None:
     journey, looks = run_tour(subject, ["journey", "looks"], parse_images(str(file)))
     assert any("my boot.png: inverted" in sentence for sentence in journey.sentences)
     answer = journey.sentences[-1]
-    assert re.fullmatch(r"my boot\.png: .+ [\d.]+%\.", answer), answer  # neither right nor wrong
+    assert re.fullmatch(r"my boot\.png: .+ [\d.]+ %\.", answer), answer  # neither right nor wrong
     assert is_png(looks.files["looks.png"])
 
 
