@@ -13,11 +13,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from prefect import State, flow, task
-from prefect.artifacts import (
-    create_link_artifact,
-    create_markdown_artifact,
-    create_table_artifact,
-)
+from prefect.artifacts import create_link_artifact, create_markdown_artifact, create_table_artifact
 from prefect.cache_policies import NO_CACHE
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import (
@@ -34,12 +30,7 @@ from cnn_pipeline.base.errors import InvalidInput
 from cnn_pipeline.base.home import Home, resolve_home
 from cnn_pipeline.champion.retraining import admission as guard
 from cnn_pipeline.champion.retraining import steps, text
-from cnn_pipeline.champion.retraining.outcome import (
-    Assessment,
-    Choice,
-    Judgement,
-    RetrainOutcome,
-)
+from cnn_pipeline.champion.retraining.outcome import Assessment, Choice, Judgement, RetrainOutcome
 from cnn_pipeline.champion.retraining.settings import RetrainSettings
 from cnn_pipeline.experiment.data_card import DataCard
 from cnn_pipeline.experiment.decide import Decision, decide

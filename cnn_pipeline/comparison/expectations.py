@@ -10,13 +10,7 @@ from cnn_pipeline.base.quantities import duration, percent
 from cnn_pipeline.comparison import numbers
 from cnn_pipeline.comparison.pairs import compare_pair, correct_for_number
 from cnn_pipeline.comparison.statistics import welch
-from cnn_pipeline.comparison.types import (
-    Difference,
-    ExpectationCheck,
-    Expected,
-    Outcome,
-    SweepInfo,
-)
+from cnn_pipeline.comparison.types import Difference, ExpectationCheck, Expected, Outcome, SweepInfo
 from cnn_pipeline.comparison.variants import VariantTrials
 
 TIMING_TOLERANCE = 0.10

@@ -50,12 +50,7 @@ class Catalog:
     @property
     def files(self) -> tuple[CatalogFile, ...]:
         """The four files, the largest first, so that a failure shows early."""
-        return (
-            self.train_images,
-            self.train_labels,
-            self.test_images,
-            self.test_labels,
-        )
+        return (self.train_images, self.train_labels, self.test_images, self.test_labels)
 
 
 FASHION_CLASSES = (
@@ -102,12 +97,10 @@ FASHION_MNIST = Catalog(
             "https://raw.githubusercontent.com/zalandoresearch/fashion-mnist/master/data/fashion/",
         ),
         MirrorAddress(
-            "Zalando's bucket",
-            "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",
+            "Zalando's bucket", "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/"
         ),
         MirrorAddress(
-            "Keras' mirror",
-            "https://storage.googleapis.com/tensorflow/tf-keras-datasets/",
+            "Keras' mirror", "https://storage.googleapis.com/tensorflow/tf-keras-datasets/"
         ),
     ),
     debian_package="dataset-fashion-mnist",

@@ -13,12 +13,7 @@ from numpy.typing import NDArray
 
 from cnn_pipeline.base.errors import DataError, InvalidInput
 from cnn_pipeline.data.arrays import Part, content_digest, pair_faults
-from cnn_pipeline.data.catalog import (
-    CATALOGS,
-    FASHION_MNIST,
-    FASHION_MNIST_SAMPLE,
-    Catalog,
-)
+from cnn_pipeline.data.catalog import CATALOGS, FASHION_MNIST, FASHION_MNIST_SAMPLE, Catalog
 from cnn_pipeline.data.fetching.fetch import FetchedFiles, fetch
 from cnn_pipeline.data.fetching.payload import PayloadError, read_verified, unpack
 from cnn_pipeline.data.fetching.sources import Source

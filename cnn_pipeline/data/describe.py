@@ -52,9 +52,7 @@ def describe(dataset: Dataset) -> Description:
         class_names=dataset.class_names,
         splits=tuple(
             SplitDescription(
-                role=split.role,
-                images=len(split),
-                per_class=class_counts(dataset, split.role),
+                role=split.role, images=len(split), per_class=class_counts(dataset, split.role)
             )
             for split in (dataset.train, dataset.validation, dataset.test)
         ),

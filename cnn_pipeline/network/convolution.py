@@ -23,11 +23,7 @@ class Conv2D(keras.layers.Conv2D):  # type: ignore[misc]
     """
 
     def __init__(
-        self,
-        *args: Any,
-        max_pooling: int = 1,
-        inputs_are_data: bool = False,
-        **kwargs: Any,
+        self, *args: Any, max_pooling: int = 1, inputs_are_data: bool = False, **kwargs: Any
     ) -> None:
         """With `inputs_are_data` the inputs need no gradient: no layer before this one learns."""
         super().__init__(*args, **kwargs)

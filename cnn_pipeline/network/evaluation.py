@@ -200,11 +200,7 @@ class Evaluation:
         order = np.argsort(-mistakes, axis=None, kind="stable")[: max(n, 0)]
         pairs = zip(*np.unravel_index(order, mistakes.shape), strict=True)
         return [
-            (
-                self.class_names[true],
-                self.class_names[predicted],
-                int(mistakes[true, predicted]),
-            )
+            (self.class_names[true], self.class_names[predicted], int(mistakes[true, predicted]))
             for true, predicted in pairs
             if mistakes[true, predicted]
         ]
@@ -255,9 +251,7 @@ def predictions_table(evaluation: Evaluation) -> pd.DataFrame:
     return pd.DataFrame(columns)
 
 
-def read_predictions(
-    table: pd.DataFrame,
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]:
+def read_predictions(table: pd.DataFrame) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]:
     """Labels int64 `[n]` and probabilities float32 `[n, k]` of a `predictions_table`.
 
     Rows come back in the order of `index`. Raises `InvalidInput` when columns are missing or

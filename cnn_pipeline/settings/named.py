@@ -11,13 +11,7 @@ from cnn_pipeline.base.errors import InvalidInput, did_you_mean
 from cnn_pipeline.base.metric_names import ExpectedMetric
 from cnn_pipeline.settings.files import load_sweep_file
 from cnn_pipeline.settings.sweep import Axes, Entry, Sweep
-from cnn_pipeline.settings.trial import (
-    DataSettings,
-    Direction,
-    Expectation,
-    Training,
-    Variant,
-)
+from cnn_pipeline.settings.trial import DataSettings, Direction, Expectation, Training, Variant
 
 
 def filters_and_pooling() -> Sweep:

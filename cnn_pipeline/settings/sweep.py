@@ -7,12 +7,7 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Annotated, Any, Self
 
-from pydantic import (
-    Field,
-    ValidationError,
-    field_validator,
-    model_validator,
-)
+from pydantic import Field, ValidationError, field_validator, model_validator
 
 from cnn_pipeline.settings.trial import (
     NAME_PATTERN,

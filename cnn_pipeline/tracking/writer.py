@@ -135,20 +135,11 @@ class Tracker:
         note = note.partition(f"\n{names.AGAINST_BASELINE} ")[0]
         # Last: a run with this tag has everything else.
         self.tag(
-            run_id,
-            {
-                names.REUSED_FROM: first,
-                names.NOTE: said + note,
-                names.COMPLETE: "true",
-            },
+            run_id, {names.REUSED_FROM: first, names.NOTE: said + note, names.COMPLETE: "true"}
         )
 
     def log_settings(
-        self,
-        run_id: str,
-        params: Mapping[str, Scalar],
-        tags: Mapping[str, str],
-        dataset: Dataset,
+        self, run_id: str, params: Mapping[str, Scalar], tags: Mapping[str, str], dataset: Dataset
     ) -> None:
         """Write params, tags and inputs before training, so that a killed run can be compared."""
         self._client.log_batch(

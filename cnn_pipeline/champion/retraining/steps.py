@@ -19,22 +19,12 @@ from cnn_pipeline.base.errors import InvalidInput, UserError
 from cnn_pipeline.base.home import Home, cache_dir
 from cnn_pipeline.champion.gate import Candidate, Score, judge
 from cnn_pipeline.champion.register import open_registry, register_run
-from cnn_pipeline.champion.registry import (
-    CHALLENGER,
-    CHAMPION,
-    ModelVersion,
-    registered_name,
-)
+from cnn_pipeline.champion.registry import CHALLENGER, CHAMPION, ModelVersion, registered_name
 from cnn_pipeline.champion.retraining import candidates
 from cnn_pipeline.champion.retraining import text as report
 from cnn_pipeline.champion.retraining.changes import content_of, find_change
 from cnn_pipeline.champion.retraining.drift import DataSummary, compare_data
-from cnn_pipeline.champion.retraining.outcome import (
-    Assessment,
-    Choice,
-    Judgement,
-    RetrainOutcome,
-)
+from cnn_pipeline.champion.retraining.outcome import Assessment, Choice, Judgement, RetrainOutcome
 from cnn_pipeline.champion.retraining.settings import RetrainSettings
 from cnn_pipeline.comparison.variants import best_trial
 from cnn_pipeline.experiment.data_card import DataCard
@@ -212,8 +202,7 @@ def publish(outcome: RetrainOutcome, home: Home) -> None:
         },
     )
     tracker.tag(
-        outcome.parent_run_id,
-        {names.NOTE: f"{text}\n\n{note}", names.RETRAINING: outcome.message},
+        outcome.parent_run_id, {names.NOTE: f"{text}\n\n{note}", names.RETRAINING: outcome.message}
     )
 
 

@@ -9,13 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from cnn_pipeline.base.quantities import percent
-from cnn_pipeline.cli.options import (
-    home_from,
-    home_option,
-    json_option,
-    model_from,
-    model_option,
-)
+from cnn_pipeline.cli.options import home_from, home_option, json_option, model_from, model_option
 from cnn_pipeline.cli.output import clean_stdout, print_json
 from cnn_pipeline.cli.parsing import CollectingCommand, faults_of
 

@@ -30,12 +30,7 @@ Examples:
 @json_option
 @click.pass_context
 def command(
-    ctx: click.Context,
-    /,
-    runs: tuple[str, ...],
-    why: str | None,
-    home: str | None,
-    as_json: bool,
+    ctx: click.Context, /, runs: tuple[str, ...], why: str | None, home: str | None, as_json: bool
 ) -> int:
     """Register the run's model, verify it and move the alias."""
     faults = faults_of(ctx)

@@ -30,12 +30,7 @@ Examples:
 @json_option
 @click.pass_context
 def command(
-    ctx: click.Context,
-    /,
-    why: str | None,
-    model: str | None,
-    home: str | None,
-    as_json: bool,
+    ctx: click.Context, /, why: str | None, model: str | None, home: str | None, as_json: bool
 ) -> int:
     """Move the alias back."""
     faults = faults_of(ctx)

@@ -38,12 +38,7 @@ class Section:
     """What its template sees as `content`."""
 
 
-def render_html(
-    data: ReportData,
-    *,
-    pair: Pair | None = None,
-    cache: Path | None = None,
-) -> str:
+def render_html(data: ReportData, *, pair: Pair | None = None, cache: Path | None = None) -> str:
     """The report as one HTML document without any outside resource.
 
     Args:

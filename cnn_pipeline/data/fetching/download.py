@@ -116,10 +116,7 @@ def _transfer(
                     return
                 counter.done += len(chunk)
                 if counter.done > max_bytes:
-                    raise DownloadError(
-                        f"more than {max_bytes:,} bytes received",
-                        unusable=False,
-                    )
+                    raise DownloadError(f"more than {max_bytes:,} bytes received", unusable=False)
                 target.write(chunk)
     except (httpx.ConnectError, httpx.ProxyError, httpx.UnsupportedProtocol) as error:
         raise DownloadError(f"cannot connect: {error}", unusable=True) from error

@@ -16,12 +16,7 @@ from cnn_pipeline.base.events import Stage, emit
 from cnn_pipeline.base.files import move_whole
 from cnn_pipeline.data.catalog import FASHION_MNIST, Catalog, CatalogFile
 from cnn_pipeline.data.fetching.payload import PayloadError, is_verified, unpack
-from cnn_pipeline.data.fetching.sources import (
-    Source,
-    SourceError,
-    default_sources,
-    scratch_lock,
-)
+from cnn_pipeline.data.fetching.sources import Source, SourceError, default_sources, scratch_lock
 
 CACHE_SOURCE = "verified cache"
 

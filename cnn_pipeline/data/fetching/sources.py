@@ -61,8 +61,7 @@ class Folder:
     def deliver(self, file: CatalogFile, target: BinaryIO, scratch: Path) -> None:
         """Copy the file; see `Source`."""
         found = next(
-            (p for s in self.suffixes if (p := self.path / (file.name + s)).is_file()),
-            None,
+            (p for s in self.suffixes if (p := self.path / (file.name + s)).is_file()), None
         )
         if found is None:
             raise SourceError("not there", unusable=not self.path.is_dir())
@@ -74,8 +73,7 @@ class Folder:
         with packed:
             if size > file.packed_limit:
                 raise SourceError(
-                    f"{size:,} bytes, expected at most {file.packed_limit:,}",
-                    unusable=False,
+                    f"{size:,} bytes, expected at most {file.packed_limit:,}", unusable=False
                 )
             shutil.copyfileobj(packed, target)
 
@@ -129,12 +127,7 @@ class AptPackage:
     def _unpack(self, scratch: Path, unpacked: Path) -> None:
         emit(Stage(f"getting {self.package} with apt-get"))
         shutil.rmtree(scratch, ignore_errors=True)
-        for folder in (
-            "lists/partial",
-            "cache/archives/partial",
-            "deb",
-            "partly-unpacked",
-        ):
+        for folder in ("lists/partial", "cache/archives/partial", "deb", "partly-unpacked"):
             (scratch / folder).mkdir(parents=True)
         # Read after the system's settings: its mirrors and proxies stay in use, but its hooks do
         # not run, and only package lists are fetched.
@@ -190,16 +183,14 @@ class AptPackage:
                     os.killpg(process.pid, signal.SIGKILL)
                 if isinstance(error, subprocess.TimeoutExpired):
                     raise SourceError(
-                        f"{command[0]} did not finish within {self.seconds:g} s",
-                        unusable=True,
+                        f"{command[0]} did not finish within {self.seconds:g} s", unusable=True
                     ) from error
                 raise
         if process.returncode != 0:
             faults = [line for line in output.splitlines() if line.startswith("E:")]
             reason = (faults or output.splitlines() or ["no output"])[-1]
             raise SourceError(
-                f"{command[0]} ended with status {process.returncode}: {reason}",
-                unusable=True,
+                f"{command[0]} ended with status {process.returncode}: {reason}", unusable=True
             )
         return output
 

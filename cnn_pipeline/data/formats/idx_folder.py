@@ -17,8 +17,7 @@ from cnn_pipeline.data.fetching.payload import GZIP_MAGIC
 from cnn_pipeline.data.formats.idx import IdxError, header_size, parse_idx, parse_shape
 
 _NAME = re.compile(
-    r"(?P<role>train|t10k|test)-(?P<kind>images|labels)[-.]idx\d-ubyte(\.gz)?",
-    re.IGNORECASE,
+    r"(?P<role>train|t10k|test)-(?P<kind>images|labels)[-.]idx\d-ubyte(\.gz)?", re.IGNORECASE
 )
 _MORE = 1
 """Bytes read beyond the expected length, to detect a file that is too long."""

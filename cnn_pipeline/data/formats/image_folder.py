@@ -64,8 +64,7 @@ def read_image_folder(
     train, test = (
         Part(
             images=_stack(
-                [i for i, e in zip(images, entries, strict=True) if e.role == role],
-                channels,
+                [i for i, e in zip(images, entries, strict=True) if e.role == role], channels
             ),
             labels=np.array([e.label for e in entries if e.role == role], dtype=np.int64),
             images_file=str(folder / role),

@@ -6,11 +6,7 @@ import textwrap
 
 import numpy as np
 
-from cnn_pipeline.explain.convolution.arithmetic import (
-    ConvolutionStep,
-    PoolingStep,
-    convolution_at,
-)
+from cnn_pipeline.explain.convolution.arithmetic import ConvolutionStep, PoolingStep, convolution_at
 from cnn_pipeline.explain.convolution.hand_made import HandMade
 
 WIDTH = 80

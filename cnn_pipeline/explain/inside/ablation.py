@@ -83,10 +83,7 @@ def summarize(
 
 
 def _score(
-    model: keras.Sequential,
-    layer: keras.layers.Conv2D,
-    batch: np.ndarray,
-    truth: np.ndarray,
+    model: keras.Sequential, layer: keras.layers.Conv2D, batch: np.ndarray, truth: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """Which images are right with all filters, bool `[b]`, and without each, `[filters, b]`."""
     position = next_weighted(model, layer)

@@ -89,12 +89,7 @@ def backward(
 
 @compiled
 def forward_pooled(
-    images: Floats,
-    kernels: Floats,
-    bias: Floats,
-    floor: np.float32,
-    out: Floats,
-    places: Bytes,
+    images: Floats, kernels: Floats, bias: Floats, floor: np.float32, out: Floats, places: Bytes
 ) -> None:
     """`forward` and the largest of each 2x2 outputs, of which only that is written.
 

@@ -62,9 +62,7 @@ class GraphEngine:
         full = len(order) // size
         batches, rest = order[: full * size].reshape(full, size), order[full * size :]
         losses, right = self._chunks.run(
-            full,
-            lambda chunk: self._call(split, batches[chunk]),
-            lambda steps: told(steps * size),
+            full, lambda chunk: self._call(split, batches[chunk]), lambda steps: told(steps * size)
         )
         if len(rest):
             last, hits = self._call(split, rest[None])
