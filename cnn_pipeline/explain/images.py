@@ -1,4 +1,4 @@
-"""Which images a tour is about: some of the test images, or the user's own files."""
+"""The images that a tour shows: some of the test images, or the user's own file."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from cnn_pipeline.data.picture import convention_for, prepare_image
 from cnn_pipeline.data.samples import journey_images
 
 MOST = 6
-"""Images side by side: more would be too small to see."""
+"""Images side by side; more would be too small to see."""
 
 
 @dataclass(frozen=True)
 class ImageChoice:
-    """What `--image` asks for: positions in the test split, or else one file."""
+    """What `--image` asks for: positions in the test split, or one file."""
 
     positions: tuple[int, ...] = ()
     file: Path | None = None
@@ -33,17 +33,17 @@ class ChosenImage:
     pixels: npt.NDArray[np.uint8]
     """`[height, width, channels]`."""
     name: str
-    """The class, 'Ankle boot', or the file's name."""
+    """The class, such as 'Ankle boot', or the file's name."""
     title: str
-    """With the number, 'Ankle boot (test image 0)'."""
+    """The name with the image's number: 'Ankle boot (test image 0)'."""
     label: int | None
     """The true class; None for a file."""
     notes: tuple[str, ...] = ()
-    """What was done to a file to make it the model's input."""
+    """How a file was turned into the model's input."""
 
 
 def parse_images(text: str) -> ImageChoice:
-    """'0,23' are test images, anything else is a file.
+    """Parse '0,23' as test images and anything else as a file.
 
     Raises:
         InvalidInput: there is no such file, or more images than fit side by side.
@@ -64,10 +64,10 @@ def parse_images(text: str) -> ImageChoice:
 
 
 def choose_images(choice: ImageChoice | None, dataset: Dataset) -> list[ChosenImage]:
-    """The images that were asked for; else three test images, two of them of one class.
+    """The chosen images; by default three test images, two of them of one class.
 
     Raises:
-        InvalidInput: the file is no picture, or there is no such test image.
+        InvalidInput: the file is not an image, or there is no such test image.
     """
     if choice is not None and choice.file is not None:
         convention = convention_for(dataset.name)

@@ -1,4 +1,4 @@
-"""Which run is explained, with its model and its data."""
+"""The run that is explained, with its model and its data."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Subject:
-    """A trained network with the images that it was trained, chosen and scored on."""
+    """A trained network, and the images used to train, choose and score it."""
 
     name: str
-    """The run's name, as 'f64-max-s0'."""
+    """The run's name, such as 'f64-max-s0'."""
     run_id: str
     variant: Variant
     model: keras.Sequential
     dataset: Dataset
     notes: tuple[str, ...] = ()
-    """What one must know before believing the numbers."""
+    """What limits the meaning of the numbers."""

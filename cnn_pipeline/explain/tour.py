@@ -1,4 +1,4 @@
-"""All pictures of one run, in the order in which one would show them."""
+"""All pictures of one run, in the order in which they are shown."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ if TYPE_CHECKING:
 def run_tour(
     subject: Subject, pictures: Sequence[str] = PICTURES, choice: ImageChoice | None = None
 ) -> Iterator[Part]:
-    """Each of `pictures` in turn, as soon as it is drawn.
+    """Yield each of `pictures` as soon as it is drawn.
 
     Raises:
-        InvalidInput: the chosen file is no picture, or there is no such test image.
+        InvalidInput: the chosen file is not an image, or there is no such test image.
     """
-    # Not on import: Keras takes seconds, and a wrong name must be told before.
+    # Imported late: Keras takes seconds, and a wrong name must be reported first.
     from cnn_pipeline.explain.images import choose_images
     from cnn_pipeline.explain.inside import tour as draw
 

@@ -1,1 +1,1 @@
-"""Convolution and pooling as arithmetic, on real pixels."""
+"""Convolution and pooling, calculated step by step on real pixels."""

@@ -1,7 +1,7 @@
-"""Convolution, ReLU and max-pooling in plain NumPy, written as one would say them aloud.
+"""Convolution, ReLU and max-pooling in plain NumPy, written to be read.
 
-Slow on purpose: one step for one pixel, so that each number can be looked at. Tests show the
-results equal to those of Keras' layers.
+Slow on purpose: each step handles one pixel, so every number can be inspected. Tests check that
+Keras' layers give the same results.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ Map = npt.NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class ConvolutionStep:
-    """One pixel's turn: its neighbours, the filter, and what becomes of them."""
+    """The convolution of one pixel: its neighbours, the filter, and the result."""
 
     row: int
     column: int
-    """The pixel, counted from 0: the centre of the window."""
+    """Position of the pixel, counted from 0: the centre of the window."""
     window: Map
     """`[size, size]`: the pixel with its neighbours."""
     kernel: Map
@@ -40,33 +40,33 @@ class ConvolutionStep:
 
     @property
     def output(self) -> float:
-        """What is left after ReLU: the sum, or 0 where it is negative."""
+        """The sum after ReLU: 0 if it is negative."""
         return max(0.0, self.total)
 
 
 @dataclass(frozen=True, eq=False)
 class PoolingStep:
-    """One window's turn: of these numbers the largest is kept."""
+    """The max-pooling of one window: the largest number is kept."""
 
     row: int
     column: int
-    """The result's place in the new map, counted from 0."""
+    """Position of the result in the pooled map, counted from 0."""
     window: Map
     """`[size, size]`."""
 
     @property
     def output(self) -> float:
-        """The largest."""
+        """The largest number."""
         return float(self.window.max())
 
 
 def convolution_at(image: np.ndarray, kernel: np.ndarray, row: int, column: int) -> ConvolutionStep:
-    """The step for the pixel at (row, column) of `image` `[h, w]`.
+    """The convolution of the pixel at (row, column) of `image` `[h, w]`.
 
-    kernel: `[size, size]`, its size odd, so that it has a centre.
+    kernel: `[size, size]`, `size` odd.
 
     Raises:
-        InvalidInput: the pixel is so near the border that neighbours are missing.
+        InvalidInput: the pixel is so near the border that it lacks neighbours.
     """
     _check(image, kernel)
     reach = len(kernel) // 2  # neighbours on each side
@@ -83,9 +83,9 @@ def convolution_at(image: np.ndarray, kernel: np.ndarray, row: int, column: int)
 
 
 def convolve(image: np.ndarray, kernel: np.ndarray) -> Map:
-    """The sums for all pixels of `image` `[h, w]` that have all neighbours, before ReLU.
+    """The sums before ReLU, for all pixels of `image` `[h, w]` that have all neighbours.
 
-    With a 3x3 kernel the outermost pixels have none: `[h, w]` becomes `[h - 2, w - 2]`.
+    The outermost pixels lack some: with a 3x3 kernel `[h, w]` becomes `[h - 2, w - 2]`.
     """
     _check(image, kernel)
     reach = len(kernel) // 2
@@ -102,21 +102,21 @@ def convolve(image: np.ndarray, kernel: np.ndarray) -> Map:
 
 
 def relu(numbers: np.ndarray) -> Map:
-    """Negative numbers become 0, the others stay."""
+    """Replace negative numbers with 0."""
     return np.maximum(np.asarray(numbers, np.float64), 0.0)
 
 
 def pooling_at(numbers: np.ndarray, row: int, column: int, size: int = 2) -> PoolingStep:
-    """The step that makes the number at (row, column) of the pooled map of `numbers` `[h, w]`."""
+    """The pooling step for the number at (row, column) of the pooled map of `numbers` `[h, w]`."""
     top, left = row * size, column * size
     window = numbers[top : top + size, left : left + size]
     return PoolingStep(row, column, np.asarray(window, np.float64))
 
 
 def max_pool(numbers: np.ndarray, size: int = 2) -> Map:
-    """Of each window of `size` x `size` numbers the largest: `[h, w]` becomes `[h/size, w/size]`.
+    """Keep the largest of each `size` x `size` window: `[h, w]` becomes `[h/size, w/size]`.
 
-    A last row or column that fills no window is dropped.
+    Incomplete windows at the end are dropped.
     """
     height, width = numbers.shape
     return np.array(
@@ -128,15 +128,15 @@ def max_pool(numbers: np.ndarray, size: int = 2) -> Map:
 
 
 def strongest(numbers: np.ndarray) -> tuple[int, int]:
-    """Row and column of the largest number, the first of equals."""
+    """Row and column of the largest number; the first, if there are several."""
     row, column = np.unravel_index(int(np.argmax(numbers)), numbers.shape)
     return int(row), int(column)
 
 
 def telling_window(numbers: np.ndarray, size: int = 2) -> tuple[int, int]:
-    """Row and column of the pooled map whose window shows best what pooling does.
+    """Row and column in the pooled map of the window that best shows what pooling does.
 
-    The window with the most different numbers; of those the one with the largest spread.
+    It has the most distinct numbers, and of these windows the largest range.
     """
     height, width = numbers.shape[0] // size, numbers.shape[1] // size
 

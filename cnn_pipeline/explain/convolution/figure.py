@@ -41,10 +41,10 @@ _COLORS = (BLUE, VERMILION)
 def convolution(
     image: np.ndarray, steps: Sequence[ConvolutionStep], title: str, subtitle: str
 ) -> Figure:
-    """One or two pixels of a convolution worked out, between the image and the whole result.
+    """One or two pixels of a convolution step by step, between the image and the whole result.
 
-    image: uint8 `[h, w]`. steps: of one filter, so one result; each gets a colour, which marks
-    its place in the image, its numbers and its place in the result.
+    image: uint8 `[h, w]`. steps: all of one filter. Each has a colour that marks its place in the
+    image, its numbers and its place in the result.
     """
     kernel = steps[0].kernel
     reach, size = len(kernel) // 2, len(kernel) * _CELL
@@ -85,9 +85,9 @@ def convolution(
 
 
 def pooling(numbers: np.ndarray, step: PoolingStep, title: str, subtitle: str) -> Figure:
-    """One window of a max-pooling of `numbers` `[h, w]`, between the map and the pooled one.
+    """One window of a max-pooling of `numbers` `[h, w]`, between the map and the pooled map.
 
-    Both maps have pixels of the same size, so one sees how much smaller the second is.
+    Both maps are drawn at the same scale, to show how much smaller the second is.
     """
     size = len(step.window)
     pooled = max_pool(numbers, size)
@@ -138,7 +138,7 @@ def _map(page: Axes, x: float, y: float, pixels: np.ndarray, scale: float, headi
 
 
 def _worked(page: Axes, x: float, y: float, step: ConvolutionStep, color: str) -> None:
-    """Neighbours times filter equals products, their sum, and ReLU."""
+    """Draw neighbours times filter equals products, then their sum, then ReLU."""
     size = len(step.kernel) * _CELL
     grids = [
         ("pixel and neighbours", step.window, shades(step.window, 255.0), ""),
@@ -170,7 +170,7 @@ def _zoom(
     grid: tuple[float, float, float],
     color: str,
 ) -> None:
-    """A frame around `window` (x, y, side), and lines from it to `grid`."""
+    """Draw a frame around `window` (x, y, side), and lines from it to `grid`."""
     x, y, side = window
     frame(page, x, y, side, side, color)
     for corner in (0, 1):

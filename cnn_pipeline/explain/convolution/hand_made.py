@@ -1,4 +1,4 @@
-"""Filters made by hand: what a network has to learn, one can also write down."""
+"""Filters made by hand, like those that a network learns."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ import numpy.typing as npt
 
 @dataclass(frozen=True, eq=False)
 class HandMade:
-    """A 3x3 filter with a name and a reason."""
+    """A 3x3 filter, with its name and purpose."""
 
     name: str
     weights: npt.NDArray[np.float64]
     """`[3, 3]`, for pixels 0..255."""
     finds: str
-    """What it answers to, in words."""
+    """What it responds to, in words."""
 
 
 def _filter(name: str, rows: list[list[int]], finds: str, divisor: int = 1) -> HandMade:

@@ -1,4 +1,4 @@
-"""Whole images through filters made by hand, before and after pooling."""
+"""Whole images after filters made by hand, before and after pooling."""
 
 from __future__ import annotations
 
@@ -25,11 +25,10 @@ _LETTERS = 23  # in a line below the weights
 def filtered(
     images: Sequence[np.ndarray], titles: Sequence[str], filters: Sequence[HandMade], title: str
 ) -> Figure:
-    """Columns are filters; each image has a row of maps after ReLU and one of the pooled maps.
+    """One column per filter; per image a row of maps after ReLU, and a row of pooled maps.
 
-    images: uint8 `[h, w]` each, drawn as squares. Every map has its own scale, black at 0 and
-    white at its largest number; the pooled maps are drawn as large as the others, so one sees
-    their pixels.
+    images: uint8 `[h, w]` each, drawn as squares. Each map has its own scale, black at 0 and white
+    at its largest number. Pooled maps are drawn as large as the others, so their pixels show.
     """
     columns = 1 + len(filters)
     height = _HEAD + len(images) * (2 * _SIDE + _ROWS + _IMAGES)

@@ -14,20 +14,20 @@ _BETWEEN = "   "
 
 
 def number(value: float) -> str:
-    """'774', '-12', '0.11': whole numbers as such, others with two digits."""
-    value = float(value) + 0.0  # which makes -0.0, as of -2 x 0, a plain 0
+    """'774', '-12' or '0.11': two decimals unless the number is whole."""
+    value = float(value) + 0.0  # turns -0.0 into 0
     return f"{value:.0f}" if value.is_integer() else f"{value:.2f}"
 
 
 def grid(numbers: np.ndarray) -> list[str]:
-    """`[h, w]` as lines with the columns aligned."""
+    """`[h, w]` as lines with aligned columns."""
     texts = [[number(value) for value in row] for row in numbers]
     width = max(len(text) for row in texts for text in row)
     return [" ".join(text.rjust(width) for text in row) for row in texts]
 
 
 def convolution_text(image: np.ndarray, made: HandMade, step: ConvolutionStep, title: str) -> str:
-    """One step of a convolution of `image` `[h, w]` with `made`: every number there is in it."""
+    """One step of a convolution of `image` `[h, w]` with `made`, with all its numbers."""
     sums = sum_text(step)
     height, width = image.shape
     reach = len(step.kernel) // 2
@@ -62,7 +62,7 @@ def convolution_text(image: np.ndarray, made: HandMade, step: ConvolutionStep, t
 
 
 def negative_text(image: np.ndarray, made: HandMade, row: int, column: int) -> str:
-    """The sum at the pixel (row, column), told for its ReLU."""
+    """What ReLU does to the negative sum at the pixel (row, column)."""
     step = convolution_at(image, made.weights, row, column)
     return "\n".join(
         _wrapped(
@@ -99,7 +99,7 @@ def pooling_text(numbers: np.ndarray, step: PoolingStep, title: str) -> str:
 
 
 def sum_text(step: ConvolutionStep) -> str:
-    """'0 + 43 - 182 = -139': the products in reading order, and their sum."""
+    """'0 + 43 - 182 = -139': the products, row by row, and their sum."""
     first, *rest = step.products.ravel()
     terms = [number(first)]
     for value in rest:
@@ -112,7 +112,7 @@ def _wrapped(text: str, start: str) -> list[str]:
 
 
 def _side_by_side(blocks: list[tuple[str, list[str]]]) -> list[str]:
-    """Headed blocks of lines next to each other; a block without lines is a sign between two."""
+    """Blocks of lines with headings, next to each other; one without lines is a sign like '='."""
     rows = max(len(lines) for _, lines in blocks)
     columns = []
     for heading, lines in blocks:

@@ -1,4 +1,4 @@
-"""Convolution and pooling themselves, on a real image: no model and no sweep are needed."""
+"""Explain convolution and pooling on a real image, without a model or a sweep."""
 
 from __future__ import annotations
 
@@ -34,10 +34,10 @@ def arithmetic_tour(
 ) -> list[Part]:
     """The worked examples that are asked for, each as text and picture, then whole images.
 
-    The images are those of the sample that is shipped with the package, unless a file is chosen.
+    The images come from the package's sample, unless a file is chosen.
 
     Raises:
-        InvalidInput: the file is no picture, or there is no such image in the sample.
+        InvalidInput: the file is not an image, or the sample has no such image.
     """
     sample = load_dataset(DataSettings(source=FASHION_MNIST_SAMPLE.name), Path())
     images = choose_images(choice, sample)
@@ -50,7 +50,7 @@ def arithmetic_tour(
 
 
 def _convolution(image: ChosenImage) -> Part:
-    """The pixel that answers most, and the one that ReLU costs most."""
+    """The pixels with the largest and the most negative sum."""
     pixels = image.pixels[..., 0]
     sums = convolve(pixels, FILTER.weights)
     places = [strongest(sums), strongest(-sums)]
@@ -58,7 +58,7 @@ def _convolution(image: ChosenImage) -> Part:
     best, worst = steps
     text = convolution_text(pixels, FILTER, best, image.title)
     shown = [best]
-    if worst.total < 0:  # an even image has no opposite to show
+    if worst.total < 0:  # a uniform image has no negative sum
         shown.append(worst)
         text += "\n\n" + negative_text(pixels, FILTER, worst.row, worst.column)
     figure = figure_module.convolution(

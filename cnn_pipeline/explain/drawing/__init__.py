@@ -1,1 +1,1 @@
-"""What the figures share: page, tiles, numbers in cells."""
+"""What all figures share: pages, tiles and grids of numbers."""

@@ -1,4 +1,4 @@
-"""Small grids of numbers, such as a filter's weights, and marks on enlarged maps."""
+"""Small grids of numbers, such as a filter's weights, and frames on enlarged maps."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from matplotlib.patches import Rectangle
 from cnn_pipeline.explain.drawing.page import BODY, INK, PAPER, RULE, place, write
 from cnn_pipeline.explain.drawing.tiles import RGB, colour
 
-WEIGHTS = "PuOr_r"  # diverging, told apart with every kind of colour blindness
+WEIGHTS = "PuOr_r"  # diverging, and safe for every kind of colour blindness
 SHADES = "gray"
-_DARK = 0.45  # of full luminance: below it, type is white
+_DARK = 0.45  # share of full luminance below which text is white
 
 
 def shades(numbers: np.ndarray, high: float | None = None) -> RGB:
-    """`[h, w]` from black at 0 to white at `high`, by default the largest."""
+    """Color `[h, w]` from black at 0 to white at `high`, by default the largest number."""
     return colour(numbers, SHADES, 0.0, float(numbers.max()) if high is None else high)
 
 
 def signs(numbers: np.ndarray, limit: float | None = None) -> RGB:
-    """`[h, w]` from violet at -`limit` over white at 0 to orange at `limit`."""
+    """Color `[h, w]` from violet at -`limit` over white at 0 to orange at `limit`."""
     bound = (float(np.abs(numbers).max()) if limit is None else limit) or 1.0
     return colour(numbers, WEIGHTS, -bound, bound)
 
@@ -34,7 +34,7 @@ def draw_numbers(
     cell: float,
     size: float = BODY,
 ) -> None:
-    """`numbers` `[h, w]` on cells in the colours `pixels` `[h, w, 3]`."""
+    """Write `numbers` `[h, w]` on cells with the colours `pixels` `[h, w, 3]`."""
     height, width = numbers.shape
     place(page, x, y, pixels, (width * cell, height * cell))
     page.hlines([y + i * cell for i in range(height + 1)], x, x + width * cell, RULE, linewidth=1)
@@ -53,7 +53,7 @@ def draw_numbers(
 
 
 def plain(number: float) -> str:
-    """'774', '−12', '1/9', '0.11': whole numbers and unit fractions as such."""
+    """'774', '−12', '1/9' or '0.11': two decimals unless whole or a unit fraction."""
     size, sign = abs(number), "−" if number < 0 else ""
     if size.is_integer():
         return f"{sign}{size:.0f}"
@@ -63,7 +63,7 @@ def plain(number: float) -> str:
 
 
 def frame(page: Axes, x: float, y: float, width: float, height: float, color: str) -> None:
-    """An outline, drawn outside the rectangle so that it hides nothing in it."""
+    """Outline a rectangle from outside, so that nothing in it is hidden."""
     place = (x - 1, y - 1)
     page.add_patch(
         Rectangle(place, width + 2, height + 2, fill=False, edgecolor=color, linewidth=2, zorder=3)

@@ -1,4 +1,4 @@
-"""Many small images as one array: drawn at once instead of one set of axes for each."""
+"""Many small images in one array, drawn at once instead of on one set of axes each."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ RGB = npt.NDArray[np.uint8]
 def colour(
     values: np.ndarray, colormap: str, low: np.ndarray | float, high: np.ndarray | float
 ) -> RGB:
-    """uint8 `[..., 3]`: `values` on a colour map, `low` to `high` (both broadcast).
+    """`values` as uint8 `[..., 3]`: a colour map from `low` to `high`, which broadcast.
 
-    What is not finite, and a scale without extent, take the low end.
+    NaN and -inf get the lowest colour, and so do all values if `low` equals `high`.
     """
     extent: np.ndarray = np.subtract(high, low)
     with np.errstate(invalid="ignore", divide="ignore"):
@@ -30,22 +30,22 @@ def colour(
 
 
 def as_rgb(images: np.ndarray) -> RGB:
-    """uint8 `[..., h, w, 3]` of grey or RGB images uint8 `[..., h, w, 1 or 3]`."""
+    """Grey or RGB images uint8 `[..., h, w, 1 or 3]` as uint8 `[..., h, w, 3]`."""
     return np.broadcast_to(images, (*images.shape[:-1], 3)).astype(np.uint8)
 
 
 def fit(image: RGB, size: int) -> RGB:
-    """`image` in a square of `size` pixels, its proportions kept, its pixels left sharp."""
+    """Scale `image` to fit a square of `size` pixels: proportions kept, pixels sharp."""
     height, width = image.shape[:2]
     scale = size / max(height, width)
     target = (max(1, round(width * scale)), max(1, round(height * scale)))
-    # Not smoothed when enlarged: a map's own pixels are what one should see and count.
+    # Enlarge without smoothing, so that a map's pixels can be seen and counted.
     how = Image.Resampling.NEAREST if scale > 1 else Image.Resampling.BOX
     return np.asarray(Image.fromarray(image).resize(target, how))
 
 
 def tile(images: Sequence[RGB], size: int, columns: int, gap: int = 2) -> RGB:
-    """The images in rows of `columns`, each in a square of `size` page pixels, on white."""
+    """Lay out images in rows of `columns`, each in a square of `size` page pixels, on white."""
     size, gap = round(size * DENSITY), round(gap * DENSITY)
     rows = -(-len(images) // columns)
     step = size + gap

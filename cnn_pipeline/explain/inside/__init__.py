@@ -1,1 +1,1 @@
-"""What a trained network's parts respond to, and what their loss costs."""
+"""What the parts of a trained network respond to, and what they contribute."""

@@ -1,8 +1,8 @@
-"""What each filter does for the result: accuracy when its map is made all zero.
+"""What each filter contributes: accuracy with its map set to zero.
 
-The layer after the filter only sums what it is given, so a missing map is its own share less in
-that sum. The share is computed instead of the whole layer, for each filter anew: about as many
-times cheaper as there are filters. Everything before is computed once.
+The next layer sums over its inputs, so setting a map to zero subtracts its share from that sum.
+Only the share is computed for each filter, not the whole layer: with n filters about n times
+cheaper. Everything before that layer is computed once.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from cnn_pipeline.explain.inside.findings import LayerAblation
 from cnn_pipeline.explain.inside.layers import batches, next_weighted
 
 _CONFIDENCE = 0.95
-# Multiply-accumulates and moved numbers that one layer's ablation may cost: about 15 s of two
-# cores. Numbers are counted several times, since moving one costs more than one multiplication.
+# Multiply-accumulates and moved numbers per layer, about 15 s on two cores. A moved number counts
+# `_MOVED` times, because moving it costs more than a multiplication.
 BUDGET = 6e11
 _MOVED = 12
 _FEWEST = 200
@@ -35,8 +35,8 @@ def ablate(
 ) -> LayerAblation:
     """Switch off each filter of `layer` in turn and score the images without it.
 
-    images: uint8 `[n, h, w, c]`; labels: int64 `[n]`. Where all of them would cost more than
-    `budget`, the first ones are taken, but 200 at least.
+    images: uint8 `[n, h, w, c]`; labels: int64 `[n]`. If all of them would cost more than
+    `budget`, only the first ones are scored, but at least 200.
     """
     count = min(len(images), max(_FEWEST, int(budget / _cost(model, layer))))
     images, labels = images[:count], labels[:count]
@@ -52,19 +52,19 @@ def ablate(
 def summarize(
     name: str, whole: np.ndarray, without: np.ndarray, labels: np.ndarray
 ) -> LayerAblation:
-    """The record of a layer, out of which images are classified correctly.
+    """The result for a layer, from the images that are classified correctly.
 
     whole: bool `[n]`, with all filters; without: bool `[filters, n]`, without that filter.
 
-    The margins are those of Wald intervals of a difference between paired shares (Agresti 2013,
-    "Categorical Data Analysis", section 11.1.1), widened after Bonferroni: with 64 filters, two
-    or three would differ by chance if each had its own 95%.
+    The margins are half widths of Wald intervals for paired proportions (Agresti 2013,
+    "Categorical Data Analysis", section 11.1.1) with Bonferroni's correction: with 64 filters, two
+    or three would be significant by chance.
     """
     count = len(labels)
     quantile = NormalDist().inv_cdf(1 - (1 - _CONFIDENCE) / 2 / len(without))
     lost = (whole & ~without).sum(axis=1)
     won = (~whole & without).sum(axis=1)
-    # One image more on either side, so that no disagreement is not called certainty.
+    # Add one image on either side: without any disagreement the margin would be 0.
     margins = quantile * np.sqrt(lost + won + 2 - (lost - won) ** 2 / count) / count
     present = np.unique(labels)
     losses = np.stack(
@@ -94,7 +94,7 @@ def _score(
     rights = []
     for k in range(layer.filters):
         if isinstance(summing, keras.layers.Dense):
-            # Flattening puts the maps' numbers side by side: every filters-th is of this map.
+            # Flattening interleaves the maps: every `filters`-th number is from this one.
             weights = summing.kernel[k :: layer.filters]
             share = keras.ops.reshape(maps[..., k], (len(batch), -1)) @ weights
         else:
@@ -104,7 +104,7 @@ def _score(
 
 
 def _until(layers: Sequence[keras.layers.Layer], batch: np.ndarray) -> tuple[Any, Any]:
-    """The maps `[b, h, w, filters]` before the summing layer, and the same as it takes them."""
+    """The maps `[b, h, w, filters]` before the summing layer, and that layer's input."""
     maps = given = keras.ops.convert_to_tensor(batch)
     for layer in layers:
         given = layer(given, training=False)
@@ -132,7 +132,7 @@ def _right(
 
 
 def _cost(model: keras.Sequential, layer: keras.layers.Conv2D) -> float:
-    """What one image costs, all filters of `layer` in turn."""
+    """Cost of one image for all filters of `layer`."""
     position = next_weighted(model, layer)
     first, *rest = model.layers[position:]
     numbers = math.prod(first.output.shape[1:])

@@ -1,4 +1,4 @@
-"""What each filter does for the result: accuracy without it, sorted."""
+"""What each filter contributes: accuracy without it, sorted."""
 
 from __future__ import annotations
 
@@ -43,11 +43,11 @@ def ablation(
     title: str,
     kernels: Mapping[str, np.ndarray] | None = None,
 ) -> Figure:
-    """A panel of bars per layer, most missed filter first, and tables of the first and last.
+    """Per layer a panel of bars, largest loss first, and tables of the first and last filters.
 
-    The whiskers hold 95% for all filters of a layer together; what is missed beyond chance is
-    coloured and its number bold. kernels: weights `[h, w, 1, filters]` by layer, drawn in the
-    tables.
+    The whiskers are 95% intervals for all filters of a layer together. Significant losses are
+    coloured, with the filter's number in bold. kernels: weights `[h, w, 1, filters]` by layer,
+    drawn in the tables.
     """
     heights = [_HEAD + _PLOT + _FEET + (_listed(layer) + 2) * _ROW + 22 for layer in layers]
     figure, page = new_page(
@@ -115,7 +115,7 @@ def _tables(
     class_names: Sequence[str],
     kernels: np.ndarray | None,
 ) -> None:
-    """The filters missed most on the left, those missed least on the right."""
+    """Filters with the largest loss on the left, with the smallest on the right."""
     count = _listed(layer)
     groups = [("missed most", layer.order[:count])]
     if len(layer.order) > 1:
@@ -143,7 +143,7 @@ def _tables(
 
 
 def _listed(layer: LayerAblation) -> int:
-    """Lines of a table: no filter is in both."""
+    """Rows of a table, so that no filter is in both."""
     return min(_LISTED, len(layer.order) // 2 or 1)
 
 
@@ -153,7 +153,7 @@ def _points(share: float) -> str:
 
 
 def _ticks(low: float, high: float) -> list[float]:
-    """Round numbers from `low` to `high`, 0 among them, about five."""
+    """About five round numbers from `low` to `high`, including 0."""
     span = (high - low) or 1.0
     step = next(
         factor * 10.0**power

@@ -1,4 +1,4 @@
-"""What was found out about a network: plain arrays, for figures and sentences."""
+"""Findings about a network as plain arrays, for figures and sentences."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ Pixels = npt.NDArray[np.uint8]
 
 @dataclass(frozen=True, eq=False)
 class ExcitingPatches:
-    """For each filter of a layer the images that excite it most, and where in them."""
+    """For each filter of a layer, the images that excite it most, and where."""
 
     layer: str
     field: int
-    """Width in pixels of the square that one answer of the filter sees."""
+    """Width in pixels of the square that one activation of the filter sees."""
     strengths: Floats
-    """`[filters, top]`: the answers after ReLU, strongest first."""
+    """`[filters, top]`: the activations after ReLU, strongest first."""
     images: Ints
-    """`[filters, top]`: positions in the images that were looked at."""
+    """`[filters, top]`: positions in the images that were searched."""
     corners: Ints
     """`[filters, top, 2]`: row and column of each square's top left pixel; may be outside."""
     patches: Pixels
-    """`[filters, top, field, field, channels]`: the squares; black beyond the border."""
+    """`[filters, top, field, field, channels]`: the squares; black outside the image."""
     favourites: Ints
-    """`[filters]`: the class whose images excite the filter most on average; -1: it is dead."""
+    """`[filters]`: the class whose images excite the filter most on average; -1 if it is dead."""
 
     @property
     def dead(self) -> Ints:
@@ -38,21 +38,21 @@ class ExcitingPatches:
 
 @dataclass(frozen=True, eq=False)
 class LayerAblation:
-    """What accuracy becomes when one filter at a time is switched off."""
+    """The accuracy with one filter at a time switched off."""
 
     layer: str
     accuracy: float
-    """Of the whole network on the same images."""
+    """With all filters, on the same images."""
     accuracies: Floats
     """`[filters]`: without that filter."""
     margins: Floats
     """`[filters]`: half widths of the intervals of `changes`, 95% for all filters together."""
     hurt: Ints
-    """`[filters]`: the class that loses most recall; -1 where none loses any."""
+    """`[filters]`: the class that loses most recall; -1 if none loses any."""
     hurt_by: Floats
     """`[filters]`: how much recall that class loses, 0 to 1."""
     images: int
-    """Number of images it was measured on."""
+    """Number of images scored."""
 
     @property
     def changes(self) -> Floats:
@@ -61,27 +61,27 @@ class LayerAblation:
 
     @property
     def order(self) -> Ints:
-        """Filters from the one that is missed most to the one that is missed least."""
+        """Filters, largest loss first."""
         return np.argsort(self.changes, kind="stable")
 
     @property
     def needed(self) -> Ints:
-        """Filters whose loss is larger than chance explains, most missed first."""
+        """Filters whose loss is significant, largest loss first."""
         return np.asarray([k for k in self.order if self.changes[k] + self.margins[k] < 0], int)
 
 
 @dataclass(frozen=True, eq=False)
 class Look:
-    """Where a network looks in one image: what covering a square does to its answer."""
+    """Where a network looks in one image: how its answer changes when a square is covered."""
 
     image: Pixels
     """`[height, width, channels]`."""
     true: int | None
-    """The true class; None where nobody knows."""
+    """The true class; None if unknown."""
     probabilities: Floats
     """`[classes]`: for the whole image."""
     change: Floats
-    """`[rows, columns]`: log-odds of the given class with the square there minus without."""
+    """`[rows, columns]`: log-odds of the given class with the square there, minus without it."""
     covered: Floats
     """`[rows, columns, classes]`: the probabilities with the square there."""
     corners: tuple[Ints, Ints]
@@ -91,23 +91,23 @@ class Look:
 
     @property
     def given(self) -> int:
-        """The class that the network gives."""
+        """The predicted class."""
         return int(self.probabilities.argmax())
 
     @property
     def right(self) -> bool | None:
-        """Whether it is the true one; None where nobody knows."""
+        """Whether the predicted class is the true one; None if unknown."""
         return None if self.true is None else self.given == self.true
 
     @property
     def weakest(self) -> tuple[int, int]:
-        """Row and column, in `change`, of the square that costs the answer most."""
+        """Row and column in `change` of the square that lowers the log-odds most."""
         row, column = np.unravel_index(int(self.change.argmin()), self.change.shape)
         return int(row), int(column)
 
     @property
     def pixels(self) -> Floats:
-        """`[height, width]`: per pixel the mean change of the squares that cover it."""
+        """`[height, width]`: the mean change of the squares that cover each pixel."""
         total = np.zeros(self.image.shape[:2])
         count = np.zeros(self.image.shape[:2])
         for row, top in enumerate(self.corners[0]):

@@ -1,4 +1,4 @@
-"""Looking into a Keras model: its convolutions, what they answer, what they see. Keras 3 only."""
+"""Inspect a Keras model: its convolutions, their activations and receptive fields. Keras 3 only."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 from cnn_pipeline.base.errors import InvalidInput
 
 BATCH = 250
-"""Images that are looked at together: few enough for the memory of wide layers."""
+"""Images per batch: few enough for the memory of wide layers."""
 
 _WEIGHTED = (keras.layers.Conv2D, keras.layers.Dense)
 _WINDOWED = (keras.layers.Conv2D, keras.layers.MaxPooling2D, keras.layers.AveragePooling2D)
@@ -19,21 +19,21 @@ _WINDOWED = (keras.layers.Conv2D, keras.layers.MaxPooling2D, keras.layers.Averag
 
 @dataclass(frozen=True)
 class Sight:
-    """Which square of the image one answer of a layer sees."""
+    """The receptive field: which square of the image one activation of a layer sees."""
 
     field: int
     """Width of the square in pixels."""
     jump: int
-    """Pixels between the squares of two answers next to each other."""
+    """Pixels between the squares of two neighbouring activations."""
     start: tuple[int, int]
-    """Row and column of the first answer's top left pixel; negative where the image is padded."""
+    """Row and column of the first square's top left pixel; negative with padding."""
 
 
 def convolutions(model: keras.Sequential) -> tuple[keras.layers.Conv2D, ...]:
     """The convolution layers, first to last.
 
     Raises:
-        InvalidInput: it has none, or is no stack of layers.
+        InvalidInput: the model has none, or is not a stack of layers.
     """
     layers = getattr(model, "layers", [])
     found = tuple(layer for layer in layers if isinstance(layer, keras.layers.Conv2D))
@@ -43,18 +43,18 @@ def convolutions(model: keras.Sequential) -> tuple[keras.layers.Conv2D, ...]:
 
 
 def batches(array: np.ndarray, size: int = BATCH) -> Iterator[np.ndarray]:
-    """`array` in pieces of at most `size` along its first axis."""
+    """Yield pieces of `array`, at most `size` long on the first axis."""
     for start in range(0, len(array), size):
         yield array[start : start + size]
 
 
 def answers_of(model: keras.Sequential, layer: keras.layers.Layer) -> keras.Model:
-    """The model from the image to a convolution's answers after its ReLU, before pooling."""
+    """A model from the image to a convolution's activations after its ReLU, before pooling."""
     return keras.Model(model.inputs[0], _after_relu(model, layer).output)
 
 
 def next_weighted(model: keras.Sequential, layer: keras.layers.Layer) -> int:
-    """Position in `model.layers` of the layer that first weighs the answers of `layer`."""
+    """Position in `model.layers` of the first layer with weights after `layer`."""
     position = model.layers.index(layer)
     return next(
         number
@@ -64,10 +64,10 @@ def next_weighted(model: keras.Sequential, layer: keras.layers.Layer) -> int:
 
 
 def sight(model: keras.Sequential, layer: keras.layers.Layer) -> Sight:
-    """What one answer of the convolution `layer` sees of the image.
+    """The receptive field of the convolution `layer`.
 
-    The arithmetic is that of Araujo, Norris and Sim 2019, "Computing Receptive Fields of
-    Convolutional Neural Networks", section 2.
+    See Araujo, Norris and Sim 2019, "Computing Receptive Fields of Convolutional Neural
+    Networks", section 2.
     """
     field, jump, start = 1, 1, (0, 0)
     for before in model.layers[: model.layers.index(layer) + 1]:
@@ -86,7 +86,7 @@ def sight(model: keras.Sequential, layer: keras.layers.Layer) -> Sight:
 
 
 def _after_relu(model: keras.Sequential, layer: keras.layers.Layer) -> keras.layers.Layer:
-    """The layer whose output is the convolution's answer: itself, or the ReLU that follows."""
+    """The layer that applies the convolution's ReLU: itself, or the one that follows."""
     if layer.activation is keras.activations.relu:
         return layer
     later = model.layers[model.layers.index(layer) + 1 :]

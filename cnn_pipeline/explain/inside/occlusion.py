@@ -1,7 +1,7 @@
-"""Where a network looks: a square is covered, and the answer is asked for again.
+"""Where a network looks: cover a square of the image and predict again.
 
-Zeiler and Fergus 2014, "Visualizing and Understanding Convolutional Networks", section 4.2. It
-needs only predictions, so it asks nothing of the model's inside or of Keras' backend.
+See Zeiler and Fergus 2014, "Visualizing and Understanding Convolutional Networks", section 4.2.
+It needs only predictions, so it works with any model and any backend of Keras.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from cnn_pipeline.explain.inside.findings import Floats, Ints, Look
 from cnn_pipeline.explain.inside.layers import batches
 
 SIZE = 1 / 4
-"""Width of the square, as a share of the image's."""
+"""Width of the square, as a share of the image's shorter side."""
 STEP = 1 / 14
-"""Pixels between two squares, as a share of the image's width."""
-_CERTAIN = 1e-7  # float32 knows no probability nearer to 1
+"""Distance between two squares, as a share of the image's side."""
+_CERTAIN = 1e-7  # about the distance from 1 to the next smaller float32
 
 
 def look(
@@ -26,13 +26,13 @@ def look(
     fill: np.ndarray,
     true: int | None = None,
 ) -> Look:
-    """Cover one square of the image after another and see what becomes of the answer.
+    """Cover one square of the image after another and see how the prediction changes.
 
     Args:
         predict: uint8 `[b, h, w, c]` to probabilities `[b, classes]`.
         image: uint8 `[h, w, c]`.
-        fill: uint8 `[c]`, the shade of the square.
-        true: the true class, where it is known.
+        fill: uint8 `[c]`, the colour of the square.
+        true: the true class, if known.
     """
     height, width, _ = image.shape
     size = max(1, round(SIZE * min(height, width)))
@@ -56,12 +56,12 @@ def look(
 
 
 def log_odds(probability: np.ndarray | float) -> Floats:
-    """The natural logarithm of p / (1 - p): differences near certainty stay visible."""
+    """The natural logarithm of p / (1 - p), where differences near 0 and 1 stay visible."""
     bounded = np.clip(np.asarray(probability, np.float64), _CERTAIN, 1 - _CERTAIN)
     return np.asarray(np.log(bounded) - np.log1p(-bounded))
 
 
 def _starts(length: int, size: int) -> Ints:
-    """First pixels of the squares along one side, the last square at the end of it."""
+    """First pixels of the squares along one side; the last square ends at the border."""
     step = max(1, round(STEP * length))
     return np.unique([*range(0, length - size, step), length - size])

@@ -1,4 +1,4 @@
-"""Where a network looks, for images it got right and images it got wrong."""
+"""Where a network looks, in images it classified correctly and wrongly."""
 
 from __future__ import annotations
 
@@ -31,22 +31,22 @@ _GAP = 22  # pixels between columns
 _BETWEEN = 8  # pixels between an image and its map
 _ROW = 136  # pixels of one row of images, besides the pictures
 _LEAST = 960  # pixels of the page's width, for the legend
-_TIMES = 400  # at the ends of the scale the odds are so many times lower or higher
+_TIMES = 400  # the odds are this many times lower or higher at the ends of the scale
 _TOP = 128
 
 
 def looks(
     rows: Sequence[tuple[str, Sequence[Look]]], class_names: Sequence[str], title: str
 ) -> Figure:
-    """Rows of images, each row with a heading; per image the map, and the square that costs most.
+    """Rows of images with headings; per image the map, and the square that lowers the odds most.
 
-    Orange: the given class's odds fall when the square is covered, so it speaks for that class.
-    Violet: they rise, so it speaks for another one.
+    Orange: the odds of the predicted class fall when the square is covered, so its content
+    supports that class. Violet: they rise, so it supports another class.
     """
     columns = max(len(found) for _, found in rows)
     size = rows[0][1][0].size
     side = _SIDES.get(columns, _MANY_SIDE)
-    across = columns == 1  # one image has its map beside it
+    across = columns == 1  # the map is beside a single image, else below
     height, width = rows[0][1][0].image.shape[:2]
     tall = side * height / max(height, width)
     row_height = _ROW + (tall if across else 2 * tall + _BETWEEN)
@@ -119,7 +119,7 @@ def _column(
 
 
 def _overlay(one: Look) -> RGB:
-    """The map in colours, the image in it as a shadow."""
+    """The map in colours, with the image as a shadow."""
     colours = signs(-one.pixels, np.log(_TIMES)).astype(np.float64)
     light = one.image.astype(np.float64).mean(axis=2, keepdims=True) / 255
     return np.asarray(np.round(colours * (1 - 0.4 * light)), np.uint8)

@@ -1,4 +1,4 @@
-"""Which images, and which squares in them, excite each filter most."""
+"""The images, and the squares in them, that excite each filter most."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ def exciting_patches(
     labels: np.ndarray,
     top: int = 5,
 ) -> ExcitingPatches:
-    """For each filter of `layer` the `top` images with its strongest answers after ReLU.
+    """For each filter of `layer`, the `top` images with its strongest activations after ReLU.
 
-    images: uint8 `[n, h, w, c]`; labels: int64 `[n]`. An image counts once per filter, with its
-    strongest place. Fewer than `top` images give as many as there are.
+    images: uint8 `[n, h, w, c]`; labels: int64 `[n]`. An image counts once per filter, at its
+    strongest position. With fewer than `top` images all are returned.
     """
     answers = answers_of(model, layer)
     peaks, places = [], []
@@ -50,7 +50,7 @@ def exciting_patches(
 
 
 def _cut(images: np.ndarray, chosen: np.ndarray, corners: np.ndarray, seen: Sight) -> np.ndarray:
-    """The squares; what lies beyond the border is 0, as Keras pads."""
+    """The squares; 0 outside the image, as Keras pads."""
     field = seen.field
     patches = np.zeros((*chosen.shape, field, field, images.shape[3]), np.uint8)
     for index in np.ndindex(chosen.shape):

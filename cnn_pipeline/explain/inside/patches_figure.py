@@ -1,4 +1,4 @@
-"""The images that excite each filter of a layer most, and the squares in them that do."""
+"""The images, and the squares in them, that excite each filter of a layer most."""
 
 from __future__ import annotations
 
@@ -39,10 +39,10 @@ def exciting_patches(
     title: str,
     kernels: np.ndarray | None = None,
 ) -> Figure:
-    """For each filter its number, its favourite class, images with the square marked, squares.
+    """Per filter its number and favourite class, images with the square marked, and the squares.
 
-    images: uint8 `[n, h, w, 1 or 3]`, those that `found` looked at. kernels: the layer's weights
-    `[h, w, 1, filters]`, drawn beside the number where the layer sees the grey image itself.
+    images: uint8 `[n, h, w, 1 or 3]`, those that `found` refers to. kernels: the layer's weights
+    `[h, w, 1, filters]`, drawn below the number if the layer's input is the grey image.
     """
     filters = len(found.strengths)
     shown = min(filters, _MOST)
@@ -88,7 +88,7 @@ def _draw(
     images: np.ndarray,
     top: int,
 ) -> list[list[tuple[float, float]]]:
-    """One filter's images and squares; returns the outlines that mark the squares."""
+    """Draw one filter's images and squares; returns the squares' outlines."""
     chosen = as_rgb(images[found.images[k, :top]])
     place(page, x, y, tile(list(chosen), _TILE, top, _GAP))
     squares = as_rgb(found.patches[k, :top])

@@ -1,4 +1,4 @@
-"""The pictures of one run, each with what is seen in it."""
+"""The pictures of one run, with sentences that sum them up."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _LOOKS = 7  # images in a row
 
 
 def journey(subject: Subject, images: Sequence[ChosenImage]) -> Part:
-    """What each layer makes of the images."""
+    """The output of each layer for the images."""
     names = subject.dataset.class_names
     pixels = np.stack([image.pixels for image in images])
     layers = [
@@ -69,7 +69,7 @@ def kernels(subject: Subject) -> Part:
 
 
 def patches(subject: Subject) -> Part:
-    """What excites each filter of each convolution, one picture a layer."""
+    """What excites each filter of each convolution, one picture per layer."""
     dataset = subject.dataset
     files, sentences = {}, []
     for number, layer in enumerate(convolutions(subject.model)):
@@ -89,7 +89,7 @@ def patches(subject: Subject) -> Part:
 
 
 def ablation(subject: Subject) -> Part:
-    """What accuracy loses without each filter, all convolutions in one picture, and a table."""
+    """The accuracy without each filter: one picture of all convolutions, and a table."""
     validation, names = subject.dataset.validation, subject.dataset.class_names
     layers = convolutions(subject.model)
     found = [ablate(subject.model, layer, validation.images, validation.labels) for layer in layers]
@@ -107,7 +107,7 @@ def ablation(subject: Subject) -> Part:
 
 
 def ablation_csv(layers: Sequence[LayerAblation], names: Sequence[str]) -> str:
-    """One line per filter: accuracies as shares, changes and margins in points."""
+    """One row per filter: accuracies as shares, changes and margins in points."""
     text = io.StringIO()
     fields = ["layer", "filter", "images", "accuracy", "change_points", "margin_points"]
     fields += ["class_that_loses_most", "recall_lost_points"]
@@ -132,7 +132,7 @@ def ablation_csv(layers: Sequence[LayerAblation], names: Sequence[str]) -> str:
 
 
 def looks(subject: Subject, images: Sequence[ChosenImage] | None) -> Part:
-    """Where the network looks: in the given images, else for right and wrong answers."""
+    """Where the network looks: in the given images, by default in right and wrong ones."""
     dataset = subject.dataset
     background = _background(dataset.test.images)
 
@@ -184,7 +184,7 @@ def _missed(layer: LayerAblation, names: Sequence[str]) -> str:
 
 
 def _right_and_wrong(subject: Subject) -> tuple[list[int], list[int]]:
-    """Test images: the surest mistakes, one per class given, and a right one of each such class."""
+    """Test images: the surest mistake per predicted class, and a right one of each such class."""
     dataset = subject.dataset
     test = evaluate(subject.model.predict_on_batch, dataset.test, dataset.class_names)
     confidence = test.probabilities.max(axis=1)

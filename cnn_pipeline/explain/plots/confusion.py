@@ -31,10 +31,10 @@ _MOST_DARK = 0.36  # share from which a cell is dark enough for white type
 
 
 def confusion_matrix(evaluation: Evaluation, title: str) -> Figure:
-    """Rows are true classes, columns the answers; shade is the share of the row, text its count.
+    """Rows are true classes, columns predicted ones; shade is the share of the row, text the count.
 
-    The shade grows with the square root of the share: a mistake made once in a hundred images
-    would be white beside the diagonal otherwise. Recall stands right, precision below.
+    The shade grows with the square root of the share: otherwise a mistake in one of a hundred
+    images would look white beside the diagonal. Recall is on the right, precision below.
     """
     counts, names = evaluation.confusion, evaluation.class_names
     k = len(names)

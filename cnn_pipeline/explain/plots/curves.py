@@ -29,10 +29,10 @@ _TOP, _BOTTOM, _LABELS, _SCALE = 104, 52, 122, 40  # pixels around a panel
 
 
 def curves(history: Mapping[str, Sequence[float]], title: str) -> Figure:
-    """Accuracy and loss per epoch, on the training and the validation images.
+    """Accuracy and loss per epoch, on training and validation images.
 
-    history: Keras' names (`loss`, `accuracy`, `val_loss`, `val_accuracy`), one number an epoch;
-    a missing series is left out, a number that is not finite leaves a gap.
+    history: one number per epoch under Keras' names (`loss`, `accuracy`, `val_loss`,
+    `val_accuracy`). A missing series is left out; NaN and infinity leave a gap.
     """
     figure, page = new_page(_WIDTH, _HEIGHT, title, _subtitle(history))
     for column, (metric, is_share) in enumerate([("accuracy", True), ("loss", False)]):
@@ -78,7 +78,7 @@ def _panel(axes: Axes, history: Mapping[str, Sequence[float]], metric: str, is_s
         last = int(finite[-1])
         shown = percent(float(values[last])) if is_share else f"{values[last]:.3f}"
         ends.append((last, float(values[last]), f"{name} {shown}", color))
-    if longest > 1:  # the same width in both panels, also where a series has gaps
+    if longest > 1:  # the same width in both panels, even if a series has gaps
         axes.set_xlim(-0.04 * (longest - 1), 1.04 * (longest - 1))
     _style(axes, is_share)
     _label_ends(axes, ends)
@@ -108,7 +108,7 @@ def _style(axes: Axes, is_share: bool) -> None:
 
 
 def _label_ends(axes: Axes, ends: list[tuple[int, float, str, str]]) -> None:
-    """Name the lines at their ends, moved apart where the two would overlap."""
+    """Label the lines at their ends, moved apart if the labels would overlap."""
     low, high = axes.get_ylim()
     line = 16 / (axes.get_position().height * _HEIGHT) * (high - low)  # 16 pixels in data units
     heights = [end[1] for end in ends]

@@ -25,17 +25,17 @@ from cnn_pipeline.explain.drawing.page import (
 )
 from cnn_pipeline.explain.drawing.tiles import RGB, as_rgb, colour, tile
 
-_ACTIVATION = "magma"  # black is no answer; even in lightness, so it also reads in grey
+_ACTIVATION = "magma"  # black is 0; lightness is even, so it also works in grey
 _MAP, _GAP = 46, 2  # pixels
 _COLUMNS = {1: 16, 2: 9}  # maps across, by the number of images
-_MANY_COLUMNS = 6  # maps across where there are more images
+_MANY_COLUMNS = 6  # maps across for more images
 _MOST_ROWS = {1: 4}  # of maps in one layer, by the number of images
 _MANY_ROWS = 3
-_ALL_ROWS = {1: 16}  # of maps in all layers, about: deep networks show fewer of each layer
+_ALL_ROWS = {1: 16}  # of maps in all layers, roughly: deep networks show fewer of each layer
 _MANY_ALL_ROWS = 12
 _GUTTER = 208  # pixels for the words left of the pictures
 _SPACE = 26  # pixels between columns, and between rows
-_INPUT, _LARGE_INPUT = 112, 168  # pixels; the second where there is one image
+_INPUT, _LARGE_INPUT = 112, 168  # pixels; the second for a single image
 _BAR_WIDTH = 360  # pixels of a bar with its words, at most
 _STRIP = 26  # pixels
 _BAR, _BARS = 19, 10  # pixels, classes shown
@@ -44,13 +44,13 @@ _TOP = 112
 
 @dataclass(frozen=True, eq=False)
 class LayerOutput:
-    """What one layer made of the images.
+    """The output of one layer for the images.
 
-    name: the layer's name, as in the model.
-    kind: in words what it does, such as 'convolution 3x3' or 'max-pooling 2x2'; the maps of a
-        kind that starts with 'convolution' are new ones, those of any other kind the old ones.
-    values: `[n_images, height, width, channels]`, or `[n_images, units]`; for the first layer of
-        a journey the pixels, uint8 with 1 or 3 channels; for the last the probabilities.
+    name: the layer's name in the model.
+    kind: what it does, such as 'convolution 3x3' or 'max-pooling 2x2'. A kind that starts with
+        'convolution' makes new maps; any other kind changes the maps before it.
+    values: `[n_images, height, width, channels]` or `[n_images, units]`; in the first layer of a
+        journey the pixels, uint8 with 1 or 3 channels; in the last one the probabilities.
     """
 
     name: str
@@ -68,14 +68,14 @@ def journey(
     image_titles: Sequence[str],
     title: str,
 ) -> Figure:
-    """Rows are layers, columns are images: what each layer sees, and what became of its size.
+    """Rows are layers, columns are images: each layer's output, and how its size changes.
 
-    layers: the input first, the probabilities last, at least these two.
+    layers: the input first, the probabilities last; at least these two.
     image_titles: the heading of each image's column, such as its true class.
 
-    A convolution with many maps shows those with the most contrast; what follows it, such as
-    pooling, shows the same ones, so that one can look down a column. A map has one scale across
-    all images, so that equal shades are equal answers.
+    A convolution with many maps shows those with the most contrast. The layers after it, such as
+    pooling, show the same maps below them. A map has one scale for all images, so identical shades
+    are identical values.
     """
     _check(layers, class_names, image_titles)
     n = len(image_titles)
@@ -165,7 +165,7 @@ def _height(layer: LayerOutput, rows: int, columns: int) -> int:
 
 
 def _all_maps(layers: Sequence[LayerOutput], room: int) -> bool:
-    """Whether each layer's maps all fit."""
+    """Whether all maps of every layer fit."""
     return all(layer.values.shape[-1] <= room for layer in layers if layer.values.ndim == 4)
 
 
@@ -177,7 +177,7 @@ def _size(values: np.ndarray) -> str:
 
 
 def _change(layer_before: LayerOutput, layer: LayerOutput) -> tuple[str, ...]:
-    """What a layer did to the size, in words, line by line."""
+    """How a layer changed the size, in words, line by line."""
     before, after = layer_before.values, layer.values
     if after.ndim == 2:
         if before.ndim == 4 and before[0].size == after[0].size:
@@ -221,9 +221,9 @@ def _draw_input(
 
 
 def _most_contrast(values: np.ndarray, count: int) -> npt.NDArray[np.intp]:
-    """The maps that vary most within the images, in the order of the channels.
+    """Channels of the maps that vary most within the images, in ascending order.
 
-    Not those with the highest mean: a filter with a high bias lights up the background.
+    Not those with the highest mean: a high bias lights up the background.
     """
     contrast = values.astype(np.float64).std(axis=(1, 2)).mean(axis=0)
     order = np.argsort(-np.nan_to_num(contrast), kind="stable")
@@ -239,7 +239,7 @@ def _maps(values: np.ndarray, chosen: npt.NDArray[np.intp], columns: int) -> lis
 
 
 def _strips(values: np.ndarray, width: int) -> list[RGB]:
-    """One row of lines per image; where there are more numbers than pixels, the strongest."""
+    """One row of pixels per image; numbers that share a pixel are reduced to the largest."""
     numbers = values.astype(np.float64)
     length = numbers.shape[1]
     if length > width:

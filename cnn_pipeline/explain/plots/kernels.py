@@ -11,20 +11,20 @@ from cnn_pipeline.base.errors import InvalidInput
 from cnn_pipeline.explain.drawing.page import MARGIN, MUTED, SMALL, new_page, place, write
 from cnn_pipeline.explain.drawing.tiles import colour, tile
 
-_SHOWN = 256  # more kernels would be specks
+_SHOWN = 256  # more kernels would be too small to see
 _SIDE = 900  # pixels of the grid's width, at most
 _GAP = 6  # pixels between kernels
 _NUMBERS = 34  # pixels left of the grid, for the first filter's number of each row
-_COLORMAP = "PuOr_r"  # diverging, told apart with every kind of colour blindness
+_COLORMAP = "PuOr_r"  # diverging, and safe for every kind of colour blindness
 _TOP = 88
-_EXTREME = 0.99  # the colours end at this quantile: one large weight would pale all others
+_EXTREME = 0.99  # the colours end at this quantile: one outlier would make all others pale
 
 
 def kernels(weights: np.ndarray, title: str) -> Figure:
-    """The first convolution's kernels, one tile a filter, in the filters' order.
+    """The first convolution's kernels, one tile per filter, in the filters' order.
 
     weights: float `[height, width, channels, filters]`. With one channel a tile shows the sign
-    and size of each weight; with three the colour that the kernel answers to most, grey for 0.
+    and size of each weight; with three the colour that the kernel responds to most, grey for 0.
     """
     if weights.ndim != 4 or weights.shape[2] not in (1, 3):
         fault = (
@@ -41,7 +41,7 @@ def kernels(weights: np.ndarray, title: str) -> Figure:
     else:
         share = (ordered / (2 * limit or 1.0) + 0.5).clip(0.0, 1.0)
         pixels = np.round(255 * share).astype(np.uint8)
-    # A power of two, twice as wide as high: filter counts usually are powers of two.
+    # A power of two, because filter counts usually are, and about twice as wide as high.
     columns = 2 ** math.ceil(math.log2(shown) / 2 + 0.5) if shown > 4 else shown
     size = max(12, min(72, _SIDE // columns - _GAP))
     step = size + _GAP

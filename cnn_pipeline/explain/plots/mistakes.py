@@ -33,7 +33,7 @@ def misclassified(
     columns: int = 7,
     rows: int = 3,
 ) -> Figure:
-    """The mistakes that the model was surest of, surest first, with what it took them for.
+    """The mistakes with the highest confidence, highest first, with the predicted class.
 
     images: uint8 `[n, height, width, 1 or 3]`, those that `evaluation` scored, in its order.
     """
