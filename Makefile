@@ -42,7 +42,10 @@ doctor: $(RUNTIME) ## Check servers, schedules, store and disk; say how to fix t
 install: $(RUNTIME) ## Create .venv from requirements.lock and install the project into it
 
 test: $(DEV) ## Run the whole test suite (ARGS="tests/settings/test_settings.py")
-	@$(BIN)/python -m pytest -m "slow or not slow" $(ARGS)
+	@$(BIN)/python -m pytest $(PARALLEL) -m "slow or not slow" $(ARGS)
+
+# A file is run by one worker, in order, so that its servers are started once.
+PARALLEL = -n 2 --dist loadfile --no-loadscope-reorder
 
 check: $(DEV) ## Lint, format, types, lock files and documentation
 	@$(BIN)/ruff check .

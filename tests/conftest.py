@@ -15,6 +15,7 @@ from cnn_pipeline.base.home import Home
 from cnn_pipeline.base.startup import KERAS_ENVIRONMENT
 from cnn_pipeline.experiment import run
 from cnn_pipeline.experiment.outcome import Outcome
+from cnn_pipeline.trainers.launching import Launcher, new_launcher
 from cnn_pipeline.trainers.pool import TrainerPool, trainers
 from tests.running import QUICK, TINY
 
@@ -28,6 +29,13 @@ def pytest_configure() -> None:
     os.environ.update(KERAS_ENVIRONMENT)
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the files that have slow tests, so that no worker ends with a long one alone."""
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)
 
 
 @pytest.fixture(scope="session")
@@ -54,6 +62,29 @@ def _new_home(folder: Path, store: Path) -> Home:
 
 
 @pytest.fixture(scope="session")
+def launcher(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Launcher]:
+    """What starts the trainers of all tests: TensorFlow is imported once, not for each pool."""
+    with (tmp_path_factory.mktemp("launcher") / "server.log").open("ab") as log:
+        made = new_launcher(log)
+        yield made
+        made.close()
+
+
+@pytest.fixture(scope="module")
+def shared_trainers(launcher: Launcher) -> Iterator[None]:
+    """Pools that the program makes in this process take their trainers from `launcher` as well."""
+
+    def start(
+        count: int, threads: int, log_folder: Path, own: Launcher | None = None
+    ) -> TrainerPool:
+        return TrainerPool(count, threads, log_folder, own or launcher)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("cnn_pipeline.trainers.pool.TrainerPool", start)
+        yield
+
+
+@pytest.fixture(scope="session")
 def tiny(tmp_path_factory: pytest.TempPathFactory, _migrated_store: Path) -> tuple[Home, Outcome]:
     """A whole sweep, run once without Prefect, and its home: for reading only."""
     place = _new_home(tmp_path_factory.mktemp("tiny"), _migrated_store)
@@ -61,9 +92,9 @@ def tiny(tmp_path_factory: pytest.TempPathFactory, _migrated_store: Path) -> tup
 
 
 @pytest.fixture(scope="session")
-def pool(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TrainerPool]:
-    """One trainer for all tests that need one: starting TensorFlow takes seconds."""
-    with trainers(1, QUICK.threads, tmp_path_factory.mktemp("trainer")) as one:
+def pool(tmp_path_factory: pytest.TempPathFactory, launcher: Launcher) -> Iterator[TrainerPool]:
+    """One trainer for all tests that need one."""
+    with trainers(1, QUICK.threads, tmp_path_factory.mktemp("trainer"), launcher) as one:
         yield one
 
 

@@ -1,13 +1,17 @@
-"""A year of retraining in real processes: a Prefect server, the command line, MLflow's store.
+"""A year of retraining: a real Prefect server, the command line, MLflow's store.
 
 The tests stand in the order of a story and share one home: first model, nothing new, a worse
 model, two at once, wrong labels, other data, a promotion by hand and a rollback.
+
+The first retraining and the one that another finds running are commands in processes of their
+own. All others run in this process, and their trainers come from the tests' one fork server.
 """
 
 from __future__ import annotations
 
 import datetime
 import http.server
+import io
 import json
 import os
 import re
@@ -16,22 +20,32 @@ import sys
 import threading
 import tomllib
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import httpx
 import numpy as np
 import pytest
 from mlflow.tracking import MlflowClient
+from prefect.blocks.notifications import CustomWebhookNotificationBlock
 from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.actions import DeploymentScheduleCreate
 from prefect.client.schemas.filters import DeploymentFilter, DeploymentFilterId
 from prefect.client.schemas.schedules import IntervalSchedule
 from prefect.client.schemas.sorting import FlowRunSort
+from prefect.context import refresh_global_settings_context
+from prefect.events.worker import EventsWorker
+from prefect.flow_engine import load_flow, run_flow
+from prefect.logging.handlers import APILogWorker
 
 from cnn_pipeline.base.home import Home
 from cnn_pipeline.champion.registry import CHAMPION, PREVIOUS, ModelVersion, Registry
+from cnn_pipeline.champion.retraining.settings import load_settings
+from cnn_pipeline.cli import launch
+from cnn_pipeline.cli.app import status_of
 from cnn_pipeline.data.dataset import load_dataset
 from cnn_pipeline.services.temporary_prefect import TemporaryServer
 from cnn_pipeline.settings.trial import DataSettings
@@ -64,17 +78,6 @@ precision = "float32"
 [sweep.data]
 source = "{source}"
 validation_size = 300
-"""
-
-BLOCK = """
-import sys
-from prefect.blocks.notifications import CustomWebhookNotificationBlock
-CustomWebhookNotificationBlock(
-    name="team",
-    url=sys.argv[1],
-    json_data={"text": "{{subject}} | {{body}}", "token": "{{token}}"},
-    secrets={"token": sys.argv[2]},
-).save("team")
 """
 
 
@@ -122,15 +125,6 @@ class Story:
     def registry(self) -> Registry:
         return Registry(Store(self.home.database_uri, None))
 
-    @property
-    def environment(self) -> dict[str, str]:
-        kept = {
-            name: value
-            for name, value in os.environ.items()
-            if not name.startswith(("PREFECT", "MLFLOW_", "CNN_PIPELINE_"))
-        }
-        return {**kept, "PREFECT_API_URL": self.api, "PREFECT_HOME": str(self.folder / "prefect")}
-
     def write_data(self, **changed: np.ndarray) -> None:
         np.savez(self.folder / "toy.npz", **{**self.arrays, **changed})
 
@@ -147,17 +141,18 @@ class Story:
         path.write_text(SETTINGS.format(**{**values, **changed}), encoding="utf-8")
         return path
 
-    def command(self, *words: str) -> list[str]:
-        return [sys.executable, "-m", "cnn_pipeline.cli", *words, "--home", str(self.home.root)]
+    def start(self, *words: str) -> subprocess.Popen[str]:
+        """A command in a process of its own."""
+        return subprocess.Popen(
+            [sys.executable, "-m", "cnn_pipeline.cli", *words, "--home", str(self.home.root)],
+            cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        )  # fmt: skip
 
     def cli(self, *words: str, status: int = 0) -> str:
-        done = subprocess.run(
-            self.command(*words),
-            cwd=ROOT, env=self.environment, capture_output=True, text=True, timeout=600,
-        )  # fmt: skip
-        assert done.returncode == status, done.stdout + done.stderr
-        assert SECRET not in done.stdout + done.stderr
-        return done.stdout if status in (0, 1) and done.stdout else done.stderr
+        """What a command prints that is run in this process."""
+        with redirect_stdout(io.StringIO()) as out, redirect_stderr(io.StringIO()) as err:
+            ended = status_of([*words, "--home", str(self.home.root)])
+        return checked(ended, out.getvalue(), err.getvalue(), status)
 
     def retrain(self, *words: str, status: int = 0, **settings: Any) -> dict[str, Any]:
         path = self.settings(**settings)
@@ -186,8 +181,31 @@ class Story:
         return {item["key"]: item for item in found.json() if item["key"]}
 
 
+def checked(ended: int | None, out: str, err: str, status: int = 0) -> str:
+    """What a command has printed; it has ended with this status and tells no secret."""
+    assert ended == status, out + err
+    assert SECRET not in out + err
+    return out if status in (0, 1) and out else err
+
+
+@contextmanager
+def prefect_at(api: str, folder: Path) -> Iterator[None]:
+    """This process and its children use this server and none of the user's folders and servers."""
+    with mock.patch.dict(os.environ):
+        for name in list(os.environ):
+            if name.startswith(("PREFECT", "MLFLOW_", "CNN_PIPELINE_")):
+                del os.environ[name]
+        os.environ |= {"PREFECT_API_URL": api, "PREFECT_HOME": str(folder)}
+        refresh_global_settings_context()
+        yield
+        # Threads that still have something to send would try to for minutes.
+        for service in (EventsWorker, APILogWorker):
+            service.drain_all(timeout=5)
+    refresh_global_settings_context()
+
+
 @pytest.fixture(scope="module")
-def story(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
+def story(tmp_path_factory: pytest.TempPathFactory, shared_trainers: None) -> Iterator[Story]:
     folder = tmp_path_factory.mktemp("story")
     sample = load_dataset(DataSettings(source="fashion-mnist-sample", validation_size=100), folder)
     arrays = {
@@ -200,12 +218,15 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
     made = Story(folder, server.url, Webhook(), arrays)
     try:
         server.wait()
-        subprocess.run(
-            [sys.executable, "-c", BLOCK, made.webhook.url, SECRET],
-            env=made.environment, check=True, timeout=120,
-        )  # fmt: skip
-        made.write_data()
-        yield made
+        with prefect_at(server.url, folder / "prefect"):
+            CustomWebhookNotificationBlock(
+                name="team",
+                url=made.webhook.url,
+                json_data={"text": "{{subject}} | {{body}}", "token": "{{token}}"},
+                secrets={"token": SECRET},
+            ).save("team")
+            made.write_data()
+            yield made
     finally:
         server.stop()
         made.webhook.server.shutdown()
@@ -216,7 +237,9 @@ def failed_rules(outcome: Mapping[str, Any]) -> list[str]:
 
 
 def test_the_first_model_is_promoted_and_everything_links_to_everything(story: Story) -> None:
-    outcome = story.retrain()
+    first = story.start("retrain", "--settings", str(story.settings()), "--json")
+    out, err = first.communicate(timeout=600)
+    outcome = json.loads(checked(first.returncode, out, err))
     assert (outcome["ending"], outcome["champion_before"], outcome["champion_after"]) == (
         "promoted", None, 1,
     )  # fmt: skip
@@ -269,11 +292,7 @@ def test_a_worse_model_is_refused_and_a_second_retraining_is_skipped_meanwhile(
     story: Story,
 ) -> None:
     path = story.settings(filters=2, epochs=1)
-    first = subprocess.Popen(
-        story.command("retrain", "--settings", str(path), "--json"),
-        cwd=ROOT, env=story.environment, text=True,
-        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
-    )  # fmt: skip
+    first = story.start("retrain", "--settings", str(path), "--json")
     try:
         holder = story.home.state / "retrain.json"
         wait_until(holder.exists, "the first retraining to hold the lock")
@@ -282,9 +301,9 @@ def test_a_worse_model_is_refused_and_a_second_retraining_is_skipped_meanwhile(
         assert skipped["ending"] == "skipped"
         assert f"another retraining runs (process {first.pid}, since" in skipped["message"]
     finally:
-        out, _ = first.communicate(timeout=600)
-    outcome = json.loads(out)
-    assert (first.returncode, outcome["ending"], outcome["champion_after"]) == (0, "refused", 1)
+        out, err = first.communicate(timeout=600)
+    outcome = json.loads(checked(first.returncode, out, err))
+    assert (outcome["ending"], outcome["champion_after"]) == ("refused", 1)
     assert outcome["change"]["what"] == ["configuration"]
     assert "more accurate than the champion" in failed_rules(outcome)
     assert {run["state"]["name"] for run in story.flow_runs()[:2]} == {"Skipped", "Refused"}
@@ -334,19 +353,10 @@ def test_a_vanished_class_stops_the_retraining_with_a_report(story: Story) -> No
     story.write_data(x_train=story.arrays["x_train"][keep], y_train=story.arrays["y_train"][keep])
     # Not through the command line, which would refuse such files before any flow: on a schedule
     # nobody looks before.
-    code = (
-        "import sys; from pathlib import Path; from cnn_pipeline.base.home import Home;"
-        "from cnn_pipeline.champion.retraining.settings import load_settings;"
-        "from cnn_pipeline.cli.launch import run_retrain;"
-        "o = run_retrain(load_settings(Path(sys.argv[1])), Home(Path(sys.argv[2])));"
-        "print(o.ending, o.message)"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", code, str(story.settings()), str(story.home.root)],
-        cwd=ROOT, env=story.environment, capture_output=True, text=True, timeout=300,
-    )  # fmt: skip
-    assert done.stdout.startswith("stopped the data of "), done.stdout + done.stderr
-    assert f"there is none for {BAG}" in done.stdout
+    outcome = launch.run_retrain(load_settings(story.settings()), story.home)
+    assert outcome.ending == "stopped"
+    assert outcome.message.startswith("the data of ")
+    assert f"there is none for {BAG}" in outcome.message
     newest = story.flow_runs()[0]
     assert (newest["state"]["type"], newest["state"]["name"]) == ("FAILED", "Stopped")
     assert "were refused" in story.artifacts(newest["id"])["retraining"]["data"]
@@ -429,10 +439,7 @@ def test_a_backlog_of_slots_is_skipped_with_the_reason(story: Story) -> None:
         assert len(slots) == 5
         said = []
         for slot in (slots[0], slots[-2]):
-            subprocess.run(
-                [sys.executable, "-m", "prefect", "flow-run", "execute", str(slot.id)],
-                cwd=ROOT, env=story.environment, check=True, capture_output=True, timeout=300,
-            )  # fmt: skip
+            run_flow(load_flow(slot), flow_run=slot)
             state = client.read_flow_run(slot.id).state
             assert state is not None
             assert (state.type.value, state.name) == ("COMPLETED", "Skipped")

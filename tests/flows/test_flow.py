@@ -1,33 +1,28 @@
-"""The Prefect flow, with a server that is there and with a temporary one."""
+"""The Prefect flow on the temporary server that it starts for itself.
+
+On a server that outlives it: tests/e2e/test_prefect.py.
+"""
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import httpx
 import pytest
 from mlflow.tracking import MlflowClient
 
 from cnn_pipeline.base.home import Home
 from cnn_pipeline.settings.sweep import Sweep
 from tests.running import (
-    COMPUTED,
-    COUNTING,
     DEADLINE,
     ENDLESS,
     TINY,
-    counts_of_a_decision,
     descendants,
-    free_port,
     gone,
     one_trial,
     wait_until,
@@ -84,151 +79,6 @@ def run_flow(sweep: Sweep, home: Home, variables: dict[str, str]) -> tuple[str, 
     return sweep_id, ok, run_id
 
 
-@dataclass(frozen=True)
-class Finished:
-    """A flow run of the tiny sweep on a server that outlives it."""
-
-    api: str
-    home: Home
-    sweep_id: str
-    ok: str
-    parent_run_id: str
-
-    def ask(self, what: str) -> list[dict[str, Any]]:
-        """All records of a kind that the server has."""
-        answer = httpx.post(f"{self.api}/{what}/filter", json={}, timeout=30)
-        answer.raise_for_status()
-        records: list[dict[str, Any]] = answer.json()
-        return records
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of a real Prefect server on loopback."""
-    folder = tmp_path_factory.mktemp("server")
-    port = str(free_port())
-    log = (folder / "log.txt").open("w")
-    process = subprocess.Popen(
-        [sys.executable, "-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", port],
-        env=environment(folder, PREFECT_SERVER_ANALYTICS_ENABLED="false"),
-        stdout=log,
-        stderr=subprocess.STDOUT,
-    )
-    api = f"http://127.0.0.1:{port}/api"
-
-    def healthy() -> bool:
-        assert process.poll() is None, (folder / "log.txt").read_text()
-        try:
-            return httpx.get(f"{api}/health", timeout=5).status_code == httpx.codes.OK
-        except httpx.TransportError:
-            return False
-
-    try:
-        wait_until(healthy, "Prefect's server answers")
-        yield api
-    finally:
-        family = descendants(process.pid)
-        process.send_signal(signal.SIGINT)
-        try:
-            process.wait(30)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-        for pid in family:
-            if not gone({pid}):
-                os.kill(pid, signal.SIGKILL)
-        log.close()
-
-
-@pytest.fixture(scope="module")
-def finished(server: str, tmp_path_factory: pytest.TempPathFactory) -> Finished:
-    """The tiny sweep, run through the flow once."""
-    home = Home(tmp_path_factory.mktemp("flow") / "home with späces")
-    variables = environment(home.root.parent, PREFECT_API_URL=server)
-    return Finished(server, home, *run_flow(TINY, home, variables))
-
-
-ALONE = """
-from pathlib import Path
-from cnn_pipeline.settings.sweep import Sweep
-from cnn_pipeline.trainers import pool
-from flows.train_variants import train_variants
-from tests.running import Untrained
-pool.TrainerPool = Untrained
-sweep = Sweep.model_validate_json(sys.argv[2])
-state = train_variants(sweep, home=sys.argv[1], return_state=True)
-print(json.dumps([state.name, state.message, len(Untrained.started), counts]))
-"""
-
-
-def test_a_flow_that_no_command_called_decides_once_itself(
-    home: Home, tmp_path: Path, server: str
-) -> None:
-    done = subprocess.run(
-        [sys.executable, "-c", COUNTING + ALONE, json.dumps(COMPUTED), str(home.root),
-         one_trial().model_dump_json()],
-        capture_output=True,
-        text=True,
-        timeout=DEADLINE,
-        env=environment(tmp_path, PREFECT_API_URL=server),
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    name, message, pools, counts = json.loads(done.stdout)
-    assert (name, message) == (
-        "Failed", "1 of 1 trials failed: f2-max-d16-s0: not trained in this test",
-    )  # fmt: skip
-    assert pools == 1
-    assert counts == counts_of_a_decision(trials=1)
-
-
-@pytest.mark.slow
-def test_each_trial_is_a_task_run_with_its_own_state(finished: Finished) -> None:
-    (flow_run,) = finished.ask("flow_runs")
-    assert (flow_run["name"], flow_run["state"]["type"]) == ("tiny", "FAILED")
-    assert flow_run["state"]["message"].startswith("1 of 3 trials failed: diverging-s0: Diverged")
-    task_runs = {run["name"]: run for run in finished.ask("task_runs")}
-    compared = {name for name in task_runs if name.startswith("compare variants")}
-    assert len(compared) == 1
-    assert {name: task_runs[name]["state"]["type"] for name in task_runs.keys() - compared} == (
-        STATES
-    )
-    assert {run["flow_run_id"] for run in task_runs.values()} == {flow_run["id"]}
-    assert "lower the learning rate" in task_runs["train diverging-s0"]["state"]["message"]
-
-
-@pytest.mark.slow
-def test_leaderboard_verdict_and_link_are_artifacts(finished: Finished) -> None:
-    artifacts = {a["key"]: a for a in finished.ask("artifacts") if a["key"]}
-    assert {key: a["type"] for key, a in artifacts.items()} == {
-        "progress": "progress",
-        "leaderboard": "table",
-        "verdict": "markdown",
-        "mlflow": "markdown",
-    }
-    rows = json.loads(artifacts["leaderboard"]["data"])
-    assert {row["variant"] for row in rows} == {"f2-max-d16", "f2-none-d16-do25", "diverging"}
-    client = MlflowClient(finished.home.database_uri)
-    parent = client.get_run(finished.parent_run_id)
-    assert parent.data.tags["verdict"] in artifacts["verdict"]["data"]
-    page = f"/#/experiments/{parent.info.experiment_id}/runs/{finished.parent_run_id}"
-    assert page in artifacts["mlflow"]["data"]
-    assert artifacts["progress"]["data"] == 100
-    assert artifacts["progress"]["description"] == "3 of 3 trials have ended"
-
-
-@pytest.mark.slow
-def test_runs_in_mlflow_name_their_flow_run(finished: Finished) -> None:
-    (flow_run,) = finished.ask("flow_runs")
-    client = MlflowClient(finished.home.database_uri)
-    experiments = [e.experiment_id for e in client.search_experiments()]
-    runs = client.search_runs(experiments)
-    assert len(runs) == 4
-    assert {run.data.tags["prefect.flow_run_id"] for run in runs} == {flow_run["id"]}
-    assert {run.data.tags["sweep_id"] for run in runs} == {finished.sweep_id}
-    assert finished.ok == "False"
-    assert client.get_run(finished.parent_run_id).info.status == "FAILED"
-
-
 @pytest.mark.slow
 def test_without_a_server_a_temporary_one_serves(home: Home, tmp_path: Path) -> None:
     _, ok, run_id = run_flow(TINY, home, environment(tmp_path))
@@ -243,40 +93,6 @@ def test_without_a_server_a_temporary_one_serves(home: Home, tmp_path: Path) -> 
     assert (name, state) == ("tiny", "FAILED")
     assert tags["prefect.flow_run_id"].replace("-", "") == flow_run_id.replace("-", "")
     assert {key for (key,) in artifacts} == {"leaderboard", "verdict", "mlflow", "progress"}
-
-
-_HEARTBEATS = """
-import sys
-from pathlib import Path
-from prefect.settings import get_current_settings
-from cnn_pipeline.base.home import Home
-from cnn_pipeline.cli.launch import prefect_ready
-
-with prefect_ready(Home(Path(sys.argv[1]))):
-    settings = get_current_settings()
-    print(settings.api.url, settings.flows.heartbeat_frequency)
-"""
-
-
-def test_only_a_server_that_outlives_the_run_gets_heartbeats(
-    home: Home, tmp_path: Path, server: str
-) -> None:
-    """Their thread ends up to a second late; the temporary server has nobody who waits for one."""
-
-    def told(**more: str) -> list[str]:
-        done = subprocess.run(
-            [sys.executable, "-c", _HEARTBEATS, str(home.root)],
-            capture_output=True,
-            text=True,
-            timeout=DEADLINE,
-            env=environment(tmp_path, **more),
-            check=True,
-        )
-        return done.stdout.split()
-
-    assert told(PREFECT_API_URL=server, PREFECT_FLOWS_HEARTBEAT_FREQUENCY="30") == [server, "30"]
-    url, seconds = told(PREFECT_FLOWS_HEARTBEAT_FREQUENCY="30")
-    assert (url.startswith("http://127.0.0.1:"), url != server, seconds) == (True, True, "None")
 
 
 @pytest.fixture

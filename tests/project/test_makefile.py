@@ -75,7 +75,8 @@ def test_a_changed_lock_installs_again(checkout: Path) -> None:
 
 def test_the_suite_is_run_whole(checkout: Path) -> None:
     pretend_installed(checkout)
-    assert make(checkout, "test").stdout == "python -m pytest -m slow or not slow\n"
+    parallel = "-n 2 --dist loadfile --no-loadscope-reorder"
+    assert make(checkout, "test").stdout == f"python -m pytest {parallel} -m slow or not slow\n"
 
 
 def test_a_wrong_python_is_told_with_a_remedy(checkout: Path) -> None:
