@@ -143,7 +143,7 @@ def test_the_commands_in_its_help_work(
     need(shutil.which("curl") is not None, "curl: apt install curl")
     # Noise makes a file of several lines of base64.
     (tmp_path / "boot.png").write_bytes(png(PIXELS[0]))
-    commands = EPILOG.split("Ask it")[1].partition("\n")[2].replace(":8080", f":{server.port}")
+    commands = EPILOG.split("Send it")[1].partition("\n")[2].replace(":8080", f":{server.port}")
     done = subprocess.run(
         ["sh", "-ec", commands], cwd=tmp_path, capture_output=True, text=True, timeout=DEADLINE
     )

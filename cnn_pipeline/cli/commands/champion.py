@@ -47,18 +47,13 @@ model_option = click.option(
 )
 
 
-@click.command(
-    "champion",
-    cls=CollectingCommand,
-    help="Show the champion and its lineage: data, run, flow run, configuration and code.",
-    epilog=EPILOG,
-)
+@click.command("champion", cls=CollectingCommand, epilog=EPILOG)
 @model_option
 @home_option
 @json_option
 @click.pass_context
 def command(ctx: click.Context, /, model: str | None, home: str | None, as_json: bool) -> int:
-    """Read the alias and print its version."""
+    """Show the champion and its lineage: data, run, flow run, configuration and code."""
     faults = faults_of(ctx)
     place = faults.of(home_from, home)
     faults.stop()

@@ -23,12 +23,7 @@ Examples:
   cnn-pipeline compare --output report.html"""
 
 
-@click.command(
-    "compare",
-    cls=CollectingCommand,
-    help="Show the leaderboard and the verdict of SWEEP, by default of the last sweep.",
-    epilog=EPILOG,
-)
+@click.command("compare", cls=CollectingCommand, epilog=EPILOG)
 @click.argument("sweeps", metavar="[SWEEP]", nargs=-1)
 @click.option(
     "--format",
@@ -47,7 +42,7 @@ def command(
     output: str | None,
     home: str | None,
 ) -> int:
-    """Read the runs of one sweep and print their comparison."""
+    """Show the leaderboard and the verdict of SWEEP, by default of the last sweep."""
     faults = faults_of(ctx)
     faults.items += [f"unexpected argument {word!r}: one sweep at a time" for word in sweeps[1:]]
     target = faults.of(writable_file, "--output", output) if output is not None else None

@@ -21,18 +21,14 @@ Examples:
   cnn-pipeline data --data ~/my-images --json"""
 
 
-@click.command(
-    "data",
-    cls=CollectingCommand,
-    help="Download a data set if it is not cached, verify it and describe it: counts per class, "
-    "image shape, digest, source, and exact duplicates between train and test.",
-    epilog=EPILOG,
-)
+@click.command("data", cls=CollectingCommand, epilog=EPILOG)
 @data_options
 @json_option
 @click.pass_context
 def command(ctx: click.Context, /, as_json: bool, **values: Any) -> int:
-    """Load the data and print its description."""
+    """Download a data set if it is not cached, verify it and describe it: counts per class, image
+    shape, digest, source, and exact duplicates between train and test.
+    """
     faults = faults_of(ctx)
     settings = faults.of(data_from_flags, given(values))
     cache = faults.of(cache_from_environment)

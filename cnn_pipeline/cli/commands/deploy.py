@@ -13,18 +13,14 @@ Examples:
   cnn-pipeline deploy"""
 
 
-@click.command(
-    "deploy",
-    cls=CollectingCommand,
-    help="Deploy the flows of prefect.yaml to the Prefect server that 'cnn-pipeline up' started. "
-    "Run it after a change of that file or of a flow's parameters. Changes made in Prefect's UI "
-    "are kept: paused schedules stay paused, and parameters stay.",
-    epilog=EPILOG,
-)
+@click.command("deploy", cls=CollectingCommand, epilog=EPILOG)
 @home_option
 @click.pass_context
 def command(ctx: click.Context, /, home: str | None) -> int:
-    """Deploy to the running server."""
+    """Deploy the flows of prefect.yaml to the Prefect server that 'cnn-pipeline up' started. Run
+    it after a change of that file or of a flow's parameters. Changes made in Prefect's UI are
+    kept: paused schedules stay paused, and parameters stay.
+    """
     faults = faults_of(ctx)
     place = faults.of(home_from, home)
     faults.stop()

@@ -21,19 +21,15 @@ Examples:
   cnn-pipeline doctor --json"""
 
 
-@click.command(
-    "doctor",
-    cls=CollectingCommand,
-    help="Check versions, disk, data, the store and moved folders; if the services run, also "
-    "addresses, pool, worker, schedules, stuck runs and slots. Each finding says what to do. "
-    "Nothing is changed. The exit status is 1 if a check failed.",
-    epilog=EPILOG,
-)
+@click.command("doctor", cls=CollectingCommand, epilog=EPILOG)
 @home_option
 @json_option
 @click.pass_context
 def command(ctx: click.Context, /, home: str | None, as_json: bool) -> int:
-    """Run all checks and print the findings."""
+    """Check versions, disk, data, the store and moved folders; if the services run, also
+    addresses, pool, worker, schedules, stuck runs and slots. Each finding says what to do. Nothing
+    is changed. The exit status is 1 if a check failed.
+    """
     faults = faults_of(ctx)
     place = faults.of(home_from, home)
     cache = faults.of(cache_from_environment)

@@ -12,17 +12,13 @@ Examples:
   cnn-pipeline down"""
 
 
-@click.command(
-    "down",
-    cls=CollectingCommand,
-    help="Stop Prefect's and MLflow's servers, the worker and its runs. Schedules, runs and models "
-    "are kept; active runs are marked as crashed.",
-    epilog=EPILOG,
-)
+@click.command("down", cls=CollectingCommand, epilog=EPILOG)
 @home_option
 @click.pass_context
 def command(ctx: click.Context, /, home: str | None) -> int:
-    """Stop everything; exit with status 0 even if nothing runs."""
+    """Stop Prefect's and MLflow's servers, the worker and its runs. Schedules, runs and models are
+    kept; active runs are marked as crashed.
+    """
     faults = faults_of(ctx)
     place = faults.of(home_from, home)
     faults.stop()

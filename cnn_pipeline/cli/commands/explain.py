@@ -35,15 +35,7 @@ Examples:
   cnn-pipeline explain --convolution --pooling"""
 
 
-@click.command(
-    "explain",
-    cls=CollectingCommand,
-    help="Draw what a trained network does to an image and what each part contributes. RUN is a "
-    "run's id, or the name of a run or variant of the last sweep; its best run by default. "
-    "--convolution and --pooling need no run: they show the arithmetic on one image, number by "
-    "number.",
-    epilog=EPILOG,
-)
+@click.command("explain", cls=CollectingCommand, epilog=EPILOG)
 @click.argument("runs", metavar="[RUN]", nargs=-1)
 @click.option(
     "--image",
@@ -73,7 +65,10 @@ def command(
     show: bool,
     home: str | None,
 ) -> int:
-    """Draw the pictures, write them and print their captions."""
+    """Draw what a trained network does to an image and what each part contributes. RUN is a run's
+    id, or the name of a run or variant of the last sweep; its best run by default. --convolution
+    and --pooling need no run: they show the arithmetic on one image, number by number.
+    """
     from cnn_pipeline.explain.images import parse_images
 
     faults = faults_of(ctx)

@@ -23,19 +23,15 @@ Examples:
 PAST = {"promote": "promoted", "rollback": "rolled back to", "refuse": "refused"}
 
 
-@click.command(
-    "history",
-    cls=CollectingCommand,
-    help="List every promotion, refusal and rollback of a registered model with its reason, "
-    "oldest first.",
-    epilog=EPILOG,
-)
+@click.command("history", cls=CollectingCommand, epilog=EPILOG)
 @model_option
 @home_option
 @json_option
 @click.pass_context
 def command(ctx: click.Context, /, model: str | None, home: str | None, as_json: bool) -> int:
-    """Read the history and print it."""
+    """List every promotion, refusal and rollback of a registered model with its reason, oldest
+    first.
+    """
     faults = faults_of(ctx)
     place = faults.of(home_from, home)
     faults.stop()

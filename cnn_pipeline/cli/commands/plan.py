@@ -25,19 +25,15 @@ Examples:
   cnn-pipeline plan --sweep course-exercises --json"""
 
 
-@click.command(
-    "plan",
-    cls=CollectingCommand,
-    help="Show for each variant its layers with shapes, parameters, multiply-accumulates (MACs) "
-    "and receptive field, and the estimated time of a run. Impossible stacks of layers are "
-    "refused. Nothing is trained.",
-    epilog=EPILOG,
-)
+@click.command("plan", cls=CollectingCommand, epilog=EPILOG)
 @sweep_options
 @json_option
 @click.pass_context
 def command(ctx: click.Context, /, as_json: bool, **values: Any) -> int:
-    """Check everything and print the plans."""
+    """Show for each variant its layers with shapes, parameters, multiply-accumulates (MACs) and
+    receptive field, and the estimated time of a run. Impossible stacks of layers are refused.
+    Nothing is trained.
+    """
     faults = faults_of(ctx)
     cache = faults.of(cache_from_environment)
     found = faults.of(checked_sweep, given(values), cache or Path())

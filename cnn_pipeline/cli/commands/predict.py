@@ -23,14 +23,7 @@ Examples:
   cnn-pipeline predict bag.png --sweep filters-and-pooling-20260901-101500"""
 
 
-@click.command(
-    "predict",
-    cls=CollectingCommand,
-    help="Classify PNG or JPEG files of any size: the three most likely classes with their "
-    "probabilities. Uses the champion, or the best model of the last sweep if there is no champion "
-    "yet; --sweep, --run and --model choose another.",
-    epilog=EPILOG,
-)
+@click.command("predict", cls=CollectingCommand, epilog=EPILOG)
 @click.argument("images", metavar="IMAGE...", nargs=-1)
 @click.option("--sweep", metavar="ID", help="Use the best model of this sweep.")
 @click.option("--run", metavar="ID", help="Use the model of this run.")
@@ -48,7 +41,10 @@ def command(
     home: str | None,
     as_json: bool,
 ) -> int:
-    """Check and classify the files, and print the classes."""
+    """Classify PNG or JPEG files of any size: the three most likely classes with their
+    probabilities. Uses the champion, or the best model of the last sweep if there is no champion
+    yet; --sweep, --run and --model choose another.
+    """
     faults = faults_of(ctx)
     if not images:
         faults.items.append("IMAGE: give at least one PNG or JPEG file")

@@ -16,14 +16,7 @@ Examples:
   cnn-pipeline promote 077e8edd29b047048c62764960ae77dc --why "new classes" --json"""
 
 
-@click.command(
-    "promote",
-    cls=CollectingCommand,
-    help="Make the model of RUN (an MLflow run id) the champion without the gate's checks. Its "
-    "file is verified, and the reason is added to the history. The old champion becomes "
-    "'previous'.",
-    epilog=EPILOG,
-)
+@click.command("promote", cls=CollectingCommand, epilog=EPILOG)
 @click.argument("runs", metavar="RUN", nargs=-1)
 @click.option("--why", metavar="TEXT", help="Reason, for the history. Required.")
 @home_option
@@ -32,7 +25,9 @@ Examples:
 def command(
     ctx: click.Context, /, runs: tuple[str, ...], why: str | None, home: str | None, as_json: bool
 ) -> int:
-    """Register the run's model, verify it and move the alias."""
+    """Make the model of RUN (an MLflow run id) the champion without the gate's checks. Its file is
+    verified, and the reason is added to the history. The old champion becomes 'previous'.
+    """
     faults = faults_of(ctx)
     if not runs:
         faults.items.append("RUN: give the id of a run; see `cnn-pipeline compare`")

@@ -22,13 +22,7 @@ Examples:
 DEFAULT_FILE = "report.html"
 
 
-@click.command(
-    "report",
-    cls=CollectingCommand,
-    help="Write the report of SWEEP, or of the last sweep, as one HTML file that works offline: "
-    "verdict, charts, confusion matrices, single images, and how to repeat the sweep.",
-    epilog=EPILOG,
-)
+@click.command("report", cls=CollectingCommand, epilog=EPILOG)
 @click.argument("sweeps", metavar="[SWEEP]", nargs=-1)
 @click.option("--output", metavar="FILE", help=f"File to write. (default {DEFAULT_FILE})")
 @click.option("--open", "show", is_flag=True, help="Open the report in the browser.")
@@ -49,7 +43,9 @@ def command(
     pair: str | None,
     home: str | None,
 ) -> int:
-    """Read the runs of a sweep and write their report."""
+    """Write the report of SWEEP, or of the last sweep, as one HTML file that works offline:
+    verdict, charts, confusion matrices, single images, and how to repeat the sweep.
+    """
     faults = faults_of(ctx)
     faults.items += [f"unexpected argument {word!r}: one sweep at a time" for word in sweeps[1:]]
     target = faults.of(writable_file, "--output", DEFAULT_FILE if output is None else output)

@@ -33,15 +33,7 @@ Examples:
   cnn-pipeline retrain --settings retrain.toml --json"""
 
 
-@click.command(
-    "retrain",
-    cls=CollectingCommand,
-    help="Run the weekly retraining now: compare data, settings and code with the last decision, "
-    "train candidates if something changed, and promote the best one if it passes the gate. The "
-    "exit status is 0 also if nothing changed or the champion stays, 1 if a person must look at "
-    "it, 2 if the input is invalid.",
-    epilog=EPILOG,
-)
+@click.command("retrain", cls=CollectingCommand, epilog=EPILOG)
 @sweep_options
 @click.option("--settings", metavar="FILE", help="TOML file with gate, drift, notify and sweep.")
 @click.option("--force", is_flag=True, help="Retrain even if nothing changed.")
@@ -63,7 +55,11 @@ def command(
     as_json: bool,
     **values: Any,
 ) -> int:
-    """Check everything, run the flow, and print the decision and its reasons."""
+    """Run the weekly retraining now: compare data, settings and code with the last decision, train
+    candidates if something changed, and promote the best one if it passes the gate. The exit
+    status is 0 also if nothing changed or the champion stays, 1 if a person must look at it, 2 if
+    the input is invalid.
+    """
     faults = faults_of(ctx)
     count = faults.of(whole, "--workers", workers, 0, 0, 64)
     place = faults.of(writable_home_from, home)

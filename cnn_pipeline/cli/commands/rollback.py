@@ -17,13 +17,7 @@ Examples:
   cnn-pipeline rollback --why "the cause was elsewhere" --json"""
 
 
-@click.command(
-    "rollback",
-    cls=CollectingCommand,
-    help="Restore the previous champion, after its file is verified. The two versions swap roles, "
-    "so that a second rollback undoes the first.",
-    epilog=EPILOG,
-)
+@click.command("rollback", cls=CollectingCommand, epilog=EPILOG)
 @click.option("--why", metavar="TEXT", help="Reason, for the history. Required.")
 @model_option
 @home_option
@@ -32,7 +26,9 @@ Examples:
 def command(
     ctx: click.Context, /, why: str | None, model: str | None, home: str | None, as_json: bool
 ) -> int:
-    """Move the alias back."""
+    """Restore the previous champion, after its file is verified. The two versions swap roles, so
+    that a second rollback undoes the first.
+    """
     faults = faults_of(ctx)
     text = faults.of(reason, "--why", why)
     place = faults.of(writable_home_from, home)

@@ -37,14 +37,7 @@ Examples:
   cnn-pipeline run --force"""
 
 
-@click.command(
-    "run",
-    cls=CollectingCommand,
-    help="Train the variants of a sweep through the Prefect flow, record them in MLflow, and "
-    "print leaderboard and verdict. The status is 1 where a variant failed, 2 where the input is "
-    "wrong.",
-    epilog=EPILOG,
-)
+@click.command("run", cls=CollectingCommand, epilog=EPILOG)
 @sweep_options
 @click.option(
     "--workers",
@@ -68,7 +61,9 @@ def command(
     as_json: bool,
     **values: Any,
 ) -> int:
-    """Check everything, run the flow, print what came out."""
+    """Train the variants of a sweep through the Prefect flow, record them in MLflow, and print
+    leaderboard and verdict. The status is 1 where a variant failed, 2 where the input is wrong.
+    """
     faults = faults_of(ctx)
     count = faults.of(whole, "--workers", workers, 0, 0, 64)
     place = faults.of(writable_home_from, home)

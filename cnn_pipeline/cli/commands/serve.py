@@ -19,14 +19,7 @@ Send it a PNG or JPEG file in base64, or pixels, under "inputs":
   curl http://127.0.0.1:8080/health"""
 
 
-@click.command(
-    "serve",
-    cls=CollectingCommand,
-    help="Serve the champion over HTTP on this machine only, with MLflow's scoring protocol: "
-    "POST /invocations, GET /ping, /health and /version. A promotion takes effect within seconds, "
-    "without a restart. Press Ctrl-C to stop.",
-    epilog=EPILOG,
-)
+@click.command("serve", cls=CollectingCommand, epilog=EPILOG)
 @click.option(
     "--port", metavar="N", help="Port on the loopback address; 0 chooses a free one. (default 8080)"
 )
@@ -34,7 +27,10 @@ Send it a PNG or JPEG file in base64, or pixels, under "inputs":
 @home_option
 @click.pass_context
 def command(ctx: click.Context, /, port: str | None, model: str | None, home: str | None) -> int:
-    """Serve until interrupted."""
+    """Serve the champion over HTTP on this machine only, with MLflow's scoring protocol: POST
+    /invocations, GET /ping, /health and /version. A promotion takes effect within seconds, without
+    a restart. Press Ctrl-C to stop.
+    """
     faults = faults_of(ctx)
     number = faults.of(whole, "--port", port, 8080, 0, 65_535)
     name = faults.of(model_from, model)

@@ -15,16 +15,11 @@ Examples:
   cnn-pipeline run --sweep course-exercises"""
 
 
-@click.command(
-    "sweeps",
-    cls=CollectingCommand,
-    help="List the named sweeps and the question that each one answers.",
-    epilog=EPILOG,
-)
+@click.command("sweeps", cls=CollectingCommand, epilog=EPILOG)
 @json_option
 @click.pass_context
 def command(ctx: click.Context, /, as_json: bool) -> int:
-    """Print names, variants and questions."""
+    """List the named sweeps and the question that each one answers."""
     faults_of(ctx).stop()
     named = {name: make() for name, make in NAMED.items()}
     if as_json:

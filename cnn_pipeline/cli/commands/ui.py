@@ -13,19 +13,15 @@ Examples:
   cnn-pipeline ui --port 5001 --no-browser"""
 
 
-@click.command(
-    "ui",
-    cls=CollectingCommand,
-    help="Open MLflow's UI, on this machine only, at the comparison of the last sweep's runs. "
-    "Press Ctrl-C to stop.",
-    epilog=EPILOG,
-)
+@click.command("ui", cls=CollectingCommand, epilog=EPILOG)
 @click.option("--port", metavar="N", help="Port on the loopback address. (default 5000)")
 @click.option("--no-browser", is_flag=True, help="Print the addresses only.")
 @home_option
 @click.pass_context
 def command(ctx: click.Context, /, port: str | None, no_browser: bool, home: str | None) -> int:
-    """Serve until interrupted."""
+    """Open MLflow's UI, on this machine only, at the comparison of the last sweep's runs. Press
+    Ctrl-C to stop.
+    """
     faults = faults_of(ctx)
     number = faults.of(whole, "--port", port, 5000, 1, 65_535)
     place = faults.of(writable_home_from, home)

@@ -23,14 +23,7 @@ Examples:
   cnn-pipeline up --prefect-port 4201 --mlflow-port 5001"""
 
 
-@click.command(
-    "up",
-    cls=CollectingCommand,
-    help="Start Prefect's and MLflow's servers, on this machine only, deploy the flows of "
-    "prefect.yaml with their schedules, start a worker, and print the addresses. Ctrl-C or "
-    "'cnn-pipeline down' stops them; schedules, runs and models are kept for the next start.",
-    epilog=EPILOG,
-)
+@click.command("up", cls=CollectingCommand, epilog=EPILOG)
 @click.option("--detach", "behind", is_flag=True, help="Run in the background.")
 @click.option("--prefect-port", metavar="N", help="Port of Prefect's server. (default 4200)")
 @click.option("--mlflow-port", metavar="N", help="Port of MLflow's server. (default 5000)")
@@ -44,7 +37,10 @@ def command(
     mlflow_port: str | None,
     home: str | None,
 ) -> int:
-    """Run the services until interrupted, or in the background."""
+    """Start Prefect's and MLflow's servers, on this machine only, deploy the flows of prefect.yaml
+    with their schedules, start a worker, and print the addresses. Ctrl-C or 'cnn-pipeline down'
+    stops them; schedules, runs and models are kept for the next start.
+    """
     faults = faults_of(ctx)
     prefect = faults.of(whole, "--prefect-port", prefect_port, PREFECT_PORT, 1, 65_535)
     mlflow = faults.of(whole, "--mlflow-port", mlflow_port, MLFLOW_PORT, 1, 65_535)
