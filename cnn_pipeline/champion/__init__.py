@@ -1,1 +1,1 @@
-"""A model after the sweep: registered, gated, promoted, served, retrained."""
+"""Models after the sweep: register, compare with the champion, promote, serve, retrain."""

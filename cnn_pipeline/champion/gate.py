@@ -1,7 +1,7 @@
-"""Whether a challenger may replace the champion: records in, a decision with reasons out.
+"""Decide whether a challenger may replace the champion, with reasons.
 
-Nothing here loads, scores or writes. Every rule is shown with what it requires and what was
-measured, also where it could not be reached.
+Nothing here loads, scores or writes. Every rule is reported with what it requires and what was
+measured, even if it could not be measured.
 """
 
 from __future__ import annotations
@@ -24,54 +24,54 @@ GateDecision = Literal["promote", "keep"]
 
 
 class GateSettings(Settings):
-    """What a challenger must show. Accuracies and recalls are shares from 0 to 1."""
+    """Requirements of a challenger. Accuracies and recalls are shares from 0 to 1."""
 
     margin: Annotated[float, Field(ge=-1.0, le=1.0)] = 0.0
-    """The interval of challenger minus champion, in test accuracy, must lie above this."""
+    """The interval of challenger minus champion, in test accuracy, must be above this."""
     confidence: Annotated[float, Field(ge=0.5, lt=1.0)] = 0.95
-    """Confidence of that interval."""
+    """Confidence level of that interval."""
     max_recall_loss: Annotated[float, Field(ge=0.0, le=1.0)] = 0.05
-    """Most recall that any class may lose against the champion."""
+    """Largest loss of recall of any class against the champion."""
     max_champion_loss: Annotated[float, Field(ge=0.0, le=1.0)] = 0.1
-    """How far the champion may fall below its logged accuracy before the labels are doubted."""
+    """Largest drop of the champion below its logged accuracy; more means that the data changed."""
     max_latency_ms: Annotated[float, Field(gt=0.0, le=60_000.0)] = 50.0
-    """Longest median time of one image, in milliseconds."""
+    """Largest median latency for one image, in milliseconds."""
     max_model_bytes: Annotated[int, Field(ge=1, le=10**12)] = 50_000_000
     """Largest model file, in bytes."""
     min_gain_over_majority: Annotated[float, Field(ge=0.0, le=1.0)] = 0.1
-    """How far test accuracy must lie above the share of the largest class."""
+    """Least test accuracy above the share of the largest class."""
 
 
 @dataclass(frozen=True, eq=False)
 class Score:
-    """What one registered model answered now, on the test images and on one image file."""
+    """Predictions of a registered model, made now on the test images and on one image file."""
 
     labels: NDArray[np.int64]
-    """int64 `[n]`: the true classes."""
+    """True classes, int64 `[n]`."""
     predictions: NDArray[np.int64]
-    """int64 `[n]`: the answers; -1 where a probability was not finite."""
+    """Predicted classes, int64 `[n]`; -1 if a probability is not finite."""
     latency_ms: float
-    """Median milliseconds of one image at batch size 1."""
+    """Median milliseconds per image at batch size 1."""
     model_bytes: int
     finite: bool
-    """Whether every probability was a finite number."""
+    """Whether every probability is finite."""
     png_class: int
-    """Answer to a test image that went through a PNG file."""
+    """Predicted class of a test image as a PNG file."""
     array_class: int
-    """Answer to the same image as an array."""
+    """Predicted class of the same image as an array."""
 
     @property
     def correct(self) -> NDArray[np.bool_]:
-        """bool `[n]`."""
+        """Whether each prediction is correct, bool `[n]`."""
         return np.asarray(self.labels == self.predictions)
 
     @property
     def accuracy(self) -> float:
-        """Share of right answers."""
+        """Share of correct predictions."""
         return float(np.count_nonzero(self.correct) / len(self.labels))
 
     def recall(self, label: int) -> float | None:
-        """Share of a class's images that were found; None where it has none."""
+        """Share of a class's images that were recognised; None if it has no image."""
         images = self.labels == label
         count = int(np.count_nonzero(images))
         return float(np.count_nonzero(self.correct & images) / count) if count else None
@@ -79,20 +79,20 @@ class Score:
 
 @dataclass(frozen=True)
 class Candidate:
-    """A challenger or a champion as the gate sees it."""
+    """A challenger or a champion."""
 
     name: str
     """'f64-max-s0 (version 3)'."""
     score: Score | None = None
     fault: str = ""
-    """Why there is no score: not trained, not loaded, not the recorded bytes."""
+    """Why there is no score, as a file that is not the registered one."""
     metrics: Mapping[str, float] = field(default_factory=dict)
-    """What its run logged."""
+    """Metrics that its run logged."""
 
 
 @dataclass(frozen=True)
 class Rule:
-    """One requirement, what was measured, and whether that is enough."""
+    """A requirement, what was measured, and whether it passed."""
 
     name: str
     required: str
@@ -102,7 +102,7 @@ class Rule:
 
 @dataclass(frozen=True)
 class GateResult:
-    """Every rule, and what follows."""
+    """All rules and the decision."""
 
     rules: tuple[Rule, ...]
     passed: bool
@@ -116,7 +116,7 @@ def judge(
     class_names: tuple[str, ...],
     settings: GateSettings,
 ) -> GateResult:
-    """Hold a challenger against the champion; without one, against the majority class alone.
+    """Compare a challenger with the champion, or with the majority class if there is none.
 
     Both must have been scored on the same test images in the same order.
 
@@ -165,16 +165,16 @@ def _loads(challenger: Candidate) -> Rule:
     return Rule(
         "loads from the registry",
         "the file has its recorded SHA-256 and loads without running code",
-        challenger.fault or "it has, and does",
+        challenger.fault or "yes",
         challenger.score is not None,
     )
 
 
 def _finite(challenger: Candidate) -> Rule:
-    required = "every metric and probability is a finite number"
+    required = "every metric and probability is finite"
     if challenger.score is None:
         return _unmeasured("finite numbers", required, challenger)
-    # MLflow stores an infinity as the largest double.
+    # MLflow stores infinity as the largest double.
     bad = sorted(
         name
         for name, value in challenger.metrics.items()
@@ -187,7 +187,7 @@ def _finite(challenger: Candidate) -> Rule:
 
 
 def _alone(challenger: Candidate, settings: GateSettings) -> list[Rule]:
-    """What a challenger must show whatever the champion is."""
+    """Requirements that do not depend on the champion."""
     score = challenger.score
     logged = challenger.metrics.get(metric_names.TEST_ACCURACY)
     texts = {
@@ -223,7 +223,7 @@ def _alone(challenger: Candidate, settings: GateSettings) -> list[Rule]:
 def _against(
     challenger: Candidate, champion: Candidate, class_names: tuple[str, ...], settings: GateSettings
 ) -> list[Rule]:
-    """What a challenger must show against a champion."""
+    """Requirements against the champion."""
     texts = {
         "more accurate than the champion": (
             f"{settings.confidence * 100:g} % interval of the difference above "

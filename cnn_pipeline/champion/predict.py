@@ -1,4 +1,4 @@
-"""Using a logged model: load it after its bytes are verified, classify image files."""
+"""Classify image files with a stored model."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ TOP = 3
 
 @dataclass(frozen=True)
 class Prediction:
-    """What a model says of one file."""
+    """The prediction for one file."""
 
     file: str
     model: str
-    """Which model answered: 'fashion-mnist-cnn version 3 (run ...)', or name and id of a run."""
+    """The model: 'fashion-mnist-cnn version 3 (run ...)', or name and id of a run."""
     why: str
-    """Why that one: 'the champion', 'the run asked for', ..."""
+    """Why this model was chosen: 'the champion', 'the run asked for', ..."""
     notes: tuple[str, ...]
-    """What was done to the picture to make it the model's input."""
+    """What was done to the picture to convert it to the model's input."""
     top: tuple[tuple[str, float], ...]
-    """The most probable classes with their probabilities, most probable first."""
+    """The most probable classes with their probabilities, highest first."""
 
 
 def predict_files(
@@ -41,11 +41,11 @@ def predict_files(
     sweep_id: str | None = None,
     model: str | None = None,
 ) -> list[Prediction]:
-    """Classify PNG or JPEG files with the model that `choose` names.
+    """Classify PNG or JPEG files with the model that `choose` finds.
 
     Raises:
-        InvalidInput: a file is no readable picture; all are named, before a model is loaded.
-        UserError: there is no such model, or its file is not what was logged.
+        InvalidInput: files cannot be read; names all of them, before a model is loaded.
+        UserError: there is no such model, or its file is not the logged one.
     """
     store = open_store(home, os.environ, create=False)
     choice = choose(store, home, run_id=run_id, sweep_id=sweep_id, model=model)

@@ -1,4 +1,4 @@
-"""Register a run as a model version, promote one by hand, and name the champion."""
+"""Register the model of a run, promote a run by hand, and find the champion."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from cnn_pipeline.tracking.models import stored_model
 from cnn_pipeline.tracking.reader import Reader
 from cnn_pipeline.tracking.store import open_store
 
-# Tags of a run, or of its sweep, that its registered version carries on.
+# Tags of a run or its sweep that are copied to the registered version.
 _LINEAGE = (
     names.SWEEP_ID,
     names.SWEEP_HASH,
@@ -37,7 +37,7 @@ _LINEAGE = (
 
 
 def open_registry(home: Home, *, create: bool = False) -> Promoter:
-    """The registry of a home's store.
+    """Open the registry in a home's store.
 
     Raises:
         StoreError: there is no store, or it does not answer.
@@ -46,7 +46,7 @@ def open_registry(home: Home, *, create: bool = False) -> Promoter:
 
 
 def register_run(run_id: str, home: Home) -> ModelVersion:
-    """The registered version of a run's model, made where it is not there, with its lineage."""
+    """The registered version of a run's model, created with its lineage if it is missing."""
     registry = open_registry(home)
     reader = Reader(registry.store)
     stored = stored_model(registry.store, run_id)
@@ -60,10 +60,10 @@ def register_run(run_id: str, home: Home) -> ModelVersion:
 
 
 def promote_run(run_id: str, why: str, home: Home) -> tuple[ModelVersion, Decision | None]:
-    """Make a run's model champion by hand: the gate is not asked, the file is verified.
+    """Make a run's model champion by hand: without the gate, but with a verified file.
 
     Returns:
-        The version, and the decision; None where it was champion already.
+        The version, and the decision; None if it was champion already.
 
     Raises:
         UserError: there is no such run, it has no model, or its file is damaged.
@@ -77,10 +77,10 @@ def promote_run(run_id: str, why: str, home: Home) -> tuple[ModelVersion, Decisi
 
 
 def model_name(model: str | None, home: Home) -> str:
-    """The registered model of that name; else the only one, or that of Fashion-MNIST.
+    """The registered model with this name; by default the only one, or that of Fashion-MNIST.
 
     Raises:
-        UserError: there is none, or several and none was named.
+        UserError: there is no such model, or there are several and none was named.
     """
     known = open_registry(home).names()
     if model is None and len(known) == 1:
@@ -89,8 +89,8 @@ def model_name(model: str | None, home: Home) -> str:
         return usual
     if not known:
         raise UserError(
-            "no model is registered yet. `cnn-pipeline retrain` trains and promotes the first, "
-            "`cnn-pipeline promote RUN --why TEXT` takes one that is trained."
+            "no model is registered yet. `cnn-pipeline retrain` trains and promotes the first; "
+            "`cnn-pipeline promote RUN --why TEXT` promotes a trained one."
         )
     if model is None:
         raise UserError(f"--model: name one of {', '.join(known)}")
@@ -100,7 +100,7 @@ def model_name(model: str | None, home: Home) -> str:
 
 
 def champion_of(model: str | None, home: Home) -> ModelVersion:
-    """The champion of a registered model; which one by default, says `model_name`.
+    """The champion of a registered model; `model_name` chooses the default.
 
     Raises:
         UserError: there is no such model, or it has no champion.

@@ -1,4 +1,4 @@
-"""Whether the data are still those that the champion was trained on."""
+"""Check whether the data have changed since the champion was trained."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from cnn_pipeline.tracking.store import open_store
 
 @dataclass(frozen=True)
 class DataNews:
-    """The data as they are now, against the champion's."""
+    """The digest of the data now, and of the champion's data."""
 
     dataset: str
     digest: str
     champion: str | None
-    """Name and version, 'fashion-mnist-cnn version 3'; None where there is no champion."""
+    """Name and version, as 'fashion-mnist-cnn version 3'; None if there is no champion."""
     champion_digest: str | None
 
     @property
@@ -33,11 +33,11 @@ class DataNews:
 
 
 def compare_data(settings: DataSettings, home: Home, cache: Path) -> DataNews:
-    """Read the data, fetched where need be, and hold their digest against the champion's.
+    """Read the data, fetched if necessary, and compare their digest with the champion's.
 
     Raises:
-        InvalidInput: bad files in the user's own data.
-        DataError: the files cannot be had.
+        InvalidInput: files of the user's own data are bad.
+        DataError: the files cannot be fetched.
         StoreError: the store does not answer.
     """
     card = prepare_data(settings, cache)
@@ -53,8 +53,10 @@ def compare_data(settings: DataSettings, home: Home, cache: Path) -> DataNews:
 
 @dataclass(frozen=True)
 class Announcement:
-    """A change that was told once. Told each hour, it would start a training each hour for as
-    long as the gate refuses what comes out."""
+    """Record of a change that was announced, so that it is announced only once.
+
+    Announced every hour, it would start a training every hour until the gate accepts one.
+    """
 
     digest: str
     at: str
@@ -62,7 +64,7 @@ class Announcement:
 
     @classmethod
     def last(cls, home: Home, dataset: str) -> Announcement | None:
-        """What was told last of a data set; None where nothing was, or it cannot be read."""
+        """The last announcement for a data set; None if there is none, or it cannot be read."""
         try:
             return cls(**json.loads(_file(home, dataset).read_text(encoding="utf-8")))
         except (OSError, ValueError, TypeError):
@@ -70,7 +72,7 @@ class Announcement:
 
     @classmethod
     def remember(cls, home: Home, news: DataNews) -> Announcement:
-        """Write down that a change was told now."""
+        """Record that a change is announced now."""
         now = datetime.datetime.now(datetime.UTC)
         made = cls(news.digest, now.isoformat(timespec="seconds"))
         path = _file(home, news.dataset)
@@ -80,7 +82,7 @@ class Announcement:
 
     @staticmethod
     def forget(home: Home, dataset: str) -> None:
-        """The data are the champion's: the next change is news again."""
+        """Delete the record: the data are the champion's, so the next change must be announced."""
         _file(home, dataset).unlink(missing_ok=True)
 
 

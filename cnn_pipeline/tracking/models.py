@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import tempfile
 from collections.abc import Mapping
@@ -15,6 +14,7 @@ from mlflow.tracking import MlflowClient
 
 from cnn_pipeline.base import versions
 from cnn_pipeline.base.errors import UserError
+from cnn_pipeline.base.files import sha256_of
 from cnn_pipeline.network.results import Scalar
 from cnn_pipeline.settings.spelling import spell
 from cnn_pipeline.tracking import names
@@ -90,12 +90,13 @@ def log_model(
             step=step,
         )
     with tempfile.TemporaryDirectory() as folder:
-        payload = copy_model_file(store, info.model_id, Path(folder)).read_bytes()
+        file = copy_model_file(store, info.model_id, Path(folder))
+        num_bytes, sha256 = file.stat().st_size, sha256_of(file)
     return ModelRecord(
         model_id=str(info.model_id),
         experiment_id=str(MlflowClient(store.uri).get_run(run_id).info.experiment_id),
-        num_bytes=len(payload),
-        sha256=hashlib.sha256(payload).hexdigest(),
+        num_bytes=num_bytes,
+        sha256=sha256,
     )
 
 

@@ -1,4 +1,4 @@
-"""Registered models: which version is champion, how it got there, and who may change that."""
+"""Registered models: which version is champion, and the history of that."""
 
 from cnn_pipeline.champion.registry.promoter import Promoter
 from cnn_pipeline.champion.registry.reader import Registry

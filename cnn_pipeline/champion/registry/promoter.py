@@ -1,8 +1,8 @@
-"""Changing the registry: the only code that makes versions and moves aliases.
+"""Change the registry: the only code that creates versions and moves aliases.
 
-MLflow sets an alias without looking at what it was, so a change happens under a lock that the
-kernel frees, and begins with one record of all that it will do. A change that was killed is
-carried out to its end by the next one: every step can be done again.
+MLflow sets an alias whatever it was before. So each change holds a file lock, which the kernel
+releases if the process dies, and starts by writing a record of all its steps. If it is killed, the
+next change completes it: every step can be repeated.
 """
 
 from __future__ import annotations
@@ -42,16 +42,16 @@ Step = Callable[[int], None]
 
 
 class ChampionChanged(UserError):
-    """Another promotion came between the comparison with the champion and this one."""
+    """The champion changed between the comparison with it and this promotion."""
 
     exit_code = 1
 
 
 class Promoter(Registry):
-    """Registers challengers, promotes, rolls back, and keeps the history.
+    """Registers challengers, promotes, rolls back, and writes the history.
 
-    `lock` is a file beside the store; promoters of one store must share it. `on_step` is called
-    with the number of each step before it is done, for tests that kill the process there.
+    `lock` is a file that all promoters of a store share. `on_step` is called with the number of
+    each step before it is done, for tests that kill the process there.
     """
 
     def __init__(self, store: Store, lock: Path, *, on_step: Step | None = None) -> None:
@@ -60,9 +60,9 @@ class Promoter(Registry):
         self._on_step = on_step or (lambda number: None)
 
     def register(self, stored: StoredModel, tags: Mapping[str, str]) -> ModelVersion:
-        """Make the run's model a version and give it the alias 'challenger'.
+        """Register a run's model as a version with the alias 'challenger'.
 
-        A model that is registered already keeps its version, so this can be done again.
+        A registered model keeps its version, so this can be repeated.
         """
         name = registered_name(stored.dataset)
         with self._changing(name):
@@ -79,17 +79,17 @@ class Promoter(Registry):
         expected: int | None,
         tags: Mapping[str, str] | None = None,
     ) -> Decision | None:
-        """Make a version champion; the champion until now becomes 'previous'.
+        """Make a version champion. The champion so far gets the alias 'previous'.
 
         Args:
-            version: a version that was loaded, or whose file is verified by `model_file`.
+            version: a version whose file was verified (`verify`, `model_file`).
             why: the reason, for the history.
-            expected: number of the champion that the version was compared with, None where there
-                was none.
-            tags: what the version shall carry from now on.
+            expected: number of the champion that the version was compared with; None if there was
+                none.
+            tags: tags to set on the version.
 
         Returns:
-            The decision; None where the version is champion already.
+            The decision; None if the version is champion already.
 
         Raises:
             ChampionChanged: the champion is no longer the expected one; nothing was changed.
@@ -111,14 +111,14 @@ class Promoter(Registry):
     def refuse(
         self, version: ModelVersion, why: str, tags: Mapping[str, str] | None = None
     ) -> Decision:
-        """Keep the champion, and say in the history why the version did not replace it."""
+        """Keep the champion, and record in the history why the version was refused."""
         with self._changing(version.name):
             current = self.by_alias(version.name, CHAMPION)
             after = current.version if current else None
             return self._decide("refuse", version, why, champion=current, after=after, tags=tags)
 
     def rollback(self, name: str, why: str) -> Decision:
-        """Make the previous champion champion again; the two change places.
+        """Make the previous champion champion again and swap the two aliases.
 
         Raises:
             UserError: there is no previous champion, or its file is damaged.
@@ -136,7 +136,7 @@ class Promoter(Registry):
             return self._decide("rollback", previous, why, champion=current, after=previous.version)
 
     def verify(self, version: ModelVersion) -> None:
-        """Compare a version's file with its recorded SHA-256.
+        """Verify the SHA-256 of a version's file.
 
         Raises:
             UserError: it is missing or damaged.
@@ -145,7 +145,7 @@ class Promoter(Registry):
             self.model_file(version, Path(folder))
 
     def settle(self, name: str) -> Decision | None:
-        """Carry out a change that was killed half-way; returns it, None where there is none."""
+        """Complete a change that was killed; returns its decision, or None if there is none."""
         pending = self.model_tags(name).get(names.PENDING_DECISION)
         if pending is None:
             return None
@@ -213,7 +213,7 @@ class Promoter(Registry):
         current = self.by_alias(name, CHAMPION)
         number = current.version if current else None
         if number not in (decision.champion_before, decision.champion_after):
-            # Somebody moved the alias by hand since: that is the later word.
+            # The alias was moved by hand since then, which overrides the change.
             self._client.delete_registered_model_tag(name, names.PENDING_DECISION)
             return None
         self._carry_out(name, decision)
@@ -237,7 +237,7 @@ class Promoter(Registry):
             if challenger is not None and challenger.version == decision.champion_after:
                 client.delete_registered_model_alias(name, CHALLENGER)
         self._on_step(6)
-        # The version's tags say the same, and are not written a second time.
+        # Without the version's tags, which are on the version already.
         record = dataclasses.replace(decision, version_tags={})
         key = f"{names.DECISION_PREFIX}{decision.number:06d}"
         client.set_registered_model_tag(name, key, record.to_json())
@@ -264,7 +264,7 @@ class Promoter(Registry):
         return found[-1] if found else None
 
     def _create(self, name: str, stored: StoredModel, tags: Mapping[str, str]) -> ModelVersion:
-        with contextlib.suppress(MlflowException):  # it is there already
+        with contextlib.suppress(MlflowException):  # it exists already
             self._client.create_registered_model(
                 name, description=f"Networks for {stored.dataset}; 'champion' is the one in use."
             )
@@ -278,7 +278,7 @@ class Promoter(Registry):
             names.CLASS_NAMES: json.dumps(stored.class_names),
             names.IMAGE_SHAPE: "x".join(map(str, stored.image_shape)),
         }
-        # MLflow looks the model up in the process's default store, whatever this client's is.
+        # MLflow looks for the model in the default store, not in this client's.
         with as_default(self.store.uri):
             created = self._client.create_model_version(
                 name,

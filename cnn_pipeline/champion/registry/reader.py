@@ -1,4 +1,4 @@
-"""Reading the registry: versions by alias, the history, and verified model files."""
+"""Read the registry: versions by alias, the history, and verified model files."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from cnn_pipeline.tracking import names
 from cnn_pipeline.tracking.artifacts import copy_artifact
 from cnn_pipeline.tracking.store import Store, StoreError, redacted
 
-# What MLflow answers where a registered model, or an alias of it, is not there.
+# MLflow's error codes if a registered model or an alias does not exist.
 _ABSENT = {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"}
 _PAGE = 1000
 
-# Tags that a version must have; written all at once when it is made.
+# Tags that a version must have. They are written when it is created.
 _REQUIRED = (
     names.MODEL_ID,
     names.MODEL_SHA256,
@@ -39,14 +39,14 @@ class Registry:
         self._client = MlflowClient(store.uri, registry_uri=store.uri)
 
     def by_alias(self, name: str, alias: str) -> ModelVersion | None:
-        """The version that an alias names; None where there is no such model or alias.
+        """The version with an alias; None if there is no such model or alias.
 
         Raises:
             StoreError: the store does not answer.
         """
         try:
             found = self._client.get_model_version_by_alias(name, alias)
-            # The answer lacks the version's own aliases; the version itself has them.
+            # This answer has no aliases; the version itself has them.
             found = self._client.get_model_version(name, found.version)
         except MlflowException as error:
             if error.error_code in _ABSENT:
@@ -55,10 +55,10 @@ class Registry:
         return _version(found)
 
     def version(self, name: str, number: int) -> ModelVersion:
-        """One version.
+        """The version with a number.
 
         Raises:
-            UserError: there is none of that number.
+            UserError: there is no such version.
         """
         for version in self.versions(name):
             if version.version == number:
@@ -66,7 +66,7 @@ class Registry:
         raise UserError(f"no version {number} of {name} in {self.store.shown_uri}")
 
     def names(self) -> tuple[str, ...]:
-        """Every registered model, sorted."""
+        """Names of all registered models, sorted."""
         try:
             found = self._client.search_registered_models(max_results=_PAGE)
         except MlflowException as error:
@@ -74,7 +74,7 @@ class Registry:
         return tuple(sorted(model.name for model in found))
 
     def versions(self, name: str) -> tuple[ModelVersion, ...]:
-        """Every version of a registered model, oldest first; none where there is no such model."""
+        """All versions of a registered model, oldest first; empty if there is no such model."""
         found: list[StoredVersion] = []
         token = None
         try:
@@ -88,7 +88,7 @@ class Registry:
                     break
         except MlflowException as error:
             raise self._unreachable(error) from None
-        # A search lists each version's tags, but its aliases only the version itself.
+        # A search returns tags of versions, but no aliases.
         aliases = self._aliases(name) if found else {}
         versions = [_version(item, aliases.get(int(item.version), ())) for item in found]
         return tuple(sorted(versions, key=lambda item: item.version))
@@ -103,10 +103,10 @@ class Registry:
         return tuple(sorted(decisions, key=lambda item: item.number))
 
     def model_file(self, version: ModelVersion, folder: Path) -> Path:
-        """Copy of a version's `.keras` file in `folder`, compared with its recorded SHA-256.
+        """Copy a version's `.keras` file to `folder` and verify its SHA-256.
 
         Raises:
-            UserError: the file is missing, or its bytes are not those that were registered.
+            UserError: the file is missing, or is not the registered one.
         """
         try:
             root = self._client.get_model_version_download_uri(version.name, str(version.version))
@@ -127,7 +127,7 @@ class Registry:
         return path
 
     def model_tags(self, name: str) -> dict[str, str]:
-        """Tags of the registered model itself; none where there is no such model."""
+        """Tags of the registered model itself; empty if there is no such model."""
         try:
             return dict(self._client.get_registered_model(name).tags)
         except MlflowException as error:

@@ -1,4 +1,4 @@
-"""What the registry tells: model versions, and the decisions that moved them."""
+"""Records of the registry: model versions and decisions."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Action = Literal["promote", "rollback", "refuse"]
 
 @dataclass(frozen=True)
 class ModelVersion:
-    """One registered version, with what is needed to load it and to say where it came from."""
+    """A registered version, with all that is needed to load and trace it."""
 
     name: str
     version: int
@@ -42,13 +42,13 @@ class ModelVersion:
 
 @dataclass(frozen=True)
 class Decision:
-    """One line of a registered model's history."""
+    """An entry in a registered model's history."""
 
     number: int
     """Counts from 1."""
     action: Action
     version: int
-    """The version that was promoted, returned to, or refused."""
+    """The version that was promoted, restored or refused."""
     champion_before: int | None
     champion_after: int | None
     why: str
@@ -56,9 +56,9 @@ class Decision:
     """UTC, ISO 8601."""
     flow_run_id: str = ""
     previous_after: int | None = None
-    """Version that the alias 'previous' names afterwards."""
+    """Version with the alias 'previous' afterwards."""
     version_tags: dict[str, str] = field(default_factory=dict)
-    """Tags that the decision puts on its version."""
+    """Tags that the decision sets on its version."""
 
     def to_json(self) -> str:
         """One line of JSON."""
@@ -71,5 +71,5 @@ class Decision:
 
 
 def registered_name(dataset: str) -> str:
-    """'fashion-mnist-cnn': the registered model has the name of the experiment."""
+    """Name of the registered model, as 'fashion-mnist-cnn': that of the experiment."""
     return names.experiment_name(dataset)

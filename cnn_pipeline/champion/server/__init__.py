@@ -1,1 +1,1 @@
-"""The champion over HTTP, in MLflow's scoring protocol."""
+"""Serve the champion over HTTP with MLflow's scoring protocol."""

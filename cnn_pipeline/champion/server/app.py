@@ -1,4 +1,4 @@
-"""The HTTP side: paths, limits, and how an answer or a refusal is written."""
+"""The HTTP application: paths, limits, responses and errors."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ from cnn_pipeline.champion.server.follower import Follower, LiveModel
 from cnn_pipeline.champion.server.request import Images, Refused
 from cnn_pipeline.data.picture import convention_for
 
-# Of raw 28x28 pixels as text, about 5,000 images.
+# About 5,000 images of 28x28 raw pixels as text.
 MAX_BODY_BYTES = 16 * 2**20
-# A body that is too large is read on so far, since a client that is cut off while it sends may
-# never see the reason.
+# A body that is too large is read up to this, because a client that is disconnected while it sends
+# may not see the error.
 DISCARDED_BYTES = 64 * 2**20
 BODY_SECONDS = 30.0
 
-# A page that a browser has open elsewhere must not reach a loopback server under its own name.
+# Protects against DNS rebinding: a web page must not reach the server under its own host name.
 ALLOWED_HOSTS = ["127.0.0.1", "localhost"]
 
-# The words of MLflow's own errors, which its clients read.
+# MLflow's own error codes, which its clients read.
 _ERROR_CODES = {
     HTTPStatus.NOT_FOUND: "ENDPOINT_NOT_FOUND",
     HTTPStatus.SERVICE_UNAVAILABLE: "TEMPORARILY_UNAVAILABLE",
@@ -42,7 +42,7 @@ _ERROR_CODES = {
 
 
 def make_app(follower: Follower) -> FastAPI:
-    """The application around a follower of the champion; it runs follower and batcher."""
+    """The application for a follower of the champion; it runs the follower and a batcher."""
     batcher = Batcher()
 
     @contextlib.asynccontextmanager
@@ -72,7 +72,7 @@ def make_app(follower: Follower) -> FastAPI:
 
     @app.get("/version")
     async def version() -> Response:
-        # MLflow's server too calls the bare number JSON.
+        # MLflow's server, too, sends the bare number as JSON.
         return Response(MLFLOW_VERSION, media_type="application/json")
 
     @app.post("/invocations")
@@ -100,7 +100,7 @@ def make_app(follower: Follower) -> FastAPI:
 
     @app.exception_handler(ClientDisconnect)
     async def gone(_: Request, error: ClientDisconnect) -> Response:
-        return _error(HTTPStatus.BAD_REQUEST, "the connection ended within the body")
+        return _error(HTTPStatus.BAD_REQUEST, "the connection was closed within the body")
 
     @app.exception_handler(HTTPException)
     async def no_such_path(request: Request, error: HTTPException) -> Response:
@@ -111,7 +111,7 @@ def make_app(follower: Follower) -> FastAPI:
 
     @app.exception_handler(Exception)
     async def failed(_: Request, error: Exception) -> Response:
-        return _error(HTTPStatus.INTERNAL_SERVER_ERROR, "the server failed; its log says where")
+        return _error(HTTPStatus.INTERNAL_SERVER_ERROR, "internal error; see the log of the server")
 
     return app
 
@@ -119,10 +119,10 @@ def make_app(follower: Follower) -> FastAPI:
 def answer(
     model: LiveModel, images: Images, probabilities: npt.NDArray[np.float32]
 ) -> dict[str, Any]:
-    """MLflow's `predictions` (the model's output, here probabilities), and what else helps.
+    """Content of a response: MLflow's `predictions`, which are probabilities here, and more.
 
-    Beside it: the most probable class of each image by name, the version that answered, and for
-    pictures what was done to them.
+    Also has the most probable class of each image (`labels`), the version (`model`), and what was
+    done to each picture (`notes`).
     """
     names = model.version.class_names
     content: dict[str, Any] = {
@@ -136,10 +136,10 @@ def answer(
 
 
 async def read_body(request: Request) -> bytes:
-    """The whole body.
+    """Read the body.
 
     Raises:
-        Refused: it is larger than `MAX_BODY_BYTES`, or does not come within `BODY_SECONDS`.
+        Refused: it has more than `MAX_BODY_BYTES`, or takes more than `BODY_SECONDS`.
     """
     announced = request.headers.get("content-length", "")
     announced_bytes = int(announced) if announced.isdecimal() else 0
@@ -162,7 +162,7 @@ async def read_body(request: Request) -> bytes:
     if max(received, announced_bytes) > MAX_BODY_BYTES:
         raise Refused(
             f"the body must have at most {MAX_BODY_BYTES} bytes, received "
-            f"{max(received, announced_bytes)}: send fewer images a request",
+            f"{max(received, announced_bytes)}: send fewer images per request",
             HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
         )
     return b"".join(chunks)

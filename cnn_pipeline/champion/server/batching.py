@@ -1,4 +1,4 @@
-"""Many small requests, few forward passes: what waits at the same moment is computed together."""
+"""Compute requests that wait at the same time in one forward pass."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-# Under load the next batch gathers while the model computes; this only helps the first one.
+# Only for the first batch: under load the next one collects while the model computes.
 WINDOW_SECONDS = 0.002
 MAX_BATCH = 256
 MAX_REQUESTS = 64
 
 
 class Overloaded(Exception):
-    """As many requests as may wait are waiting already."""
+    """The largest number of waiting requests is reached."""
 
 
 class Predictor(Protocol):
-    """A model: uint8 `[n, h, w, c]` in, float32 `[n, classes]` out."""
+    """A model from uint8 `[n, h, w, c]` to float32 `[n, classes]`."""
 
     def predict(self, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]: ...
 
@@ -37,10 +37,9 @@ class _Job:
 
 
 class Batcher:
-    """Joins requests for the same model into one call, and makes one call at a time.
+    """Combines requests for the same model into one call, with one call at a time.
 
-    A request keeps the model that it came with, so a change of champion never lets a version
-    answer for another one.
+    A request keeps its model, so after a change of champion no version answers for another.
     """
 
     def __init__(self, max_requests: int = MAX_REQUESTS) -> None:
@@ -52,13 +51,15 @@ class Batcher:
 
     @contextlib.contextmanager
     def slot(self) -> Iterator[None]:
-        """Room for one request, from before its body is read until it is answered.
+        """A slot for one request, from before its body is read until it is answered.
+
+        Slots limit the queue and the memory for bodies.
 
         Raises:
-            Overloaded: none is left. The queue and the memory of bodies are bounded by it.
+            Overloaded: no slot is free.
         """
         if self._requests >= self._max_requests:
-            raise Overloaded(f"{self._requests} requests wait already; ask again in a second")
+            raise Overloaded(f"{self._requests} requests are waiting; retry in a second")
         self._requests += 1
         try:
             yield
@@ -68,14 +69,14 @@ class Batcher:
     async def predict(
         self, model: Predictor, pixels: npt.NDArray[np.uint8]
     ) -> npt.NDArray[np.float32]:
-        """What `model` says of uint8 `[n, h, w, c]`: float32 `[n, classes]`."""
+        """Predictions of `model` for uint8 `[n, h, w, c]`: float32 `[n, classes]`."""
         job = _Job(model, pixels, asyncio.get_running_loop().create_future())
         self._waiting.append(job)
         self._arrived.set()
         return await job.answer
 
     async def run(self) -> None:
-        """Answer what comes in, until cancelled."""
+        """Answer requests until cancelled."""
         try:
             while True:
                 await self._arrived.wait()
@@ -89,7 +90,7 @@ class Batcher:
             self._thread.shutdown(wait=False)
 
     def _next_batch(self) -> list[_Job]:
-        """The first job, and those behind it that fit beside it."""
+        """The first job, and the next ones for the same model that fit into a batch."""
         batch = [self._waiting.popleft()]
         images = len(batch[0].pixels)
         while (

@@ -1,4 +1,4 @@
-"""The model that answers now, and how it follows the alias."""
+"""Keep the served model at the version that has the alias 'champion'."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ from cnn_pipeline.champion.server.batching import MAX_BATCH
 from cnn_pipeline.network.load import load_verified
 
 POLL_SECONDS = 2.0
-# A version that could not be loaded may be restored from a backup; so it is tried again.
+# A version that could not be loaded is tried again: it may be restored from a backup.
 RETRY_SECONDS = 30.0
-# A load under way is waited for, since native code does not like to be cut off.
+# Wait for a load in progress: native code must not be interrupted.
 _END_SECONDS = 10.0
 
 
 @dataclass(frozen=True, eq=False)
 class LiveModel:
-    """A registered version, loaded and ready."""
+    """A registered version, loaded and warmed up."""
 
     version: ModelVersion
     network: Any
 
     def predict(self, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
-        """uint8 `[n, h, w, c]` to float32 `[n, classes]`, at most `MAX_BATCH` images a pass."""
+        """uint8 `[n, h, w, c]` to float32 `[n, classes]`, at most `MAX_BATCH` images at a time."""
         return np.concatenate(
             [
                 self.network.predict_on_batch(pixels[start : start + MAX_BATCH])
@@ -47,7 +47,7 @@ def load_live(registry: Registry, version: ModelVersion) -> LiveModel:
     """Copy, verify, load and warm up a version.
 
     Raises:
-        UserError: its file is missing, damaged, or not the model that the registry describes.
+        UserError: its file is missing or damaged, or its shapes are not those in the registry.
     """
     with tempfile.TemporaryDirectory() as folder:
         path = registry.model_file(version, Path(folder))
@@ -60,7 +60,7 @@ def load_live(registry: Registry, version: ModelVersion) -> LiveModel:
             f"received a model from {received[0]} to {received[1]}"
         )
     model = LiveModel(version, network)
-    # Keras traces the first call, and once more for the second size; then sizes are free.
+    # Keras traces the first call and the first other size; after that any size is fast.
     for count in (1, 2, MAX_BATCH):
         rows = model.predict(np.zeros((count, *version.image_shape), np.uint8))
     if not np.isfinite(rows).all():
@@ -69,10 +69,10 @@ def load_live(registry: Registry, version: ModelVersion) -> LiveModel:
 
 
 class Follower:
-    """Keeps `current` at the version that the alias 'champion' names.
+    """Keeps `current` at the version with the alias 'champion'.
 
-    A new version is made ready beside the old one, which answers until then; one that cannot be
-    made ready leaves the old one in place and becomes `problem`.
+    The old version answers until the new one is loaded. If the new one cannot be loaded, the old
+    one stays, and `problem` says why.
     """
 
     def __init__(
@@ -87,7 +87,7 @@ class Follower:
         """Load the champion.
 
         Raises:
-            UserError: there is none, or it cannot be loaded.
+            UserError: there is no champion, or it cannot be loaded.
         """
         self._registry = registry
         self._name = name
@@ -104,24 +104,24 @@ class Follower:
 
     @property
     def current(self) -> LiveModel:
-        """The model to answer with. Take it once per request."""
+        """The model that answers. Read it once per request."""
         return self._current
 
     @property
     def problem(self) -> str:
-        """Why `current` may not be the champion; empty while it is."""
+        """Why `current` may not be the champion; empty if it is."""
         return self._problem
 
     @contextlib.contextmanager
     def following(self) -> Iterator[None]:
-        """Look at the alias again and again, in a thread of its own."""
+        """Check the alias every `poll_seconds` in a thread."""
         over = threading.Event()
 
         def follow() -> None:
             while not over.wait(self._poll_seconds):
                 self.look()
 
-        # A daemon: a store that does not answer for a minute must not keep the process for one.
+        # A daemon, so that a store that does not answer does not delay the end of the process.
         thread = threading.Thread(target=follow, name="follower", daemon=True)
         thread.start()
         try:
@@ -131,10 +131,10 @@ class Follower:
             thread.join(_END_SECONDS)
 
     def look(self) -> None:
-        """Compare the alias with `current` once, and follow it where it has moved."""
+        """Check the alias once, and load its version if it has changed."""
         try:
             champion = self._registry.by_alias(self._name, CHAMPION)
-        except Exception as error:  # whatever the store's fault is, the old model still answers
+        except Exception as error:  # whatever the error, the old model still answers
             self._set_problem(f"the registry does not answer: {_reason(error)}")
             return
         if champion is None:
@@ -163,7 +163,7 @@ class Follower:
 
 
 def no_champion(registry: Registry, name: str) -> str:
-    """What to do where a registered model has no champion."""
+    """Error message for a registered model without a champion."""
     return (
         f"there is no champion of {name} in {registry.store.shown_uri} yet. Let `cnn-pipeline "
         "retrain` find one, name one with `cnn-pipeline promote RUN --why TEXT`, or give another "
@@ -176,6 +176,6 @@ def _key(version: ModelVersion) -> tuple[int, str]:
 
 
 def _reason(error: Exception) -> str:
-    """One line, without the statements and traces that a library's message drags along."""
+    """The first line: libraries append SQL statements and traces."""
     first = (str(error).strip().splitlines() or [""])[0]
     return first if isinstance(error, UserError) else f"{type(error).__name__}: {first}"

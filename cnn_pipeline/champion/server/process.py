@@ -1,4 +1,4 @@
-"""The process that serves: its port, its signals, its start and its end."""
+"""Run the server: port, signals, start and end."""
 
 from __future__ import annotations
 
@@ -20,19 +20,23 @@ from cnn_pipeline.champion.server.follower import Follower
 from cnn_pipeline.tracking.store import open_store
 
 HOST = "127.0.0.1"
-# What requests under way get to end in, before they are cut off.
+# Seconds for requests in progress to end.
 _GRACE_SECONDS = 10
 
 
 def serve(home: Home, port: int, name: str, tell: Callable[[str], None]) -> None:
     """Serve the champion of a registered model on loopback until SIGTERM.
 
-    port: 0 takes a free one.
-    tell: gets the address once requests are answered, and a line whenever the champion changes.
+    Args:
+        home: whose registry to read.
+        port: 0 takes a free one.
+        name: the registered model.
+        tell: called with the address when the server is ready, and with a line when the champion
+            changes.
 
     Raises:
-        UserError: the port is taken, or there is no champion that can be loaded.
-        KeyboardInterrupt: Ctrl-C, after the requests under way were answered.
+        UserError: the port is in use, or there is no champion that can be loaded.
+        KeyboardInterrupt: Ctrl-C, after the requests in progress were answered.
     """
     with contextlib.suppress(_Terminated), _sigterm_raises(), _bound(port) as listener:
         registry = Registry(open_store(home, os.environ, create=False))
@@ -41,7 +45,7 @@ def serve(home: Home, port: int, name: str, tell: Callable[[str], None]) -> None
 
 
 class _Server(uvicorn.Server):
-    """uvicorn's server, which says when it listens."""
+    """uvicorn's server, which reports when it is ready."""
 
     def __init__(
         self, follower: Follower, listener: socket.socket, tell: Callable[[str], None]
@@ -71,7 +75,7 @@ class _Server(uvicorn.Server):
 
 
 class _Terminated(BaseException):
-    """SIGTERM: a wish, no failure."""
+    """SIGTERM, which is not an error."""
 
 
 def _terminate(signum: int, frame: FrameType | None) -> NoReturn:
@@ -80,7 +84,7 @@ def _terminate(signum: int, frame: FrameType | None) -> NoReturn:
 
 @contextlib.contextmanager
 def _sigterm_raises() -> Iterator[None]:
-    """SIGTERM ends like Ctrl-C, also while the model loads; uvicorn raises it again at its end."""
+    """Make SIGTERM end the process like Ctrl-C, even while the model loads."""
     before = signal.signal(signal.SIGTERM, _terminate)
     try:
         yield
@@ -90,12 +94,12 @@ def _sigterm_raises() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _bound(port: int) -> Iterator[socket.socket]:
-    """A loopback socket that does not listen yet: who asks before the model is there is refused.
+    """A bound loopback socket that does not listen yet, so early connections are refused.
 
-    Bound first, since a port in use is known at once and a model takes seconds to load.
+    Bound before the model is loaded, which takes seconds, to report a port in use at once.
     """
-    # With the protocol spelled out asyncio sends small answers at once; else each waits 40 ms for
-    # the client's delayed acknowledgement.
+    # With an explicit protocol asyncio sets TCP_NODELAY; otherwise each small response waits 40 ms
+    # for the client's delayed acknowledgement.
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP) as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

@@ -1,6 +1,6 @@
-"""What a request may say: MLflow's scoring protocol, read into pixels or refused with the reason.
+"""Parse requests in MLflow's scoring protocol into pixels.
 
-The shapes are those of MLflow 3.17 (`mlflow/pyfunc/scoring_server/__init__.py`): one key,
+The formats are those of MLflow 3.17 (`mlflow/pyfunc/scoring_server/__init__.py`): one key,
 `inputs` or `instances`, whose value is a list of images, or that list under the signature's name
 (`{"inputs": {"image": [...]}}`, `{"instances": [{"image": ...}, ...]}`). An image is nested lists
 of raw pixels, or a PNG or JPEG file in base64: a string, as MLflow writes bytes, or
@@ -32,7 +32,7 @@ _SHOWN_FAULTS = 5
 
 
 class Refused(Exception):
-    """A request that is the client's to mend: an HTTP status of 4xx and the reason."""
+    """A bad request: an HTTP status 4xx and the reason."""
 
     def __init__(self, reason: str, status: HTTPStatus = HTTPStatus.BAD_REQUEST) -> None:
         super().__init__(reason)
@@ -41,16 +41,16 @@ class Refused(Exception):
 
 @dataclass(frozen=True, eq=False)
 class Images:
-    """What a request asks about."""
+    """The images of a request."""
 
     pixels: npt.NDArray[np.uint8]
-    """`[n, height, width, channels]`, 0..255."""
+    """uint8 `[n, height, width, channels]`, 0 to 255."""
     notes: tuple[tuple[str, ...], ...]
-    """What was done to each picture to make it the model's input; empty for raw pixels."""
+    """What was done to each picture to convert it to the model's input; empty for raw pixels."""
 
 
 def check_content_type(header: str | None) -> None:
-    """Refuse whatever is not JSON in UTF-8, with 415 as MLflow does."""
+    """Refuse everything but JSON in UTF-8, with status 415 as MLflow does."""
     kind, *parameters = [part.strip() for part in (header or "").split(";")]
     given = {
         key.strip().lower(): value.strip(' "').lower()
@@ -65,13 +65,15 @@ def check_content_type(header: str | None) -> None:
 
 
 def parse(body: bytes, image_shape: tuple[int, int, int], convention: Convention) -> Images:
-    """The images of a request's body.
+    """The images in the body of a request.
 
-    image_shape: height, width and channels of the model's input.
-    convention: how pictures are brought to it; raw pixels are taken as they are.
+    Args:
+        body: JSON in UTF-8.
+        image_shape: height, width and channels of the model's input.
+        convention: how to prepare pictures; raw pixels stay as they are.
 
     Raises:
-        Refused: with what is required and what was received.
+        Refused: the body is not valid; says what is required and what was received.
     """
     form = _Form(_unwrapped(_fields(_decoded(body))), image_shape)
     if not isinstance(form.images, list) or not form.images:
@@ -88,7 +90,7 @@ def parse(body: bytes, image_shape: tuple[int, int, int], convention: Convention
 
 @dataclass(frozen=True, eq=False)
 class _Form:
-    """The list that a request holds, and what it should be."""
+    """The list in a request, and the shape that its images must have."""
 
     images: Any
     image_shape: tuple[int, int, int]
@@ -120,7 +122,7 @@ def _refuse_constant(name: str) -> NoReturn:
 
 
 def _fields(document: Any) -> Any:
-    """The value of the one key that the protocol asks for."""
+    """The value of `inputs` or `instances`."""
     rule = f"the body must be a JSON object with exactly one of {' and '.join(map(repr, _LISTS))}"
     if not isinstance(document, dict):
         raise Refused(f"{rule}, received {_described(document)}")
@@ -138,7 +140,7 @@ def _fields(document: Any) -> Any:
 
 
 def _unwrapped(value: Any) -> Any:
-    """The list without the signature's name around it or around each of its images."""
+    """The list of images, without the signature's name around it or around its elements."""
     if isinstance(value, dict) and set(value) == {INPUT_NAME}:
         return value[INPUT_NAME]
     if isinstance(value, list):
@@ -153,7 +155,7 @@ def _pixels(form: _Form) -> npt.NDArray[np.uint8]:
     height, width, channels = form.image_shape
     level: list[Any] = form.images
     shape = [len(level)]
-    # Level by level with the built-in functions: several times faster than element by element.
+    # Level by level with built-in functions is several times faster than element by element.
     while len(shape) <= 4 and list in (kinds := set(map(type, level))):
         lengths = set(map(len, level)) if kinds == {list} else set()
         if len(lengths) != 1:
@@ -197,7 +199,7 @@ def _pictures(form: _Form, convention: Convention) -> Images:
 
 
 def _file(item: Any, name: str) -> bytes:
-    """The bytes behind a string, or behind `{"b64": string}`."""
+    """The bytes in a base64 string or in `{"b64": string}`."""
     text = item.get("b64") if isinstance(item, dict) and set(item) == {"b64"} else item
     if not isinstance(text, str):
         raise InvalidInput(
@@ -211,7 +213,7 @@ def _file(item: Any, name: str) -> bytes:
 
 
 def _described(value: Any) -> str:
-    """What a JSON value is, in few words: clients may send megabytes."""
+    """A short description of a JSON value, which may be megabytes long."""
     if isinstance(value, dict):
         return f"an object with the keys {_shortened(repr(list(value)))}"
     if isinstance(value, list):

@@ -155,7 +155,7 @@ def test_too_many_requests_are_asked_to_come_back(
     served: tuple[Registered, TestClient], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(_: Batcher) -> None:
-        raise Overloaded("64 requests wait already; ask again in a second")
+        raise Overloaded("64 requests are waiting; retry in a second")
 
     monkeypatch.setattr(Batcher, "slot", full)
     reply = served[1].post("/invocations", json={"inputs": PIXELS.tolist()})
@@ -215,5 +215,5 @@ def test_a_fault_of_the_server_shows_no_trace(
     assert reply.status_code == 500
     assert reply.json() == {
         "error_code": "INTERNAL_ERROR",
-        "message": "the server failed; its log says where",
+        "message": "internal error; see the log of the server",
     }

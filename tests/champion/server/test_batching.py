@@ -142,7 +142,7 @@ def test_more_requests_than_may_wait_are_refused_until_one_is_answered() -> None
         with batcher.slot():
             with (
                 batcher.slot(),
-                pytest.raises(Overloaded, match="2 requests wait already"),
+                pytest.raises(Overloaded, match="2 requests are waiting"),
                 batcher.slot(),
             ):
                 pass
