@@ -1,6 +1,6 @@
-"""What a network does to an image, and what each of its parts contributes.
+"""What a network does to an image, and what each of its parts contributes: one folder per topic.
 
-`arithmetic`, `filters`, `worked` and `records` need NumPy alone; `network`, `patches`,
-`ablation` and `occlusion` look into a Keras model. Nothing is imported here, so that the
-arithmetic can be used without Keras.
+`plots` are the plots of every run, `convolution` is the arithmetic by hand, `inside` looks into a
+trained network. `drawing` is what all figures share. No figure uses pyplot or changes matplotlib's
+settings, so several threads can draw at once.
 """

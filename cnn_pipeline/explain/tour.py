@@ -22,16 +22,17 @@ def run_tour(
     """
     # Imported late: Keras takes seconds, and a wrong name must be reported first.
     from cnn_pipeline.explain.images import choose_images
-    from cnn_pipeline.explain.inside import tour as draw
+    from cnn_pipeline.explain.inside.tour import ablation, looks, patches
+    from cnn_pipeline.explain.plots.tour import journey, kernels
 
     dataset = subject.dataset
     images = choose_images(choice, dataset)
     makers: dict[str, Callable[[], Part]] = {
-        "journey": lambda: draw.journey(subject, images),
-        "kernels": lambda: draw.kernels(subject),
-        "patches": lambda: draw.patches(subject),
-        "ablation": lambda: draw.ablation(subject),
-        "looks": lambda: draw.looks(subject, images if choice else None),
+        "journey": lambda: journey(subject, images),
+        "kernels": lambda: kernels(subject),
+        "patches": lambda: patches(subject),
+        "ablation": lambda: ablation(subject),
+        "looks": lambda: looks(subject, images if choice else None),
     }
     for name in pictures:
         yield makers[name]()

@@ -17,7 +17,12 @@ import keras
 from cnn_pipeline.base import events, links, metric_names, versions
 from cnn_pipeline.data.dataset import Dataset
 from cnn_pipeline.data.samples import journey_images
-from cnn_pipeline.explain import plots as figures
+from cnn_pipeline.explain.drawing.page import png_bytes
+from cnn_pipeline.explain.plots.confusion import draw_confusion_matrix
+from cnn_pipeline.explain.plots.curves import draw_curves
+from cnn_pipeline.explain.plots.journey import LayerOutput, draw_journey
+from cnn_pipeline.explain.plots.kernels import draw_kernels
+from cnn_pipeline.explain.plots.mistakes import draw_misclassified
 from cnn_pipeline.network.build import build_model, build_twin, layer_outputs
 from cnn_pipeline.network.device import Device, resolve_precision
 from cnn_pipeline.network.evaluation import Evaluation, evaluate, predictions_table
@@ -168,7 +173,7 @@ def draw(
     """The pictures of one run, PNG bytes by artifact path."""
     chosen = list(journey_images(test.labels, dataset.class_names))
     layers = [
-        figures.LayerOutput(name, kind, values)
+        LayerOutput(name, kind, values)
         for name, kind, values in layer_outputs(model, trial.variant, dataset.test.images[chosen])
     ]
     titles = [f"{dataset.class_names[test.labels[i]]} (test image {i})" for i in chosen]
@@ -176,19 +181,19 @@ def draw(
         name: [getattr(epoch, name) for epoch in history.epochs] for name in metric_names.CURVES
     }
     drawn = {
-        "curves": figures.curves(curves, f"{trial.name}: learning curves"),
-        "confusion_matrix": figures.confusion_matrix(test, f"{trial.name}: confusions on test"),
-        "misclassified": figures.misclassified(
+        "curves": draw_curves(curves, f"{trial.name}: learning curves"),
+        "confusion_matrix": draw_confusion_matrix(test, f"{trial.name}: confusions on test"),
+        "misclassified": draw_misclassified(
             test, dataset.test.images, f"{trial.name}: surest mistakes on test"
         ),
-        "journey": figures.journey(
+        "journey": draw_journey(
             layers, dataset.class_names, titles, f"{trial.name}: the journey of the image"
         ),
     }
     kernels = next(layer for layer in model.layers if layer.name == "conv1").get_weights()[0]
     if kernels.shape[2] in (1, 3):
-        drawn["kernels"] = figures.kernels(kernels, f"{trial.name}: kernels of the first layer")
-    return {f"plots/{name}.png": figures.png_bytes(figure) for name, figure in drawn.items()}
+        drawn["kernels"] = draw_kernels(kernels, f"{trial.name}: kernels of the first layer")
+    return {f"plots/{name}.png": png_bytes(figure) for name, figure in drawn.items()}
 
 
 def _records(

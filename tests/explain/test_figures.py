@@ -14,17 +14,21 @@ from PIL import Image
 
 from cnn_pipeline.base.errors import InvalidInput
 from cnn_pipeline.base.quantities import percent
-from cnn_pipeline.explain import plots
 from cnn_pipeline.explain.drawing.page import (
     BLUE,
     DENSITY,
     VERMILION,
     new_page,
     place,
+    png_bytes,
     write,
 )
 from cnn_pipeline.explain.drawing.tiles import colour, tile
-from cnn_pipeline.explain.plots import LayerOutput
+from cnn_pipeline.explain.plots.confusion import draw_confusion_matrix
+from cnn_pipeline.explain.plots.curves import draw_curves
+from cnn_pipeline.explain.plots.journey import LayerOutput, draw_journey
+from cnn_pipeline.explain.plots.kernels import draw_kernels
+from cnn_pipeline.explain.plots.mistakes import draw_misclassified
 from cnn_pipeline.network.evaluation import Evaluation
 
 HISTORY = {
@@ -41,7 +45,7 @@ def texts(figure: Figure) -> list[str]:
 
 
 def png(figure: Figure) -> Image.Image:
-    content = plots.png_bytes(figure)
+    content = png_bytes(figure)
     assert len(content) < MAX_BYTES
     picture = Image.open(BytesIO(content))
     picture.load()
@@ -99,7 +103,7 @@ NAMES = tuple(f"class {i}" for i in range(10))
 
 
 def test_curves_draw_the_four_series() -> None:
-    figure = plots.curves(HISTORY, "a title")
+    figure = draw_curves(HISTORY, "a title")
     _, accuracy, loss = figure.axes
     for axes, metric in ((accuracy, "accuracy"), (loss, "loss")):
         training, validation = axes.lines
@@ -119,7 +123,7 @@ def test_curves_draw_the_four_series() -> None:
 
 
 def test_labels_at_the_ends_of_near_lines_do_not_overlap() -> None:
-    figure = plots.curves({"loss": [1.0, 0.5], "val_loss": [2.0, 0.5001]}, "t")
+    figure = draw_curves({"loss": [1.0, 0.5], "val_loss": [2.0, 0.5001]}, "t")
     figure.draw_without_rendering()
     training, validation = (text.get_window_extent() for text in figure.axes[2].texts)
     assert validation.y0 >= training.y1 - 1
@@ -127,12 +131,12 @@ def test_labels_at_the_ends_of_near_lines_do_not_overlap() -> None:
 
 def test_curves_of_a_diverged_run_leave_gaps() -> None:
     history = {"loss": [2.0, float("nan"), float("inf")], "accuracy": [0.1, 0.2, 0.2]}
-    figure = plots.curves(history, "diverged")
+    figure = draw_curves(history, "diverged")
     assert "training 2.000" in texts(figure)
     (line,) = figure.axes[2].lines
     assert np.isnan(line.get_ydata()[1:]).all()
     png(figure)
-    empty = plots.curves({}, "nothing")
+    empty = draw_curves({}, "nothing")
     assert texts(empty).count("no finite values") == 2
     png(empty)
 
@@ -140,7 +144,7 @@ def test_curves_of_a_diverged_run_leave_gaps() -> None:
 def test_the_confusion_matrix_prints_counts_and_shares() -> None:
     labels = np.array([0, 0, 0, 0, 1])
     answers = np.eye(2, dtype=np.float32)[[0, 0, 0, 1, 1]]
-    figure = plots.confusion_matrix(Evaluation(("a $x^2$", "b"), labels, answers), "matrix")
+    figure = draw_confusion_matrix(Evaluation(("a $x^2$", "b"), labels, answers), "matrix")
     shown = texts(figure)
     assert shown.count("3") == 1
     assert shown.count("1") == 2
@@ -156,7 +160,7 @@ def test_the_confusion_matrix_prints_counts_and_shares() -> None:
 
 @pytest.mark.parametrize("k", [2, 10, 30, 100])
 def test_the_confusion_matrix_takes_any_number_of_classes(k: int) -> None:
-    figure = plots.confusion_matrix(fake_evaluation(k), "any")
+    figure = draw_confusion_matrix(fake_evaluation(k), "any")
     shown = figure.axes[0].images[0].get_array()
     sides = (2 * np.arange(len(shown)) + 1) * k // (2 * len(shown))
     np.testing.assert_array_equal(shown, cells(figure, k)[sides][:, sides])
@@ -169,9 +173,9 @@ def test_long_names_stay_on_the_page() -> None:
     names = tuple("W" * 40 + name for name in scores.class_names)
     wide = Evaluation(names, scores.labels, scores.probabilities)
     images = np.zeros((300, 8, 8, 1), np.uint8)
-    assert inside_the_page(plots.confusion_matrix(wide, "W" * 300))
-    assert inside_the_page(plots.misclassified(wide, images, "W" * 300))
-    assert inside_the_page(plots.journey(layers(1), names, ["W" * 60], "W" * 100))
+    assert inside_the_page(draw_confusion_matrix(wide, "W" * 300))
+    assert inside_the_page(draw_misclassified(wide, images, "W" * 300))
+    assert inside_the_page(draw_journey(layers(1), names, ["W" * 60], "W" * 100))
 
 
 @pytest.mark.parametrize("shape", [(28, 28, 1), (48, 32, 3), (200, 300, 1)])
@@ -180,7 +184,7 @@ def test_misclassified_shows_the_surest_mistakes_first(shape: tuple[int, int, in
     rows, columns = np.mgrid[0 : shape[0], 0 : shape[1]]
     image = ((rows + columns) % 256).astype(np.uint8)[..., np.newaxis].repeat(shape[2], axis=2)
     images = np.broadcast_to(image, (300, *shape))
-    figure = plots.misclassified(scores, images, "mistakes", columns=4, rows=2)
+    figure = draw_misclassified(scores, images, "mistakes", columns=4, rows=2)
     wrong = np.flatnonzero(~scores.correct)
     sure = sorted((-scores.probabilities[i].max(), i) for i in wrong)[:8]
     captions = [text for text in texts(figure) if text.startswith("class ")]
@@ -196,21 +200,21 @@ def test_misclassified_shows_the_surest_mistakes_first(shape: tuple[int, int, in
 
 def test_no_mistakes_are_said() -> None:
     scores = Evaluation(("a", "b"), np.array([0, 1]), np.eye(2, dtype=np.float32))
-    figure = plots.misclassified(scores, np.zeros((2, 8, 8, 1), np.uint8), "none")
+    figure = draw_misclassified(scores, np.zeros((2, 8, 8, 1), np.uint8), "none")
     assert "0 of 2 images are wrong" in texts(figure)
     png(figure)
 
 
 def test_misclassified_needs_the_evaluated_images() -> None:
     with pytest.raises(InvalidInput, match="needs the 300 evaluated images, received 2"):
-        plots.misclassified(fake_evaluation(10), np.zeros((2, 8, 8, 1), np.uint8), "t")
+        draw_misclassified(fake_evaluation(10), np.zeros((2, 8, 8, 1), np.uint8), "t")
 
 
 @pytest.mark.parametrize(
     "shape", [(3, 3, 1, 64), (3, 3, 1, 1), (5, 5, 3, 16), (1, 1, 1, 5), (3, 3, 1, 1024)]
 )
 def test_kernels_of_any_number(shape: tuple[int, ...]) -> None:
-    figure = plots.kernels(np.random.default_rng(0).normal(size=shape), "kernels")
+    figure = draw_kernels(np.random.default_rng(0).normal(size=shape), "kernels")
     filters = shape[3]
     said = f"{filters:,} filter{'s' if filters > 1 else ''} of {shape[0]}x{shape[1]}x{shape[2]}"
     assert any(text.startswith(said) for text in texts(figure))
@@ -219,10 +223,10 @@ def test_kernels_of_any_number(shape: tuple[int, ...]) -> None:
 
 
 def test_kernels_of_zeros_are_white_and_signs_differ() -> None:
-    zeros = plots.kernels(np.zeros((3, 3, 1, 4)), "dead")
+    zeros = draw_kernels(np.zeros((3, 3, 1, 4)), "dead")
     png(zeros)
     weights = np.array([-1.0, 0.0, 1.0, 0.0]).reshape(2, 2, 1, 1)
-    tiles = np.asarray(plots.kernels(weights, "signs").axes[0].images[0].get_array(), int)
+    tiles = np.asarray(draw_kernels(weights, "signs").axes[0].images[0].get_array(), int)
     negative, positive = tiles[0, 0], tiles[-1, 0]
     assert negative[2] > negative[0]  # violet
     assert positive[0] > positive[2]  # orange
@@ -231,11 +235,11 @@ def test_kernels_of_zeros_are_white_and_signs_differ() -> None:
 
 def test_kernels_refuse_other_shapes() -> None:
     with pytest.raises(InvalidInput, match=r"received shape \[3, 3, 64, 64\]"):
-        plots.kernels(np.zeros((3, 3, 64, 64)), "t")
+        draw_kernels(np.zeros((3, 3, 64, 64)), "t")
 
 
 def test_the_journey_says_what_each_layer_did_to_the_size() -> None:
-    figure = plots.journey(layers(), NAMES, ["boot", "boot", "shoe"], "journey")
+    figure = draw_journey(layers(), NAMES, ["boot", "boot", "shoe"], "journey")
     shown = texts(figure)
     for expected in [
         "28x28x1",
@@ -277,7 +281,7 @@ def test_pooling_shows_the_maps_of_its_convolution() -> None:
         LayerOutput("pool_1", "max-pooling 2x2", pooled),
         layers()[-1],
     ]
-    images = plots.journey(steps, NAMES, ["one", "two", "three"], "t").axes[0].images
+    images = draw_journey(steps, NAMES, ["one", "two", "three"], "t").axes[0].images
     last = np.asarray(images[6].get_array())[-69:, -69:]  # 46 pixels of the page
     assert (last[:30, :, 0] > 240).all()
     assert (last[35:] < 10).all()
@@ -286,7 +290,7 @@ def test_pooling_shows_the_maps_of_its_convolution() -> None:
 @pytest.mark.parametrize(("n", "maps"), [(1, 64), (2, 27), (3, 18)])
 def test_fewer_images_show_more_maps(n: int, maps: int) -> None:
     titles = [f"image {i}" for i in range(n)]
-    figure = plots.journey(layers(n), NAMES, titles, "journey")
+    figure = draw_journey(layers(n), NAMES, titles, "journey")
     assert texts(figure).count(f"{maps} of 64 maps") == 4
     assert inside_the_page(figure)
     png(figure)
@@ -294,7 +298,7 @@ def test_fewer_images_show_more_maps(n: int, maps: int) -> None:
 
 def test_a_journey_without_pooling_and_one_image() -> None:
     plain = [layer for layer in layers(1, 5) if not layer.name.startswith(("pool", "conv_2"))]
-    figure = plots.journey(plain, NAMES, ["one"], "a" * 100)
+    figure = draw_journey(plain, NAMES, ["one"], "a" * 100)
     assert "5 of 5 maps" in texts(figure)
     assert inside_the_page(figure)
     png(figure)
@@ -306,7 +310,7 @@ def test_a_journey_of_six_convolutions_stays_small() -> None:
     for i, size in enumerate(range(26, 14, -2)):
         noise = rng.normal(size=(3, size, size, 8)).cumsum(axis=1).cumsum(axis=2)
         deep.append(LayerOutput(f"conv_{i}", "convolution 3x3", np.maximum(noise, 0)))
-    figure = plots.journey([*deep, layers()[-1]], NAMES, ["a", "b", "c"], "deep")
+    figure = draw_journey([*deep, layers()[-1]], NAMES, ["a", "b", "c"], "deep")
     assert texts(figure).count("8 of 8 maps") == 6
     png(figure)
 
@@ -316,26 +320,26 @@ def test_dead_and_not_finite_maps_are_drawn() -> None:
     broken[1].values[:] = 0
     broken[3].values[0] = np.nan
     broken[6].values[1] = np.inf
-    png(plots.journey(broken, NAMES, ["a", "b", "c"], "broken"))
+    png(draw_journey(broken, NAMES, ["a", "b", "c"], "broken"))
 
 
 def test_wrong_journeys_are_refused_with_all_faults() -> None:
     good = layers()
     with pytest.raises(InvalidInput) as caught:
-        plots.journey([good[1], good[2]], NAMES, ["a", "b", "c"], "t")
+        draw_journey([good[1], good[2]], NAMES, ["a", "b", "c"], "t")
     assert len(caught.value.faults) == 2
     assert "first layer must be the pixels" in caught.value.faults[0]
     assert "last layer must be the probabilities [3, 10]" in caught.value.faults[1]
     with pytest.raises(InvalidInput, match="needs the input and the probabilities, received 0"):
-        plots.journey([], NAMES, ["a"], "t")
+        draw_journey([], NAMES, ["a"], "t")
     with pytest.raises(InvalidInput, match="at least one image"):
-        plots.journey(good, NAMES, [], "t")
+        draw_journey(good, NAMES, [], "t")
 
 
 def test_equal_records_give_equal_bytes_in_threads() -> None:
     def draw(_: int) -> bytes:
-        return plots.png_bytes(plots.curves(HISTORY, "a")) + plots.png_bytes(
-            plots.journey(layers(), NAMES, ["a", "b", "c"], "t")
+        return png_bytes(draw_curves(HISTORY, "a")) + png_bytes(
+            draw_journey(layers(), NAMES, ["a", "b", "c"], "t")
         )
 
     expected = draw(0)
@@ -347,7 +351,7 @@ def test_drawing_does_not_touch_global_state() -> None:
     code = (
         "import sys, matplotlib; before = matplotlib.rcParams.copy()\n"
         "from cnn_pipeline.explain import plots\n"
-        "plots.png_bytes(plots.curves({'loss': [1.0, 0.5]}, 't'))\n"
+        "png_bytes(draw_curves({'loss': [1.0, 0.5]}, 't'))\n"
         "assert 'matplotlib.pyplot' not in sys.modules\n"
         "assert 'keras' not in sys.modules and 'mlflow' not in sys.modules\n"
         "assert matplotlib.rcParams.copy() == before\n"

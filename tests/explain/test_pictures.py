@@ -9,16 +9,18 @@ import pytest
 from matplotlib.figure import Figure
 from PIL import Image
 
-from cnn_pipeline.explain import plots
-from cnn_pipeline.explain.convolution import figure as figure_module
-from cnn_pipeline.explain.convolution import hand_made_figure
 from cnn_pipeline.explain.convolution.arithmetic import convolution_at, pooling_at
+from cnn_pipeline.explain.convolution.figure import draw_convolution, draw_pooling
 from cnn_pipeline.explain.convolution.hand_made import HAND_MADE
+from cnn_pipeline.explain.convolution.hand_made_figure import draw_filtered
 from cnn_pipeline.explain.drawing.numbers import plain, signs
-from cnn_pipeline.explain.inside import ablation_figure, occlusion_figure, patches_figure
+from cnn_pipeline.explain.drawing.page import png_bytes
 from cnn_pipeline.explain.inside.ablation import summarize
+from cnn_pipeline.explain.inside.ablation_figure import draw_ablation
 from cnn_pipeline.explain.inside.findings import ExcitingPatches, LayerAblation, Look
 from cnn_pipeline.explain.inside.occlusion import look
+from cnn_pipeline.explain.inside.occlusion_figure import draw_looks
+from cnn_pipeline.explain.inside.patches_figure import draw_patches
 
 RNG = np.random.default_rng(0)
 NAMES = tuple(f"class {k}" for k in range(4))
@@ -38,7 +40,7 @@ def check(figure: Figure, most_bytes: int = 500_000) -> list[str]:
             box = text.get_window_extent()
             inside = box.x0 >= 0 and box.y0 >= 0 and box.x1 <= width and box.y1 <= height
             assert inside, text.get_text()
-    content = plots.png_bytes(figure)
+    content = png_bytes(figure)
     assert len(content) < most_bytes
     assert Image.open(BytesIO(content)).format == "PNG"
     return texts(figure)
@@ -49,7 +51,7 @@ def test_convolution_shows_products_sum_and_relu(shape: tuple[int, int]) -> None
     image = RNG.integers(0, 256, shape).astype(np.uint8)
     weights = HAND_MADE["vertical"].weights
     steps = [convolution_at(image, weights, 4, 5), convolution_at(image, weights, 8, 9)]
-    shown = check(figure_module.convolution(image, steps, "title", "subtitle"))
+    shown = check(draw_convolution(image, steps, "title", "subtitle"))
     for step in steps:
         for value in [*step.window.ravel(), *step.products.ravel()]:
             assert plain(float(value)) in shown
@@ -65,7 +67,7 @@ def test_convolution_shows_products_sum_and_relu(shape: tuple[int, int]) -> None
 def test_pooling_shows_the_window_and_what_is_kept(size: int) -> None:
     numbers = np.round(RNG.uniform(0, 900, (26, 26)))
     step = pooling_at(numbers, 3, 4, size)
-    shown = check(figure_module.pooling(numbers, step, "title", "subtitle"))
+    shown = check(draw_pooling(numbers, step, "title", "subtitle"))
     assert {plain(float(value)) for value in step.window.ravel()} <= set(shown)
     assert f"the largest, {plain(step.output)}, is kept" in shown
     assert {f"{size * size} numbers", f"after, {26 // size}x{26 // size}"} <= set(shown)
@@ -73,7 +75,7 @@ def test_pooling_shows_the_window_and_what_is_kept(size: int) -> None:
 
 def test_hand_made_filters_have_their_weights_and_sizes() -> None:
     made = list(HAND_MADE.values())
-    figure = hand_made_figure.filtered([IMAGE, IMAGE[:20]], ["one", "two"], made, "title")
+    figure = draw_filtered([IMAGE, IMAGE[:20]], ["one", "two"], made, "title")
     shown = check(figure)
     assert {"one", "two", "image 20x28", "convolved 18x26", "pooled 9x13"} <= set(shown)
     assert shown.count("1/9") == 9
@@ -102,7 +104,7 @@ def patches(filters: int, top: int = 4) -> tuple[ExcitingPatches, np.ndarray]:
 def test_patches_name_each_filter_and_mark_the_square() -> None:
     found, images = patches(6)
     kernels = RNG.normal(size=(3, 3, 1, 6))
-    figure = patches_figure.exciting_patches(found, images, NAMES, "title", kernels)
+    figure = draw_patches(found, images, NAMES, "title", kernels)
     shown = check(figure)
     assert {"0", "5", "class 0", "class 3", "answers nothing"} <= set(shown)
     assert "class 1" in shown and shown.count("answers nothing") == 1
@@ -113,7 +115,7 @@ def test_patches_name_each_filter_and_mark_the_square() -> None:
 
 def test_patches_of_many_filters_say_how_many_are_shown() -> None:
     found, images = patches(100, top=1)
-    shown = check(patches_figure.exciting_patches(found, images, NAMES, "title"), 900_000)
+    shown = check(draw_patches(found, images, NAMES, "title"), 900_000)
     assert any(text.endswith("the first 80 of 100 filters") for text in shown)
 
 
@@ -129,7 +131,7 @@ def ablated(filters: int) -> LayerAblation:
 def test_ablation_names_the_filter_that_is_missed(filters: int) -> None:
     layer = ablated(filters)
     kernels = RNG.normal(size=(3, 3, 1, filters))
-    shown = check(ablation_figure.ablation([layer, layer], NAMES, "title", {"conv1": kernels}))
+    shown = check(draw_ablation([layer, layer], NAMES, "title", {"conv1": kernels}))
     assert layer.order[0] == 0
     change = f"{100 * layer.changes[0]:+.2f}".replace("-", "−")
     assert f"{change} ± {100 * layer.margins[0]:.2f}" in shown
@@ -150,17 +152,17 @@ def seen(true: int | None) -> Look:
 @pytest.mark.parametrize("count", [1, 2, 3, 7])
 def test_looks_say_what_covering_changes(count: int) -> None:
     rows = [("right answers", [seen(1)] * count), ("wrong answers", [seen(3)] * count)]
-    shown = check(occlusion_figure.looks(rows, NAMES, "title"))
+    shown = check(draw_looks(rows, NAMES, "title"))
     assert shown.count("class 1 92.0 %") == 2 * count
     assert shown.count("right") == count
     assert shown.count("in truth class 3") == count
     assert shown.count("class 0 98.0 %") == 2 * count
-    unknown = check(occlusion_figure.looks([("", [seen(None)])], NAMES, "title"))
+    unknown = check(draw_looks([("", [seen(None)])], NAMES, "title"))
     assert "right" not in unknown
 
 
 def test_looks_are_orange_where_the_answer_comes_from() -> None:
-    figure = occlusion_figure.looks([("", [seen(1)])], NAMES, "title")
+    figure = draw_looks([("", [seen(1)])], NAMES, "title")
     enlarged = np.asarray(figure.axes[0].images[-1].get_array(), int)
     middles = (2 * np.arange(28) + 1) * len(enlarged) // 56
     overlay = enlarged[middles][:, middles]

@@ -32,7 +32,7 @@ FLOORS: tuple[tuple[str, set[str]], ...] = (
     ("cnn_pipeline.data.dataset", {"numpy"}),
     ("cnn_pipeline.experiment.preflight", {"numpy"}),
     ("cnn_pipeline.network.evaluation", {"numpy", "pandas"}),
-    ("cnn_pipeline.explain.plots", {"numpy", "pandas"}),
+    ("cnn_pipeline.explain.plots.journey", {"numpy", "pandas"}),
     ("cnn_pipeline.comparison.compare", {"numpy", "pandas"}),
     ("cnn_pipeline.comparison.report.data", {"numpy", "pandas"}),
     ("cnn_pipeline.champion.gate", {"numpy", "pandas"}),

@@ -38,7 +38,7 @@ _BLOCK = 262  # pixels of height of one worked pixel
 _COLORS = (BLUE, VERMILION)
 
 
-def convolution(
+def draw_convolution(
     image: np.ndarray, steps: Sequence[ConvolutionStep], title: str, subtitle: str
 ) -> Figure:
     """One or two pixels of a convolution step by step, between the image and the whole result.
@@ -84,7 +84,7 @@ def convolution(
     return figure
 
 
-def pooling(numbers: np.ndarray, step: PoolingStep, title: str, subtitle: str) -> Figure:
+def draw_pooling(numbers: np.ndarray, step: PoolingStep, title: str, subtitle: str) -> Figure:
     """One window of a max-pooling of `numbers` `[h, w]`, between the map and the pooled map.
 
     Both maps are drawn at the same scale, to show how much smaller the second is.

@@ -22,7 +22,7 @@ _HEAD = 236  # pixels above the first row: title, weights, and what a filter fin
 _LETTERS = 23  # in a line below the weights
 
 
-def filtered(
+def draw_filtered(
     images: Sequence[np.ndarray], titles: Sequence[str], filters: Sequence[HandMade], title: str
 ) -> Figure:
     """One column per filter; per image a row of maps after ReLU, and a row of pooled maps.

@@ -8,9 +8,6 @@ import numpy as np
 
 from cnn_pipeline.data.catalog import FASHION_MNIST_SAMPLE
 from cnn_pipeline.data.dataset import load_dataset
-from cnn_pipeline.explain import plots
-from cnn_pipeline.explain.convolution import figure as figure_module
-from cnn_pipeline.explain.convolution import hand_made_figure
 from cnn_pipeline.explain.convolution.arithmetic import (
     convolution_at,
     convolve,
@@ -19,8 +16,11 @@ from cnn_pipeline.explain.convolution.arithmetic import (
     strongest,
     telling_window,
 )
+from cnn_pipeline.explain.convolution.figure import draw_convolution, draw_pooling
 from cnn_pipeline.explain.convolution.hand_made import HAND_MADE
+from cnn_pipeline.explain.convolution.hand_made_figure import draw_filtered
 from cnn_pipeline.explain.convolution.text import convolution_text, negative_text, pooling_text
+from cnn_pipeline.explain.drawing.page import png_bytes
 from cnn_pipeline.explain.images import ChosenImage, ImageChoice, choose_images
 from cnn_pipeline.explain.part import Part
 from cnn_pipeline.settings.trial import DataSettings
@@ -61,7 +61,7 @@ def _convolution(image: ChosenImage) -> Part:
     if worst.total < 0:  # a uniform image has no negative sum
         shown.append(worst)
         text += "\n\n" + negative_text(pixels, FILTER, worst.row, worst.column)
-    figure = figure_module.convolution(
+    figure = draw_convolution(
         pixels,
         shown,
         "Convolution: nine products and a sum for each pixel",
@@ -73,7 +73,7 @@ def _convolution(image: ChosenImage) -> Part:
         f"{sums.size - above} zero."
     )
     notes = tuple(f"{image.title}: {note}" for note in image.notes)
-    return Part({"convolution.png": plots.png_bytes(figure)}, (*notes, text))
+    return Part({"convolution.png": png_bytes(figure)}, (*notes, text))
 
 
 def _pooling(image: ChosenImage) -> Part:
@@ -81,18 +81,18 @@ def _pooling(image: ChosenImage) -> Part:
     step = pooling_at(answers, *telling_window(answers))
     subject = f"the answers of the filter '{FILTER.name}' on {image.title}"
     text = pooling_text(answers, step, f"the answers of the filter '{FILTER.name}'")
-    figure = figure_module.pooling(
+    figure = draw_pooling(
         answers, step, "Max-pooling: of four numbers the largest is kept", subject
     )
-    return Part({"pooling.png": plots.png_bytes(figure)}, (text,))
+    return Part({"pooling.png": png_bytes(figure)}, (text,))
 
 
 def _filters(images: list[ChosenImage]) -> Part:
     shown = [images[0], *images[2:]][:_SHOWN]  # of two images of one class, the first
-    figure = hand_made_figure.filtered(
+    figure = draw_filtered(
         [image.pixels[..., 0] for image in shown],
         [image.name for image in shown],
         list(HAND_MADE.values()),
         "Filters made by hand, before and after pooling",
     )
-    return Part({"filters.png": plots.png_bytes(figure)}, ())
+    return Part({"filters.png": png_bytes(figure)}, ())

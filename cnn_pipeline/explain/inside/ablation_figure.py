@@ -37,7 +37,7 @@ _TABLE = 490  # pixels from one table to the next
 _COLUMNS = (0, 92, 166, 296)  # pixels from the left of a table's columns
 
 
-def ablation(
+def draw_ablation(
     layers: Sequence[LayerAblation],
     class_names: Sequence[str],
     title: str,

@@ -35,7 +35,7 @@ _TIMES = 400  # the odds are this many times lower or higher at the ends of the 
 _TOP = 128
 
 
-def looks(
+def draw_looks(
     rows: Sequence[tuple[str, Sequence[Look]]], class_names: Sequence[str], title: str
 ) -> Figure:
     """Rows of images with headings; per image the map, and the square that lowers the odds most.

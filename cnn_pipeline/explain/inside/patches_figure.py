@@ -32,7 +32,7 @@ _MOST = 80  # filters that are shown
 _TOP = 84
 
 
-def exciting_patches(
+def draw_patches(
     found: ExcitingPatches,
     images: np.ndarray,
     class_names: Sequence[str],

@@ -1,4 +1,4 @@
-"""The pictures of one run, with sentences that sum them up."""
+"""What the filters of one network respond to, with sentences that sum it up."""
 
 from __future__ import annotations
 
@@ -10,62 +10,21 @@ from collections.abc import Sequence
 import numpy as np
 
 from cnn_pipeline.base.quantities import percent
-from cnn_pipeline.explain import plots
+from cnn_pipeline.explain.drawing.page import png_bytes
 from cnn_pipeline.explain.images import ChosenImage
-from cnn_pipeline.explain.inside import ablation_figure, occlusion_figure, patches_figure
 from cnn_pipeline.explain.inside.ablation import ablate
+from cnn_pipeline.explain.inside.ablation_figure import draw_ablation
 from cnn_pipeline.explain.inside.findings import ExcitingPatches, LayerAblation, Look
 from cnn_pipeline.explain.inside.layers import convolutions
 from cnn_pipeline.explain.inside.occlusion import look
+from cnn_pipeline.explain.inside.occlusion_figure import draw_looks
 from cnn_pipeline.explain.inside.patches import exciting_patches
+from cnn_pipeline.explain.inside.patches_figure import draw_patches
 from cnn_pipeline.explain.part import Part
 from cnn_pipeline.explain.subject import Subject
-from cnn_pipeline.network.build import layer_outputs
 from cnn_pipeline.network.evaluation import evaluate
-from cnn_pipeline.network.plan import plan_layers
 
 _LOOKS = 7  # images in a row
-
-
-def journey(subject: Subject, images: Sequence[ChosenImage]) -> Part:
-    """The output of each layer for the images."""
-    names = subject.dataset.class_names
-    pixels = np.stack([image.pixels for image in images])
-    layers = [
-        plots.LayerOutput(name, kind, values)
-        for name, kind, values in layer_outputs(subject.model, subject.variant, pixels)
-    ]
-    figure = plots.journey(
-        layers,
-        names,
-        [image.title for image in images],
-        f"{subject.name}: the journey of the image",
-    )
-    plan = plan_layers(subject.variant, subject.dataset.image_shape, len(names))
-    start = "x".join(map(str, subject.dataset.image_shape))
-    sentences = [f"{subject.name}: {start} > {plan.journey}."]
-    for image, row in zip(images, layers[-1].values, strict=True):
-        sentences += [f"{image.title}: {note}." for note in image.notes]
-        given = int(row.argmax())
-        right = "" if image.label is None else f", {'right' if given == image.label else 'wrong'}"
-        probability = percent(float(row[given]))
-        sentences.append(f"{image.title}: {names[given]} {probability}{right}.")
-    return Part({"journey.png": plots.png_bytes(figure)}, tuple(sentences))
-
-
-def kernels(subject: Subject) -> Part:
-    """The first layer's weights."""
-    first = convolutions(subject.model)[0]
-    weights = np.asarray(first.get_weights()[0], np.float64)
-    figure = plots.kernels(weights, f"{subject.name}: kernels of the first layer")
-    height, width, channels, filters = weights.shape
-    mixed = int(((weights > 0).any(axis=(0, 1, 2)) & (weights < 0).any(axis=(0, 1, 2))).sum())
-    told = (
-        f"{first.name} has {filters} kernels of {height}x{width}x{channels}, weights "
-        f"{weights.min():.2f} to {weights.max():.2f}; {mixed} have both signs, so they compare "
-        "pixels with each other."
-    )
-    return Part({"kernels.png": plots.png_bytes(figure)}, (told,))
 
 
 def patches(subject: Subject) -> Part:
@@ -76,14 +35,14 @@ def patches(subject: Subject) -> Part:
         found = exciting_patches(
             subject.model, layer, dataset.validation.images, dataset.validation.labels
         )
-        figure = patches_figure.exciting_patches(
+        figure = draw_patches(
             found,
             dataset.validation.images,
             dataset.class_names,
             f"{subject.name}: what excites the filters of {layer.name}",
             kernels=np.asarray(layer.get_weights()[0]) if number == 0 else None,
         )
-        files[f"patches-{layer.name}.png"] = plots.png_bytes(figure)
+        files[f"patches-{layer.name}.png"] = png_bytes(figure)
         sentences.append(_excited(found, dataset.class_names))
     return Part(files, tuple(sentences))
 
@@ -93,14 +52,14 @@ def ablation(subject: Subject) -> Part:
     validation, names = subject.dataset.validation, subject.dataset.class_names
     layers = convolutions(subject.model)
     found = [ablate(subject.model, layer, validation.images, validation.labels) for layer in layers]
-    figure = ablation_figure.ablation(
+    figure = draw_ablation(
         found,
         names,
         f"{subject.name}: what each filter does for the result",
         kernels={layers[0].name: np.asarray(layers[0].get_weights()[0])},
     )
     files = {
-        "ablation.png": plots.png_bytes(figure),
+        "ablation.png": png_bytes(figure),
         "ablation.csv": ablation_csv(found, names).encode(),
     }
     return Part(files, tuple(_missed(layer, names) for layer in found))
@@ -152,9 +111,9 @@ def looks(subject: Subject, images: Sequence[ChosenImage] | None) -> Part:
             )
             if chosen
         ]
-    figure = occlusion_figure.looks(rows, dataset.class_names, f"{subject.name}: where it looks")
+    figure = draw_looks(rows, dataset.class_names, f"{subject.name}: where it looks")
     sentences = [_fragile(heading, found) for heading, found in rows]
-    return Part({"looks.png": plots.png_bytes(figure)}, tuple(sentences))
+    return Part({"looks.png": png_bytes(figure)}, tuple(sentences))
 
 
 def _excited(found: ExcitingPatches, names: Sequence[str]) -> str:

@@ -30,7 +30,7 @@ _NAMED = 40  # up to this many classes a row has room for its name
 _MOST_DARK = 0.36  # share from which a cell is dark enough for white type
 
 
-def confusion_matrix(evaluation: Evaluation, title: str) -> Figure:
+def draw_confusion_matrix(evaluation: Evaluation, title: str) -> Figure:
     """Rows are true classes, columns predicted ones; shade is the share of the row, text the count.
 
     The shade grows with the square root of the share: otherwise a mistake in one of a hundred

@@ -28,7 +28,7 @@ _WIDTH, _HEIGHT = 1000, 400
 _TOP, _BOTTOM, _LABELS, _SCALE = 104, 52, 122, 40  # pixels around a panel
 
 
-def curves(history: Mapping[str, Sequence[float]], title: str) -> Figure:
+def draw_curves(history: Mapping[str, Sequence[float]], title: str) -> Figure:
     """Accuracy and loss per epoch, on training and validation images.
 
     history: one number per epoch under Keras' names (`loss`, `accuracy`, `val_loss`,

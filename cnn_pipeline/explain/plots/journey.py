@@ -62,7 +62,7 @@ class LayerOutput:
         return self.kind.startswith("convolution")
 
 
-def journey(
+def draw_journey(
     layers: Sequence[LayerOutput],
     class_names: Sequence[str],
     image_titles: Sequence[str],

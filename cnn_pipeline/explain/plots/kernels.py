@@ -20,7 +20,7 @@ _TOP = 88
 _EXTREME = 0.99  # the colours end at this quantile: one outlier would make all others pale
 
 
-def kernels(weights: np.ndarray, title: str) -> Figure:
+def draw_kernels(weights: np.ndarray, title: str) -> Figure:
     """The first convolution's kernels, one tile per filter, in the filters' order.
 
     weights: float `[height, width, channels, filters]`. With one channel a tile shows the sign

@@ -25,7 +25,7 @@ _CAPTION = 74  # pixels below a row of images
 _TOP = 92
 
 
-def misclassified(
+def draw_misclassified(
     evaluation: Evaluation,
     images: np.ndarray,
     title: str,
