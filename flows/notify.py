@@ -20,14 +20,14 @@ _log = logging.getLogger("prefect.flow_runs.notify")
 def notify(names: Sequence[str], subject: str, body: str) -> None:
     """Send one message through each block, named 'type/name'.
 
-    What cannot be sent is a warning in the log, never a failure of the flow. The warning names
-    the block and the kind of the error alone: an error's text may hold the block's address.
+    A failure is a warning in the log and does not fail the flow. The warning names only the block
+    and the type of the error, because an error's text may hold the block's address.
     """
     for name in names:
         try:
             block = Block.load(name)
             if not isinstance(block, NotificationBlock):
-                _log.warning("block %s is no notification block; nothing was sent", name)
+                _log.warning("block %s is not a notification block; nothing was sent", name)
                 continue
             with block.raise_on_failure():
                 sent: Any = block.notify(body, subject=subject)
@@ -39,7 +39,7 @@ def notify(names: Sequence[str], subject: str, body: str) -> None:
 
 
 def notify_failure(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> None:
-    """Hook of a flow whose parameter `settings` has a field `notify`: tell how it ended."""
+    """Hook for flows whose parameter `settings` has a field `notify`: report how they ended."""
     settings = flow_run.parameters.get("settings", {})
     names = settings.get("notify", ()) if isinstance(settings, dict) else settings.notify
     notify(names, f"{flow.name}: {state.name}", f"{flow_run.name}: {state.message}")

@@ -67,7 +67,7 @@ class TrialFailed(Exception):
 def fetch_data(settings: DataSettings, known: DataCard | None = None) -> DataCard:
     """Fetch and verify the images, and log which source served them.
 
-    `known` is the card of images that were fetched before the flow began.
+    `known` is the card of images that were fetched before the flow started.
     """
     card = known or prepare_data(settings, cache_dir(os.environ))
     get_run_logger().info(
@@ -98,7 +98,7 @@ def reuse_variant(sweep_run: SweepRun, trial: Trial) -> TrialResult:
     """Copy the stored run of a trial whose inputs are identical: nothing is trained."""
     result = reuse_trial(sweep_run, trial, prefect_tags())
     get_run_logger().info(
-        "not trained again: run %s has the same data, settings, code and libraries; "
+        "reused from run %s: same data, settings, code and libraries; "
         "its model and predictions were verified",
         result.reused_from,
     )

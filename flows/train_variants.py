@@ -54,7 +54,7 @@ def train_variants(
     Args:
         sweep: the variants, seeds, training settings and data.
         workers: trainer processes at a time; 0 is one per core, at most one per trial.
-        force: train also what could be reused.
+        force: retrain even if identical runs exist.
         home: folder that holds all state; by default CNN_PIPELINE_HOME or the project's root.
     """
     place = resolve_home(home, os.environ)

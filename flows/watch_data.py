@@ -1,6 +1,6 @@
 """Check whether the data have changed since the champion was trained, and report it once.
 
-The event that tells it starts `retrain`: see its trigger in `prefect.yaml`.
+The event that reports it starts `retrain`: see its trigger in `prefect.yaml`.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def watch_data(
     """Compare the data with the champion's, and report a change.
 
     Args:
-        data: the images to look at; the same as those that `retrain` trains on.
+        data: the images to check; the same as those that `retrain` trains on.
         home: folder that holds all state; by default CNN_PIPELINE_HOME or the project's root.
     """
     place = resolve_home(home, os.environ)
@@ -49,18 +49,18 @@ def watch_data(
     told = Announcement.last(place, news.dataset)
     if told is not None and told.digest == news.digest:
         return Completed(
-            message=f"the data differ from those of {news.champion}, as told at {told.at}"
+            message=f"the data differ from those of {news.champion}, as reported at {told.at}"
         )
     tell(news)
     Announcement.remember(place, news)
-    return Completed(message=f"the data differ from those of {news.champion}: told now")
+    return Completed(message=f"the data differ from those of {news.champion}: reported now")
 
 
 @task(name="tell", task_run_name="tell {news.dataset}", cache_policy=NO_CACHE, retries=2)
 def tell(news: DataNews) -> None:
     """Send the event and wait until the server has it.
 
-    `prefect.events.emit_event` would drop it in silence where the server cannot be reached.
+    `prefect.events.emit_event` would silently drop it if the server cannot be reached.
     """
     event = Event(
         event=CHANGED,

@@ -51,7 +51,7 @@ def run_flow(
         sweep: the variants, seeds, training settings and data.
         home: folder that holds all state.
         workers: trainers at a time; 0 is one per core, at most one per trial.
-        force: train also what could be reused.
+        force: retrain even if identical runs exist.
         checked: what `check_sweep` returned; the plans are computed here otherwise.
     """
     looks = may_reuse(home, force=force)

@@ -1,7 +1,7 @@
 """One key for all inputs of a trial: trials with equal keys have equal results.
 
-The key says what may be reused; whether a stored run is still what it was is checked before it
-is believed (`tracking.Reader.intact`).
+The key says what may be reused. A stored run is verified before it is reused
+(`tracking.verify.faults`).
 """
 
 from __future__ import annotations
@@ -40,8 +40,8 @@ def libraries() -> str:
 def content_key(trial: Trial, data: DataSettings, data_digest: str, threads: int) -> str:
     """SHA-256 (hex) of everything that the numbers of `trial` depend on.
 
-    Names, hypotheses and where the data lie are not part of it. The processor is: its kernels
-    round differently, 'auto' precision follows from it, and so do the times that are compared.
+    Names, hypotheses and the path of the data are not part of it. The processor is: it decides
+    how kernels round, what 'auto' precision means, and the times that are compared.
     """
     content = {
         "data": data_digest,

@@ -56,7 +56,7 @@ def prepare_data(settings: DataSettings, cache: Path) -> DataCard:
 
     Raises:
         InvalidInput: bad files in the user's own data, or sizes that do not fit the data.
-        DataError: the files cannot be had.
+        DataError: the files are not available.
     """
     from cnn_pipeline.data.dataset import load_dataset
     from cnn_pipeline.data.describe import class_counts

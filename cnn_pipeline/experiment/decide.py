@@ -1,4 +1,4 @@
-"""What a sweep trains, and on how many trainers: decided once, then handed on."""
+"""Decide what a sweep trains, and on how many trainers: once, for all later steps."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 class Decision:
     """What a sweep trains, and on how many trainers. `decide` makes it.
 
-    Its mappings are read-only. That also keeps Prefect from searching them for futures, which it
-    does with the arguments of every task.
+    Its mappings are read-only, which also stops Prefect from searching them for futures, as it
+    does with every argument of a task.
     """
 
     sweep: Sweep
@@ -43,9 +43,9 @@ class Decision:
     content_keys: Mapping[str, str]
     """By name of the trial."""
     reusable: Mapping[str, TrialResult]
-    """Finished trials of identical content, by name. Their stored record was verified."""
+    """Stored trials with identical inputs, by name. They are finished and verified."""
     unchanged: Outcome | None
-    """Outcome of an identical sweep, where all of its trials can be reused."""
+    """Outcome of an identical sweep, if all of its trials can be reused."""
 
     @functools.cached_property
     def expected_seconds(self) -> dict[str, float]:
@@ -65,7 +65,7 @@ class Decision:
 
     @property
     def reused(self) -> tuple[Trial, ...]:
-        """The trials that are not trained again."""
+        """The trials to reuse."""
         return tuple(trial for trial in self.trials if trial.name in self.reusable)
 
     @property
@@ -84,18 +84,18 @@ def deciding(
     checked: Preflight | None = None,
     load: Callable[[DataSettings], DataCard] | None = None,
 ) -> Iterator[Callable[[], Decision]]:
-    """Yield a function that makes the decision at its first call, and start trainers in time.
+    """Yield a function that makes the decision when first called, and start trainers early.
 
-    Where training is certain, trainers start at once. Else the decision is made first, and none
-    starts if every trial can be reused. Trainers that nobody took end with the block.
+    If training is certain, trainers start at once. Otherwise the decision comes first, and none
+    starts if every trial can be reused. Unused trainers end with the block.
 
     Args:
-        sweep: what was asked for.
-        home: where stored trials are looked for.
+        sweep: the variants, seeds, training settings and data.
+        home: folder of the store to search for trials.
         workers: trainers at a time; 0 is the default of `workers_for`.
         force: reuse no stored trial.
-        checked: what `check_sweep` found; computed here otherwise.
-        load: gives the data card; `prepare_data` by default.
+        checked: what `check_sweep` returned; computed here otherwise.
+        load: returns the data card; `prepare_data` by default.
     """
     crew = crew_for(sweep, workers)
     load = load or (lambda data: prepare_data(data, cache_dir(os.environ)))
@@ -114,7 +114,7 @@ def deciding(
 
 
 def may_reuse(home: Home, *, force: bool) -> bool:
-    """Whether stored trials are looked for. False means that training is certain."""
+    """Whether to search for stored trials. False means that training is certain."""
     return not force and store_exists(home, os.environ)
 
 
@@ -127,7 +127,7 @@ def decide(
     checked: Preflight | None = None,
     force: bool = False,
 ) -> Decision:
-    """Plan every variant, and find the stored trials that need not be trained again.
+    """Plan every variant, and find the stored trials to reuse.
 
     Raises:
         InvalidInput: the sweep does not fit the data.

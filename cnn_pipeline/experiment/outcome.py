@@ -18,7 +18,7 @@ class Outcome:
     results: tuple[TrialResult, ...]
     comparison: Comparison
     trained: bool = True
-    """False where an identical sweep had ended before, and this is its outcome."""
+    """False if this is the outcome of an identical earlier sweep."""
 
     @property
     def failed(self) -> tuple[TrialResult, ...]:

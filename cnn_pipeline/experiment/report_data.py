@@ -98,7 +98,7 @@ def _facts(parent: RunDetails) -> dict[str, str]:
     tags = parent.tags
     commit = tags.get(names.GIT_COMMIT, "")
     if commit and tags.get(names.GIT_DIRTY) == "true":
-        commit += " with changes that were not committed"
+        commit += " with uncommitted changes"
     facts = {
         "started": f"{parent.started:%Y-%m-%d %H:%M} UTC",
         "git commit": commit,

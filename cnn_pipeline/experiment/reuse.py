@@ -1,4 +1,4 @@
-"""Stored trials whose inputs are identical: found in MLflow, and verified."""
+"""Find stored trials with identical inputs in MLflow, and verify them."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from cnn_pipeline.tracking.verify import faults
 def find_stored(
     sweep: Sweep, dataset: str, home: Home, keys: Mapping[str, str]
 ) -> tuple[Outcome | None, dict[str, TrialResult]]:
-    """Find what need not be trained again. `keys` are the content keys by name of the trial.
+    """Find what can be reused. `keys` are the content keys by name of the trial.
 
     Returns:
-        The outcome of the newest identical sweep, if all of its trials are intact; and the stored
-        results that can be reused, by name of the trial.
+        The outcome of the newest identical sweep, if all of its trials are intact; and the
+        results of reusable trials, by name.
     """
     reader = Reader(open_store(home, os.environ))
     experiment_id = reader.experiment(experiment_name(dataset))
@@ -39,7 +39,7 @@ def find_stored(
 def _find_unchanged(
     reader: Reader, experiment_id: str, sweep: Sweep, keys: Mapping[str, str]
 ) -> Outcome | None:
-    """Faults are not reported here: `_find_reusable` comes next and finds them again."""
+    """Faults are not reported here, because `_find_reusable` finds them again."""
     record = reader.same_sweep(experiment_id, sweep)
     if record is None:
         return None

@@ -26,17 +26,17 @@ def run_sweep(sweep: Sweep, home: Home, *, workers: int = 0, force: bool = False
     """Run a whole sweep without Prefect: fetch, train, evaluate, compare.
 
     Trials that were trained before with the same data, settings, code and libraries are verified
-    and reused. If that holds for a whole sweep, its outcome is returned and nothing is written.
+    and reused. If all of an earlier sweep can be, its outcome is returned and nothing is written.
 
     Args:
         sweep: the variants, seeds, training settings and data.
         home: folder that holds all state.
         workers: trainers at a time; 0 is one per core, at most one per trial.
-        force: train also what could be reused.
+        force: retrain even if identical runs exist.
 
     Raises:
-        InvalidInput: the sweep does not fit the data; nothing has been written then.
-        DataError: the data cannot be had.
+        InvalidInput: the sweep does not fit the data; nothing was written.
+        DataError: the data are not available.
     """
     checked = check_sweep(sweep, cache_dir(os.environ))  # before trainers start and write logs
     with deciding(sweep, home, workers=workers, force=force, checked=checked) as decide:
@@ -53,7 +53,7 @@ def run_sweep(sweep: Sweep, home: Home, *, workers: int = 0, force: bool = False
 
 
 def _train(sweep_run: SweepRun) -> None:
-    """Train what cannot be reused, as many trials at a time as there are trainers."""
+    """Train the remaining trials, as many at a time as there are trainers."""
     with trainer_pool(sweep_run.decision) as pool, ThreadPoolExecutor(pool.count) as executor:
         futures = [
             executor.submit(run_trial, sweep_run, trial, pool, {})

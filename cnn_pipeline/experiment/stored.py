@@ -46,7 +46,7 @@ def load_comparison(sweep_id: str | None, home: Home) -> Comparison:
 def load_report(sweep_id: str | None, home: Home, pair: tuple[str, str] | None = None) -> str:
     """The HTML report of a sweep, the latest by default, computed from its runs.
 
-    `pair` names the two variants whose answers are set against each other.
+    `pair` names the two variants whose answers are compared.
 
     Raises:
         UserError: there is no such sweep, or a variant of `pair` is not in it.

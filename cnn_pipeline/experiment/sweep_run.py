@@ -1,4 +1,4 @@
-"""A sweep that has begun."""
+"""A sweep that has started."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from cnn_pipeline.experiment.decide import Decision
 
 @dataclass(frozen=True)
 class SweepRun:
-    """A sweep that has begun: what was decided, and where it is written."""
+    """A sweep that has started: what was decided, and where it is written."""
 
     decision: Decision
     sweep_id: str

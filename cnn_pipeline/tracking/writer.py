@@ -129,7 +129,7 @@ class Tracker:
             self._client.download_artifacts(source_run_id, "", folder)
             self._client.log_artifacts(run_id, folder)
         first = source.data.tags.get(names.REUSED_FROM, source_run_id)
-        said = f"Not trained again: run {first} has the same content.\n\n"
+        said = f"Reused from run {first}, whose inputs are identical.\n\n"
         # Without the first line of an earlier copy, and without another sweep's baseline.
         note = source.data.tags.get(names.NOTE, "").removeprefix(said)
         note = note.partition(f"\n{names.AGAINST_BASELINE} ")[0]

@@ -112,12 +112,12 @@ def test_run_calls_the_flow_with_what_was_asked(flow: Flow, tmp_path: Path) -> N
     assert (home, workers, force) == (Home(tmp_path), 2, False)
 
 
-def test_run_force_trains_anew(flow: Flow, tmp_path: Path) -> None:
+def test_run_force_retrains(flow: Flow, tmp_path: Path) -> None:
     assert status_of(["run", "--force", "--home", str(tmp_path)]) == 0
     assert flow.calls[0][2:] == (0, True)
 
 
-def test_run_says_what_was_not_trained(
+def test_run_says_what_was_reused(
     flow: Flow, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     status_of(["run", "--home", str(tmp_path)])

@@ -317,12 +317,12 @@ def test_changed_data_start_one_retraining(services: Services, client: SyncPrefe
 
     try:
         first = run_now(client, "watch-data", SAMPLE)
-        assert message(first).endswith("version 1: told now")
+        assert message(first).endswith("version 1: reported now")
         eventually("the event has started it", lambda: len(begun()) == 1)
         assert begun()[0].created_by is not None
         assert begun()[0].created_by.type == "AUTOMATION"
         again = run_now(client, "watch-data", SAMPLE)
-        assert "version 1, as told at 2" in message(again)
+        assert "version 1, as reported at 2" in message(again)
         assert len(begun()) == 1
     finally:
         for run in begun():

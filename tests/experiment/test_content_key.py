@@ -1,4 +1,4 @@
-"""The content key: what changes it, what does not, and that no source of a number is left out."""
+"""The content key: what changes it, what does not, and that it covers all code."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def key(
     return content_key(trial, data, digest, threads)
 
 
-def test_equal_content_has_one_key() -> None:
+def test_equal_inputs_have_one_key() -> None:
     assert key() == key()
     assert len(key()) == 64
     assert set(key()) <= set("0123456789abcdef")
@@ -110,7 +110,7 @@ def test_data_seed_and_the_threads_in_use_count() -> None:
     assert key(training=Training(threads=2), threads=2) == key(training=Training(threads=0))
 
 
-def test_names_words_and_places_do_not_count() -> None:
+def test_names_descriptions_and_paths_do_not_count() -> None:
     expected = Expectation(metric="macs", direction="lower", against="other")
     assert key(label="another", hypothesis="It helps.", expect=(expected,)) == key()
     assert key(data=DataSettings(source="/data/elsewhere")) == key()
@@ -150,7 +150,7 @@ def test_another_line_of_code_counts(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_all_code_that_makes_a_number_is_in_the_key() -> None:
-    """Whatever a trial's process imports is in the digest, or named as what makes no number."""
+    """Every module that a trial imports is in the digest or listed as without effect on numbers."""
     graph = grimp.build_graph("cnn_pipeline")
     used = graph.find_upstream_modules("cnn_pipeline.trainers.trainer")
     files = {source_file(name) for name in used - {"cnn_pipeline"}}
@@ -170,6 +170,6 @@ def below(file: PurePath, parts: tuple[str, ...]) -> bool:
 
 
 def test_the_code_that_counts_is_there() -> None:
-    """A renamed module must not fall out of the digest in silence."""
+    """A renamed module must not silently drop out of the digest."""
     for name in CODE:
         assert (PACKAGE / name).exists(), name

@@ -1,4 +1,4 @@
-"""What has been trained is not trained again: found, verified before it is believed, repeated."""
+"""Trials whose inputs are identical are found, verified and reused."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def local(uri: str) -> Path:
 
 @dataclass(frozen=True)
 class Trained:
-    """A sweep that was trained, for reading; who changes it puts it back."""
+    """A trained sweep that tests share. A test that changes it must restore it."""
 
     home: Home
     outcome: Outcome
@@ -86,7 +86,7 @@ class Trained:
         return self.outcome.results[0]
 
     def files(self, result: TrialResult) -> Path:
-        """Where the artifacts of a run lie."""
+        """Folder of a run's artifacts."""
         return local(self.client.get_run(result.run_id).info.artifact_uri)
 
     def model_file(self, result: TrialResult) -> Path:
@@ -142,7 +142,7 @@ def trained_by(result: TrialResult) -> str:
 
 
 def repeat(sweep_run: SweepRun, found: dict[str, TrialResult]) -> list[TrialResult]:
-    """Every trial of the sweep that was found, repeated as the flow does."""
+    """Reuse every trial of the sweep that was found, as the flow does."""
     decision = replace(sweep_run.decision, reusable=found)
     sweep_run = replace(sweep_run, decision=decision)
     return [
@@ -193,14 +193,14 @@ def test_what_changed_is_trained_and_nothing_else(
     }
 
 
-def test_threads_that_another_number_of_workers_leaves_are_another_content(
+def test_another_number_of_threads_prevents_reuse(
     trained: Trained,
 ) -> None:
     assert unchanged(PAIR, trained.home, THREADS + 1) is None
     assert reusable(PAIR, trained.home, THREADS + 1) == {}
 
 
-def test_where_nothing_is_stored_nothing_is_made(tmp_path: Path) -> None:
+def test_looking_for_trials_creates_no_store(tmp_path: Path) -> None:
     home = Home(tmp_path / "new")
     assert unchanged(PAIR, home) is None
     assert reusable(PAIR, home) == {}
@@ -224,7 +224,7 @@ def contents(folder: Path) -> dict[str, bytes]:
     }
 
 
-def test_a_repeated_run_has_all_that_the_first_has(trained: Trained, tmp_path: Path) -> None:
+def test_a_reused_run_has_everything_of_the_first(trained: Trained, tmp_path: Path) -> None:
     sweep_run = begin(PAIR.model_copy(update={"name": "again"}), trained.home, tmp_path)
     heard: list[Event] = []
     found = reusable(sweep_run.decision.sweep, trained.home)
@@ -252,14 +252,12 @@ def test_a_repeated_run_has_all_that_the_first_has(trained: Trained, tmp_path: P
         assert {k: v for k, v in tags.items() if k not in own} == {
             k: v for k, v in before.items() if k not in own
         }
-        assert tags[names.NOTE].startswith(f"Not trained again: run {result.run_id} has")
+        assert tags[names.NOTE].startswith(f"Reused from run {result.run_id}, whose inputs")
         assert copied.metrics == result.metrics
     steps.finish(sweep_run)
 
 
-def test_the_code_that_trained_is_named_not_that_which_repeats(
-    trained: Trained, tmp_path: Path
-) -> None:
+def test_a_reused_run_names_the_code_that_trained_it(trained: Trained, tmp_path: Path) -> None:
     Tracker(Store(trained.home.database_uri, None)).tag(
         trained.first.run_id, {"git_commit": "abc", "code_digest": "before"}
     )
@@ -270,8 +268,8 @@ def test_the_code_that_trained_is_named_not_that_which_repeats(
     steps.finish(sweep_run)
 
 
-def test_in_a_chain_each_names_the_run_that_trained(trained: Trained, tmp_path: Path) -> None:
-    """Without the first sweep's runs: what is repeated then is a repetition itself."""
+def test_a_run_reused_twice_names_the_run_that_trained(trained: Trained, tmp_path: Path) -> None:
+    """The first sweep's runs are deleted, so that a reused run is reused."""
     sources = {result.name: result for result in trained.outcome.results}
     baseline = PAIR.model_copy(update={"name": "baseline", "baseline": NONE})
     for number in range(2):
@@ -285,7 +283,7 @@ def test_in_a_chain_each_names_the_run_that_trained(trained: Trained, tmp_path: 
         sources = {result.name: result for result in outcome.results}
         notes = [trained.client.get_run(copy.run_id).data.tags[names.NOTE] for copy in copies]
         for copy, note in zip(copies, notes, strict=True):
-            assert note.count("Not trained again") == 1, number
+            assert note.count("Reused from run") == 1, number
             assert note.count("Train it again:") == 1
             assert note.count(copy.reused_from) >= 1
         assert notes[0].count("Against the baseline") == 1
@@ -293,7 +291,7 @@ def test_in_a_chain_each_names_the_run_that_trained(trained: Trained, tmp_path: 
         assert "Against the baseline" not in notes[1]
 
 
-def test_a_variant_with_another_name_has_it_in_its_record(trained: Trained, tmp_path: Path) -> None:
+def test_a_reused_run_has_the_new_name_of_its_variant(trained: Trained, tmp_path: Path) -> None:
     entry = PAIR.entries[0].model_copy(update={"label": "small"})
     sweep = PAIR.model_copy(update={"entries": (entry, PAIR.entries[1]), "baseline": "small"})
     found = reusable(sweep, trained.home)
@@ -374,7 +372,7 @@ def spoiled(trained: Trained) -> Iterator[Callable[[Path, bytes | None], None]]:
 
 
 def fresh(trained: Trained, pool: TrainerPool, tmp_path: Path) -> Trained:
-    """A sweep of one trial that no other run in the store can stand in for."""
+    """A sweep of one trial with inputs that no other run in the store has."""
     sweep = own_sweep()
     if unchanged(sweep, trained.home) is None:
         sweep_run = begin(sweep, trained.home, tmp_path)
@@ -392,14 +390,14 @@ def own_sweep() -> Sweep:
 
 
 def flipped(path: Path) -> bytes:
-    """The file with one bit turned in its middle."""
+    """The file with one bit flipped in the middle."""
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1
     return bytes(content)
 
 
 def mistaken(path: Path, folder: Path) -> bytes:
-    """The predictions with ten labels moved, as a table that can be read."""
+    """A readable table of predictions with ten labels changed."""
     table = pd.read_parquet(path)
     table.loc[:9, "label"] = (table.loc[:9, "label"] + 1) % 10
     changed = folder / "changed.parquet"
@@ -441,7 +439,7 @@ DAMAGE: dict[str, tuple[Callable[[Trained, Path], tuple[Path, bytes | None]], st
 
 
 @pytest.mark.parametrize("damage", DAMAGE)
-def test_a_damaged_run_is_not_believed(
+def test_a_damaged_run_is_not_reused(
     trained: Trained,
     pool: TrainerPool,
     tmp_path: Path,
@@ -463,7 +461,7 @@ def test_a_damaged_run_is_not_believed(
     assert len(told.splitlines()) == 1
 
 
-def test_a_damaged_run_leaves_the_place_to_an_older_whole_one(
+def test_an_older_intact_run_is_reused_instead_of_a_damaged_one(
     trained: Trained,
     pool: TrainerPool,
     tmp_path: Path,
@@ -483,7 +481,7 @@ def test_a_damaged_run_leaves_the_place_to_an_older_whole_one(
     own.client.delete_run(newer.run_id)
 
 
-def test_a_sweep_whose_settings_are_lost_still_lends_its_trials(
+def test_trials_of_a_sweep_without_settings_file_are_reused(
     trained: Trained,
     pool: TrainerPool,
     tmp_path: Path,
@@ -512,7 +510,7 @@ def test_a_run_that_was_deleted_is_not_found(
 def test_a_run_that_did_not_end_as_it_should_is_never_reused(
     home: Home, tmp_path: Path, status: str
 ) -> None:
-    """Started with its key, as every run is; FINISHED here is without its last record."""
+    """The runs have a content key, but even the FINISHED one lacks the tag of a complete run."""
     sweep = own_sweep()
     sweep_run = begin(sweep, home, tmp_path)
     tracker = Tracker(Store(sweep_run.store_uri, sweep_run.artifacts_uri))
@@ -527,7 +525,7 @@ def test_a_run_that_did_not_end_as_it_should_is_never_reused(
     assert reusable(sweep, home) == {}
 
 
-def test_a_repetition_that_breaks_off_is_no_finished_run(
+def test_an_interrupted_copy_is_not_a_finished_run(
     trained: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def interrupted(*_: object) -> None:
@@ -628,7 +626,7 @@ def test_run_sweep_computes_each_part_of_its_decision_once(
 
 
 def command_line(home: Home, folder: Path, *words: str) -> tuple[dict[str, Any], str]:
-    """What `cnn-pipeline run --json` prints for a small sweep, and what it says meanwhile."""
+    """The stdout and stderr of `cnn-pipeline run --json` for a small sweep."""
     settings = [
         "--data", SAMPLE.source, "--validation-size", "500", "--train-limit", "600",
         "--pooling", "max", "--epochs", "1", "--threads", "1", "--precision", "float32",
@@ -699,7 +697,7 @@ def test_the_command_trains_only_what_is_new(home: Home, tmp_path: Path) -> None
 
 
 @pytest.mark.slow
-def test_the_command_trains_anew_what_is_damaged(home: Home, tmp_path: Path) -> None:
+def test_the_command_retrains_what_is_damaged(home: Home, tmp_path: Path) -> None:
     first, _ = command_line(home, tmp_path, "--filters", "2")
     (variant,) = first["variants"]
     client = MlflowClient(home.database_uri)

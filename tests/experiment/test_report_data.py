@@ -94,9 +94,7 @@ def test_a_real_sweep_has_its_report_on_the_parent_run(
 
 
 @pytest.mark.slow
-def test_the_report_is_the_same_when_it_is_made_anew(
-    logged: str, tiny: tuple[Home, Outcome]
-) -> None:
+def test_the_report_is_the_same_when_written_again(logged: str, tiny: tuple[Home, Outcome]) -> None:
     home, outcome = tiny
     assert stored.load_report(None, home) == logged
     assert stored.load_report(outcome.sweep_id, home) == logged

@@ -1,4 +1,4 @@
-"""A sweep without Prefect: what it gives, that it repeats, and what it refuses."""
+"""A sweep without Prefect: its results, their reproducibility, and its errors."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ TIMINGS = ("seconds", "images_per_second", "latency_ms")
 
 
 def untimed(result: TrialResult) -> dict[str, float]:
-    """The metrics that must not depend on when, where and beside what a trial ran."""
+    """The metrics that must not depend on when, where and with what else a trial ran."""
     return {k: v for k, v in result.metrics.items() if not any(word in k for word in TIMINGS)}
 
 
@@ -107,7 +107,7 @@ def test_the_comparison_made_later_is_the_same(
 def test_trials_repeat_in_another_process_and_order(
     tiny: tuple[Home, Outcome], home: Home, tmp_path: Path, pool: TrainerPool
 ) -> None:
-    """This trainer has run other tests' trials before, and takes these the other way round."""
+    """The trainer has run trials of other tests before, and runs these in reverse order."""
     backwards = tuple(reversed(TINY.trials()[:2]))
     again = run_trials(begin(TINY, home, tmp_path), pool, backwards)
     before = {result.name: result for result in tiny[1].results}
@@ -175,7 +175,7 @@ def test_own_colour_images_of_another_size_train(
     assert (parent.info.status, parent.data.tags.get("reason")) == ("FINISHED", None)
 
 
-def test_the_cheapest_question_is_answered_before_anything_starts(tmp_path: Path) -> None:
+def test_faults_are_found_before_anything_starts(tmp_path: Path) -> None:
     sweep = Sweep(
         variant=Variant(conv_layers=6),
         training=Training(batch_size=601),
@@ -188,7 +188,7 @@ def test_the_cheapest_question_is_answered_before_anything_starts(tmp_path: Path
     assert list(tmp_path.iterdir()) == []
 
 
-def test_who_watches_hears_of_every_step(home: Home, tmp_path: Path, pool: TrainerPool) -> None:
+def test_events_report_every_step(home: Home, tmp_path: Path, pool: TrainerPool) -> None:
     heard: list[Event] = []
     sweep = one_trial(QUICK.model_copy(update={"epochs": 2}))
     with events.listening(heard.append):
@@ -214,7 +214,7 @@ def test_who_watches_hears_of_every_step(home: Home, tmp_path: Path, pool: Train
     assert (ended.trial, ended.status, ended.metrics) == (result.name, "FINISHED", result.metrics)
 
 
-def test_the_block_that_fails_ends_the_parent_run(home: Home, tmp_path: Path) -> None:
+def test_an_exception_ends_the_parent_run(home: Home, tmp_path: Path) -> None:
     sweep_run = begin(one_trial(), home, tmp_path)
     with pytest.raises(ValueError, match="disk"), steps.ending(sweep_run):
         raise ValueError("disk full at http://ann:s3cr3t@host/x")
@@ -233,7 +233,7 @@ def test_threads_are_as_asked_or_shared(monkeypatch: pytest.MonkeyPatch) -> None
 def test_a_stored_config_repeats_its_run(
     tiny: tuple[Home, Outcome], home: Home, tmp_path: Path, pool: TrainerPool
 ) -> None:
-    """What 'auto' and 'all cores' meant is written down, so the command gives equal numbers."""
+    """The values of 'auto' and 'all cores' are recorded, so the command gives equal numbers."""
     asked = QUICK.model_copy(update={"precision": "auto", "threads": 0})
     (result,) = run_trials(begin(one_trial(asked), home, tmp_path), pool)
     note = MlflowClient(home.database_uri).get_run(result.run_id).data.tags["mlflow.note.content"]
