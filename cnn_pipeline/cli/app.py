@@ -1,4 +1,4 @@
-"""The group of commands, and `main`, which turns whatever happens into an exit status."""
+"""The group of commands, and `main`, which turns every outcome into an exit status."""
 
 from __future__ import annotations
 
@@ -28,17 +28,17 @@ COMMANDS = {
     "report": "Write a sweep as one HTML page: verdict, charts, confusions, images.",
     "predict": "Classify PNG or JPEG files with the champion, or another trained model.",
     "serve": "Serve the champion over HTTP on this machine; follow promotions.",
-    "retrain": "Train where something changed; promote what the gate lets pass.",
+    "retrain": "Retrain if something changed; promote what passes the gate.",
     "champion": "Show the model in use, with its lineage.",
     "promote": "Make a run's model champion by hand.",
     "rollback": "Make the previous champion champion again.",
     "history": "Show every promotion, refusal and rollback with its reason.",
     "ui": "Open MLflow's user interface on this machine.",
     "up": "Start Prefect, MLflow and a worker; deploy the flows and their schedules.",
-    "down": "End what 'up' has started.",
+    "down": "Stop what 'up' started.",
     "deploy": "Deploy the flows of prefect.yaml again, after an edit.",
     "doctor": "Check versions, servers, schedules, store and disk; say what to do.",
-    "explain": "Draw what a network does to an image, and what its parts are good for.",
+    "explain": "Draw what a network does to an image, and what each part contributes.",
     "sweeps": "List the named sweeps.",
 }
 
@@ -54,7 +54,7 @@ Examples:
 
 
 class LazyGroup(click.Group):
-    """Commands whose modules are imported on use, so that `--help` answers at once."""
+    """Imports each command's module on use, so that `--help` is fast."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(COMMANDS)
@@ -89,15 +89,15 @@ class LazyGroup(click.Group):
 )
 @click.version_option(__version__, prog_name="cnn-pipeline")
 def app() -> None:
-    """Only holds the commands."""
+    """The group of commands."""
 
 
 def main(argv: Sequence[str] | None = None) -> NoReturn:
     """Run the command line and exit: 0 done, 1 failed, 2 bad input, 130 and 143 interrupted."""
     collect_rarely()
-    # MLflow looks when it is imported, here and in every process that this one starts.
+    # MLflow reads this when imported, here and in all child processes.
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-    # Like Ctrl-C, so that runs are ended and child processes with them.
+    # Treated like Ctrl-C, so that runs and child processes are ended.
     signal.signal(signal.SIGTERM, _terminated)
     sys.exit(status_of(list(sys.argv[1:] if argv is None else argv)))
 
@@ -107,7 +107,7 @@ def _terminated(number: int, frame: object) -> NoReturn:
 
 
 def status_of(argv: list[str]) -> int:
-    """Run one command and return its exit status; errors are told on stderr."""
+    """Run one command and return its exit status. Errors go to stderr."""
     try:
         return app.main(argv, prog_name="cnn-pipeline", standalone_mode=False) or 0
     except InvalidInput as error:
@@ -125,13 +125,13 @@ def status_of(argv: list[str]) -> int:
     except Exception as error:
         if os.environ.get(DEBUG_VARIABLE) == "1":
             traceback.print_exc()
-        remedy = f"Set {DEBUG_VARIABLE}=1 and run it again to see where."
+        remedy = f"Set {DEBUG_VARIABLE}=1 and run it again for a traceback."
         tell([f"unexpected {type(error).__name__}: {' '.join(str(error).split())}. {remedy}"])
         return 1
 
 
 def tell(lines: Sequence[str]) -> None:
-    """Print one error in its line, several as a list."""
+    """Print a single error on one line, several as a list."""
     if len(lines) == 1:
         click.echo(f"error: {lines[0]}", err=True)
         return

@@ -15,7 +15,7 @@ from cnn_pipeline.base.home import HOME_VARIABLE, Home, cache_dir, resolve_home
 home_option = click.option(
     "--home",
     metavar="DIR",
-    help=f"Folder for all state, with mlruns/ in it. (default {HOME_VARIABLE}, else the project)",
+    help=f"Folder of all state, such as mlruns/. (default {HOME_VARIABLE}, else the project)",
 )
 json_option = click.option(
     "--json", "as_json", is_flag=True, help="Print one JSON object to stdout, the rest to stderr."
@@ -77,7 +77,7 @@ def whole(flag: str, text: str | None, default: int, low: int, high: int) -> int
 
 
 def choice(flag: str, text: str, choices: Iterable[str]) -> str:
-    """One of `choices`."""
+    """Check that `text` is one of `choices`."""
     known = list(choices)
     if text not in known:
         allowed = f"{', '.join(known[:-1])} or {known[-1]}"

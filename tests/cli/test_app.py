@@ -99,7 +99,7 @@ def test_wrong_words_are_told(
             ZeroDivisionError("by\nzero"),
             1,
             "error: unexpected ZeroDivisionError: by zero. "
-            "Set CNN_PIPELINE_DEBUG=1 and run it again to see where.\n",
+            "Set CNN_PIPELINE_DEBUG=1 and run it again for a traceback.\n",
         ),
     ],
 )

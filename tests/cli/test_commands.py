@@ -122,11 +122,11 @@ def test_run_says_what_was_reused(
 ) -> None:
     status_of(["run", "--home", str(tmp_path)])
     out = capsys.readouterr().out
-    assert "Not trained again" not in out and "Nothing was trained" not in out
+    assert "Reused" not in out and "Nothing was trained" not in out
     first, second = flow.results
     flow.results = (replace(first, reused_from="4f1c"), second)
     status_of(["run", "--home", str(tmp_path)])
-    assert "Not trained again: f64-max-s0 (same data" in capsys.readouterr().out
+    assert "Reused: f64-max-s0 (same data" in capsys.readouterr().out
     flow.trained = False
     status_of(["run", "--home", str(tmp_path)])
     out = capsys.readouterr().out

@@ -29,7 +29,7 @@ Examples:
     "--format",
     "form",
     metavar="|".join(FORMATS),
-    help="How to write it. (default table, or as the output file's suffix says)",
+    help="Output format. (default table, or the suffix of the output file)",
 )
 @click.option("--output", metavar="FILE", help="Write to a file instead of stdout.")
 @home_option
@@ -69,7 +69,7 @@ def _rendered(kind: str, sweep_id: str | None, home: Home) -> str:
     from cnn_pipeline.comparison import render
     from cnn_pipeline.experiment.stored import load_comparison, load_report
 
-    if kind == "html":  # the page shows more than the comparison knows
+    if kind == "html":  # needs more than the comparison
         return load_report(sweep_id, home)
     writers = {
         "table": render.to_text,

@@ -44,11 +44,7 @@ Examples:
     metavar="N",
     help="Trainers at a time. (default 0: one per core, at most one per variant and seed; GPU: 3)",
 )
-@click.option(
-    "--force",
-    is_flag=True,
-    help="Train also what has been trained with the same data, settings, code and libraries.",
-)
+@click.option("--force", is_flag=True, help="Retrain even if an identical run exists.")
 @home_option
 @json_option
 @click.pass_context
@@ -61,8 +57,8 @@ def command(
     as_json: bool,
     **values: Any,
 ) -> int:
-    """Train the variants of a sweep through the Prefect flow, record them in MLflow, and print
-    leaderboard and verdict. The status is 1 where a variant failed, 2 where the input is wrong.
+    """Train the variants of a sweep with the Prefect flow, record them in MLflow, and print
+    leaderboard and verdict. The exit status is 1 if a trial failed, 2 if the input is invalid.
     """
     faults = faults_of(ctx)
     count = faults.of(whole, "--workers", workers, 0, 0, 64)
@@ -100,27 +96,27 @@ def outcome_json(outcome: Outcome) -> dict[str, Any]:
 
 
 def outcome_text(outcome: Outcome, home: str | None) -> str:
-    """Leaderboard, verdict, and where to look next; `home` is the flag's value."""
+    """Leaderboard, verdict and next commands. `home` is the flag's value."""
     from cnn_pipeline.comparison import render
 
     where = "" if home is None else f" --home {shlex.quote(home)}"
     return (
         f"{render.to_text(outcome.comparison).rstrip()}\n\n{_reuse_text(outcome)}"
-        "Look further:\n"
+        "Next:\n"
         f"  {program()} compare{where} --output report.html\n"
         f"  {program()} ui{where}"
     )
 
 
 def _reuse_text(outcome: Outcome) -> str:
-    """What was not trained in this run, and why; empty where all of it was."""
+    """What was reused, and why; empty if everything was trained."""
     why = "same data, settings, code and libraries; models and predictions were verified"
     if not outcome.trained:
         return (
             f"Nothing was trained: sweep {outcome.sweep_id} is unchanged ({why}).\n"
-            "Train it again with --force.\n\n"
+            "Use --force to retrain.\n\n"
         )
     reused = [result.name for result in outcome.results if result.reused_from]
     if not reused:
         return ""
-    return f"Not trained again: {', '.join(reused)} ({why}).\n\n"
+    return f"Reused: {', '.join(reused)} ({why}).\n\n"
