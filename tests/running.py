@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import subprocess
 import time
 from collections.abc import Callable
@@ -176,10 +175,3 @@ def stop(process: subprocess.Popen[str]) -> None:
         if not gone({pid}):
             os.kill(pid, signal.SIGKILL)
     process.wait()
-
-
-def free_port() -> int:
-    """A port on loopback that nothing listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

@@ -9,7 +9,6 @@ import cnn_pipeline
 from cnn_pipeline.base.errors import UserError
 from cnn_pipeline.base.home import Home
 
-HOST = "127.0.0.1"
 POOL = "cnn-pipeline"
 TRAINING_QUEUE = "training"
 WATCHING_QUEUE = "watching"

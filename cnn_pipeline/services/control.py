@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -16,7 +15,8 @@ from filelock import FileLock, Timeout
 
 from cnn_pipeline.base.errors import InvalidInput, UserError
 from cnn_pipeline.base.home import HOME_VARIABLE, TRACKING_VARIABLE, Home
-from cnn_pipeline.services.addresses import HOST, Addresses, Ports, ServiceFolder, project_root
+from cnn_pipeline.services.addresses import Addresses, Ports, ServiceFolder, project_root
+from cnn_pipeline.services.loopback import HOST, port_is_free
 from cnn_pipeline.services.processes import end_groups, groups_below, is_running
 from cnn_pipeline.services.running import Record
 from cnn_pipeline.services.supervisor import (
@@ -212,17 +212,6 @@ def _require_free(ports: Ports, *, own_mlflow: bool) -> None:
         faults.append(f"--prefect-port and --mlflow-port must differ, both are {ports.prefect}")
     if faults:
         raise InvalidInput(faults)
-
-
-def port_is_free(port: int) -> bool:
-    """Whether a server could listen on this port of the loopback address."""
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((HOST, port))
-        except OSError:
-            return False
-    return True
 
 
 def _who(name: str, port: int, page: str) -> str:

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from cnn_pipeline.base.home import HOME_VARIABLE, TRACKING_VARIABLE, Home
-from cnn_pipeline.services.addresses import HOST, Addresses, ServiceFolder
+from cnn_pipeline.services.addresses import Addresses, ServiceFolder
+from cnn_pipeline.services.loopback import HOST
 from cnn_pipeline.services.mlflow_ui import SERVER_ENVIRONMENT
 
 # Seconds between two heartbeats of a run: the shortest interval that Prefect allows.

@@ -4,23 +4,19 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import subprocess
 import sys
-import time
 import webbrowser
 from typing import TYPE_CHECKING
-
-import httpx
 
 from cnn_pipeline.base import links
 from cnn_pipeline.base.errors import UserError
 from cnn_pipeline.base.home import Home
+from cnn_pipeline.services.loopback import HOST, port_is_free, wait_until_healthy
 
 if TYPE_CHECKING:
     from cnn_pipeline.tracking.reader import Reader
 
-HOST = "127.0.0.1"
 _START_SECONDS = 60
 # Features that are not needed here: running jobs, the gateway to language models, telemetry.
 SERVER_ENVIRONMENT = {
@@ -46,7 +42,11 @@ def serve(home: Home, port: int, *, open_browser: bool) -> None:
     if store.uri.startswith(("http://", "https://")):
         _show(Reader(store), links.to_open(store.uri), open_browser=open_browser)
         return
-    _require_free(port)
+    if not port_is_free(port):
+        raise UserError(
+            f"port {port} must be free, but it is in use. If MLflow uses it, open "
+            f"http://{HOST}:{port}; else choose another port with --port N."
+        )
     address = f"http://{HOST}:{port}"
     # SIGTERM must stop the server as well, like Ctrl-C.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
@@ -55,7 +55,10 @@ def serve(home: Home, port: int, *, open_browser: bool) -> None:
         env={**os.environ, **SERVER_ENVIRONMENT},
     )
     try:
-        _wait_until_healthy(server, address)
+        if not wait_until_healthy(address, server, _START_SECONDS):
+            if server.poll() is not None:
+                raise UserError(f"MLflow's server ended with status {server.returncode}; see above")
+            raise UserError(f"MLflow's server did not answer at {address} in {_START_SECONDS} s")
         _show(Reader(store), address, open_browser=open_browser)
         _say("Press Ctrl-C to stop.")
         server.wait()
@@ -108,29 +111,3 @@ def _show(reader: Reader, address: str, *, open_browser: bool) -> None:
 def _say(line: str) -> None:
     sys.stdout.write(line + "\n")
     sys.stdout.flush()
-
-
-def _require_free(port: int) -> None:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((HOST, port))
-        except OSError:
-            raise UserError(
-                f"port {port} must be free, but it is in use. If MLflow uses it, open "
-                f"http://{HOST}:{port}; else choose another port with --port N."
-            ) from None
-
-
-def _wait_until_healthy(server: subprocess.Popen[bytes], address: str) -> None:
-    deadline = time.monotonic() + _START_SECONDS
-    while time.monotonic() < deadline:
-        if server.poll() is not None:
-            raise UserError(f"MLflow's server ended with status {server.returncode}; see above")
-        try:
-            if httpx.get(f"{address}/health", timeout=2).status_code == httpx.codes.OK:
-                return
-        except httpx.TransportError:
-            pass  # not listening yet
-        time.sleep(0.2)
-    raise UserError(f"MLflow's server did not answer at {address} within {_START_SECONDS} s")

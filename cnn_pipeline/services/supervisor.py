@@ -14,13 +14,12 @@ from dataclasses import dataclass, field
 from types import FrameType
 from typing import TYPE_CHECKING, NoReturn
 
-import httpx
-
 from cnn_pipeline.base.errors import UserError
 from cnn_pipeline.base.home import Home
 from cnn_pipeline.services import environment, mlflow_ui
-from cnn_pipeline.services.addresses import HOST, POOL, Addresses, Ports, ServiceFolder
+from cnn_pipeline.services.addresses import POOL, Addresses, Ports, ServiceFolder
 from cnn_pipeline.services.deploying import client_for, deploy, ensure_pool
+from cnn_pipeline.services.loopback import HOST, is_healthy
 from cnn_pipeline.services.processes import (
     ProcessId,
     end_groups,
@@ -240,7 +239,7 @@ def server_plans(home: Home, addresses: Addresses, ports: Ports, store: Store) -
         PREFECT,
         command,
         environment.with_inherited(environment.prefect_environment(home, addresses), os.environ),
-        lambda: _healthy(f"{addresses.prefect_api}/health"),
+        lambda: is_healthy(addresses.prefect_api),
     )
     if is_server(store.uri):
         return [prefect]
@@ -250,7 +249,7 @@ def server_plans(home: Home, addresses: Addresses, ports: Ports, store: Store) -
             store.uri, store.artifacts_uri or home.artifacts_uri, ports.mlflow
         ),
         environment.with_inherited(environment.mlflow_environment(), os.environ),
-        lambda: _healthy(f"{addresses.mlflow}/health"),
+        lambda: is_healthy(addresses.mlflow),
     )
     return [prefect, mlflow]
 
@@ -282,10 +281,3 @@ def _heard_since(home: Home, addresses: Addresses, since: datetime.datetime) -> 
 def is_server(store_uri: str) -> bool:
     """Whether a store's URI is the address of a server."""
     return store_uri.startswith(("http://", "https://"))
-
-
-def _healthy(address: str) -> bool:
-    try:
-        return httpx.get(address, timeout=2).status_code == httpx.codes.OK
-    except httpx.TransportError:
-        return False

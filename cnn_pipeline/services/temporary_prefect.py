@@ -9,7 +9,6 @@ command ended.
 from __future__ import annotations
 
 import os
-import socket
 import subprocess
 import sys
 import threading
@@ -18,8 +17,8 @@ from pathlib import Path
 
 from cnn_pipeline.base.empty_database import keep_template, place_template
 from cnn_pipeline.base.startup import collect_rarely
+from cnn_pipeline.services.loopback import HOST, free_port, wait_until_healthy
 
-HOST = "127.0.0.1"
 _DATABASE = "PREFECT_SERVER_DATABASE_CONNECTION_URL"
 _START_SECONDS = 90
 _STOP_SECONDS = 10
@@ -44,7 +43,7 @@ class TemporaryServer:
         blocks = {"PREFECT_SERVER_REGISTER_BLOCKS_ON_START": "false"} if knows_blocks else {}
         self._log_file = folder / "temporary-server.log"
         self._log = self._log_file.open("w", encoding="utf-8")
-        self.url = f"http://{HOST}:{_free_port()}/api"
+        self.url = f"http://{HOST}:{free_port()}/api"
         self._process = subprocess.Popen(
             [sys.executable, "-m", "cnn_pipeline.services.temporary_prefect", self.url],
             stdin=subprocess.PIPE,
@@ -70,21 +69,13 @@ class TemporaryServer:
         Raises:
             RuntimeError: it ended, or did not answer in time.
         """
-        import httpx
-
-        deadline = time.monotonic() + _START_SECONDS
-        while time.monotonic() < deadline and self._process.poll() is None:
-            try:
-                if httpx.get(f"{self.url}/health", timeout=5).status_code == httpx.codes.OK:
-                    if self._migrates:  # as empty as it will ever be
-                        keep_template(self._cache, "prefect", self._database)
-                    return
-            except httpx.TransportError:
-                time.sleep(0.05)
-        raise RuntimeError(
-            f"the temporary Prefect server must answer at {self.url} within {_START_SECONDS} s, "
-            f"its exit status is {self._process.poll()}; see {self._log_file}"
-        )
+        if not wait_until_healthy(self.url, self._process, _START_SECONDS):
+            raise RuntimeError(
+                f"the temporary Prefect server must answer at {self.url} within {_START_SECONDS} "
+                f"s, its exit status is {self._process.poll()}; see {self._log_file}"
+            )
+        if self._migrates:  # as empty as it will ever be
+            keep_template(self._cache, "prefect", self._database)
 
     def stop(self) -> None:
         """End the server."""
@@ -96,12 +87,6 @@ class TemporaryServer:
             self._process.kill()
             self._process.wait()
         self._log.close()
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        return int(probe.getsockname()[1])
 
 
 def main() -> None:

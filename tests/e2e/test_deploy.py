@@ -10,7 +10,6 @@ import datetime
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -33,17 +32,8 @@ from prefect.states import Running as RunningState
 
 from cnn_pipeline.base.home import Home
 from cnn_pipeline.champion.registry import CHAMPION, registered_name
-from cnn_pipeline.champion.registry.reader import (
-    CLASS_NAMES,
-    DATA_DIGEST,
-    DATASET,
-    IMAGE_SHAPE,
-    MODEL_ID,
-    SHA256,
-)
 from cnn_pipeline.experiment.data_card import prepare_data
 from cnn_pipeline.services.addresses import (
-    HOST,
     POOL,
     TRAINING_QUEUE,
     Addresses,
@@ -52,23 +42,18 @@ from cnn_pipeline.services.addresses import (
 )
 from cnn_pipeline.services.automations import CRASH_SILENT_RUNS, install_automations
 from cnn_pipeline.services.control import running
+from cnn_pipeline.services.loopback import HOST, free_port
 from cnn_pipeline.services.processes import is_running
 from cnn_pipeline.services.running import Record
 from cnn_pipeline.settings.sweep import Sweep
 from cnn_pipeline.settings.trial import DataSettings, Training, Variant
+from cnn_pipeline.tracking import names
 from tests.running import DEADLINE
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 SAMPLE = {"data": {"source": "fashion-mnist-sample"}}
 NAMES = {"train-variants", "retrain", "watch-data"}
-
-
-def free_ports() -> Ports:
-    with socket.socket() as one, socket.socket() as two:
-        one.bind((HOST, 0))
-        two.bind((HOST, 0))
-        return Ports(one.getsockname()[1], two.getsockname()[1])
 
 
 @dataclass(frozen=True)
@@ -116,7 +101,8 @@ class Services:
 @pytest.fixture(scope="module")
 def services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Services]:
     """Brought up in the foreground, as in a terminal that stays open."""
-    made = Services(Home(tmp_path_factory.mktemp("up") / "home with späces"), free_ports())
+    home = Home(tmp_path_factory.mktemp("up") / "home with späces")
+    made = Services(home, Ports(free_port(), free_port()))
     process = subprocess.Popen(
         made.words(*made.up), env=made.environ, stdout=subprocess.PIPE, text=True
     )
@@ -343,12 +329,12 @@ def crown_champion_of_other_data(services: Services) -> None:
         name,
         source=services.home.artifacts.as_uri(),
         tags={
-            MODEL_ID: "m-1",
-            SHA256: "0" * 64,
-            DATASET: card.name,
-            DATA_DIGEST: "1" * 64,
-            CLASS_NAMES: json.dumps(card.class_names),
-            IMAGE_SHAPE: "28x28x1",
+            names.MODEL_ID: "m-1",
+            names.MODEL_SHA256: "0" * 64,
+            names.DATASET: card.name,
+            names.DATA_DIGEST: "1" * 64,
+            names.CLASS_NAMES: json.dumps(card.class_names),
+            names.IMAGE_SHAPE: "28x28x1",
         },
     )
     store.set_registered_model_alias(name, CHAMPION, version.version)

@@ -14,8 +14,9 @@ from playwright.sync_api import Browser, Page, expect
 
 from cnn_pipeline.base.home import Home
 from cnn_pipeline.experiment.outcome import Outcome
+from cnn_pipeline.services.loopback import free_port
 from tests.e2e import browser
-from tests.running import free_port, stop
+from tests.running import stop
 
 pytestmark = pytest.mark.slow
 

@@ -16,6 +16,7 @@ from mlflow.tracking import MlflowClient
 from playwright.sync_api import Browser, Page, expect
 
 from cnn_pipeline.base.home import Home
+from cnn_pipeline.services.loopback import free_port, wait_until_healthy
 from tests.e2e import browser
 from tests.flows.test_flow import STATES, environment, run_flow
 from tests.running import (
@@ -24,10 +25,8 @@ from tests.running import (
     DEADLINE,
     TINY,
     counts_of_a_decision,
-    free_port,
     one_trial,
     stop,
-    wait_until,
 )
 
 pytestmark = pytest.mark.slow
@@ -82,13 +81,10 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
             ),
             stdout=log, stderr=log, start_new_session=True,
         )  # fmt: skip
-
-        def healthy() -> bool:
-            assert process.poll() is None, (folder / "log.txt").read_text()
-            return _healthy(ui)
-
         try:
-            wait_until(healthy, "Prefect's server answers")
+            assert wait_until_healthy(f"{ui}/api", process, DEADLINE), (
+                folder / "log.txt"
+            ).read_text()
             yield ui
         finally:
             stop(process)
@@ -102,13 +98,6 @@ def finished(server: str, tmp_path_factory: pytest.TempPathFactory) -> Finished:
     _prefect(["work-pool", "create", "cnn-pipeline", "--type", "process"], variables)
     _prefect(["--no-prompt", "deploy", "--name", "train-variants"], variables)
     return Finished(server, home, *run_flow(TINY, home, variables))
-
-
-def _healthy(ui: str) -> bool:
-    try:
-        return httpx.get(f"{ui}/api/health", timeout=5).status_code == httpx.codes.OK
-    except httpx.TransportError:
-        return False
 
 
 def _prefect(words: list[str], variables: dict[str, str]) -> None:

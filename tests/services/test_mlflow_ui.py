@@ -17,8 +17,9 @@ from cnn_pipeline.base import links
 from cnn_pipeline.base.errors import UserError
 from cnn_pipeline.base.home import Home
 from cnn_pipeline.experiment.outcome import Outcome
+from cnn_pipeline.services.loopback import free_port
 from cnn_pipeline.services.mlflow_ui import serve, server_command
-from tests.running import DEADLINE, descendants, free_port, gone, wait_until
+from tests.running import DEADLINE, descendants, gone, wait_until
 
 Start = Callable[[Home, int], subprocess.Popen[str]]
 

@@ -17,9 +17,9 @@ from cnn_pipeline.base.home import Home
 from cnn_pipeline.champion.registry import Registry
 from cnn_pipeline.champion.server.app import make_app
 from cnn_pipeline.champion.server.follower import Follower
+from cnn_pipeline.services.loopback import HOST
 from cnn_pipeline.tracking.store import open_store
 
-HOST = "127.0.0.1"
 # Seconds for requests in progress to end.
 _GRACE_SECONDS = 10
 

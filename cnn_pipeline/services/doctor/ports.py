@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from cnn_pipeline.base.home import Home
 from cnn_pipeline.services.addresses import Ports
-from cnn_pipeline.services.control import port_is_free
 from cnn_pipeline.services.doctor.finding import Finding, ok, warn
+from cnn_pipeline.services.loopback import port_is_free
 
 
 def check_ports(home: Home) -> list[Finding]:
