@@ -4,16 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from cnn_pipeline.base.events import (
-    Delay,
-    DownloadProgress,
-    Event,
-    Stage,
-    SweepStarted,
-    TrialEnded,
-    TrialPhase,
-    TrialProgress,
-)
+from cnn_pipeline.base import events
 from cnn_pipeline.trainers.scheduling import wall_seconds
 
 # Evaluation and logging follow the last training step.
@@ -56,38 +47,38 @@ class SweepState:
     sweep_id: str = ""
     stage: str = ""
     delay: str = ""
-    download: DownloadProgress | None = None
+    download: events.DownloadProgress | None = None
     estimates: dict[str, float] = field(default_factory=dict)
     running: dict[str, Running] = field(default_factory=dict)
-    ended: dict[str, TrialEnded] = field(default_factory=dict)
+    ended: dict[str, events.TrialEnded] = field(default_factory=dict)
     at_once: int = 1
 
-    def apply(self, event: Event, now: float) -> None:
+    def apply(self, event: events.Event, now: float) -> None:
         """Update the state by one event."""
         match event:
-            case Stage(text):
+            case events.Stage(text):
                 self.stage, self.download = text, None
-            case Delay(text):
+            case events.Delay(text):
                 self.delay = text
-            case DownloadProgress():
+            case events.DownloadProgress():
                 self.download = event
-            case SweepStarted(sweep_id, estimates, at_once):
+            case events.SweepStarted(sweep_id, estimates, at_once):
                 self.sweep_id, self.estimates = sweep_id, dict(estimates)
                 self.at_once = at_once
                 self.stage, self.download = "", None
-            case TrialPhase(trial, phase):
+            case events.TrialPhase(trial, phase):
                 self.delay = ""
                 self._trial(trial, now).phase = phase
-            case TrialProgress():
+            case events.TrialProgress():
                 self._progress(event, now)
-            case TrialEnded(trial):
+            case events.TrialEnded(trial):
                 self.running.pop(trial, None)
                 self.ended[trial] = event
 
     def _trial(self, name: str, now: float) -> Running:
         return self.running.setdefault(name, Running(since=now))
 
-    def _progress(self, event: TrialProgress, now: float) -> None:
+    def _progress(self, event: events.TrialProgress, now: float) -> None:
         trial = self._trial(event.trial, now)
         if not trial.total_images:
             trial.first_images, trial.first_time = event.images, now

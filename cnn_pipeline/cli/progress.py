@@ -15,19 +15,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from cnn_pipeline.base import metric_names
-from cnn_pipeline.base.events import (
-    Delay,
-    DownloadProgress,
-    Event,
-    Stage,
-    SweepStarted,
-    TrialEnded,
-    TrialPhase,
-    TrialProgress,
-    TrialReused,
-    listening,
-)
+from cnn_pipeline.base import events, metric_names
 from cnn_pipeline.base.quantities import clock
 from cnn_pipeline.cli.forecast import Running, SweepState
 
@@ -39,10 +27,10 @@ def progress_on(stream: TextIO, clock: Clock = time.monotonic) -> Iterator[None]
     """Show events of this process on `stream` inside the block."""
     # A dumb terminal cannot move its cursor, so it gets plain lines.
     if stream.isatty() and os.environ.get("TERM") != "dumb":
-        with LiveProgress(Console(file=stream), clock) as live, listening(live):
+        with LiveProgress(Console(file=stream), clock) as live, events.listening(live):
             yield
     else:
-        with listening(PlainProgress(stream, clock)):
+        with events.listening(PlainProgress(stream, clock)):
             yield
 
 
@@ -55,33 +43,35 @@ class PlainProgress:
         self._state = SweepState(clock())
         self._file: tuple[str, str] | None = None
 
-    def __call__(self, event: Event) -> None:
+    def __call__(self, event: events.Event) -> None:
         now = self._clock()
         self._state.apply(event, now)
         for line in self._lines(event, now):
             elapsed = clock(now - self._state.started)
             print(f"[{elapsed}] {line}", file=self._stream, flush=True)
 
-    def _lines(self, event: Event, now: float) -> Iterator[str]:
+    def _lines(self, event: events.Event, now: float) -> Iterator[str]:
         left = left_text(self._state.seconds_left(now))
         match event:
-            case Stage(text) | Delay(text):
+            case events.Stage(text) | events.Delay(text):
                 yield text
-            case DownloadProgress(file, source) if (file, source) != self._file:
+            case events.DownloadProgress(file, source) if (file, source) != self._file:
                 self._file = (file, source)
                 yield f"fetching {file} from {source}"
-            case SweepStarted(sweep_id):
+            case events.SweepStarted(sweep_id):
                 total = self._state.total
                 yield f"{sweep_id}: " + (f"{total} trials, {left}" if total else "none to train")
-            case TrialPhase(trial, phase):
+            case events.TrialPhase(trial, phase):
                 yield f"{trial}: {phase}"
-            case TrialProgress(trial=trial, epoch=epoch, epochs=epochs, metrics=metrics) if metrics:
+            case events.TrialProgress(trial=trial, epoch=epoch, epochs=epochs, metrics=metrics) if (
+                metrics
+            ):
                 parts = [f"epoch {epoch + 1}/{epochs}", accuracies(metrics)]
                 parts += [speed(self._state.running[trial]), left]
                 yield f"{trial}: {', '.join(part for part in parts if part)}"
-            case TrialReused(trial, run_id):
+            case events.TrialReused(trial, run_id):
                 yield reused_line(trial, run_id)
-            case TrialEnded(trial=trial):
+            case events.TrialEnded(trial=trial):
                 counted = f"{len(self._state.ended)} of {self._state.total}"
                 yield f"{trial}: {ending(event)} ({counted}), {left}"
 
@@ -103,12 +93,12 @@ class LiveProgress:
     def __exit__(self, *exception: object) -> None:
         self._live.stop()
 
-    def __call__(self, event: Event) -> None:
+    def __call__(self, event: events.Event) -> None:
         with self._lock:
             self._state.apply(event, self._clock())
-        if isinstance(event, TrialEnded):
+        if isinstance(event, events.TrialEnded):
             self._live.console.print(ended_line(event), soft_wrap=True)
-        elif isinstance(event, TrialReused):
+        elif isinstance(event, events.TrialReused):
             self._live.console.print(reused_line(event.trial, event.run_id), soft_wrap=True)
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
@@ -164,7 +154,7 @@ def _preparing(state: SweepState, elapsed: str) -> Iterator[RenderableType]:
         yield grid
 
 
-def ended_line(event: TrialEnded) -> Text:
+def ended_line(event: events.TrialEnded) -> Text:
     """'f16-max-s0    finished in 0:38, val 0.891, test 0.886'."""
     style = "green" if event.status == "FINISHED" else "red"
     return Text.assemble((f"{event.trial:<16}", "bold"), " ", (ending(event), style))
@@ -175,7 +165,7 @@ def reused_line(trial: str, run_id: str) -> str:
     return f"{trial}: reused from run {run_id}"
 
 
-def ending(event: TrialEnded) -> str:
+def ending(event: events.TrialEnded) -> str:
     """'finished in 0:38, val 0.891, test 0.886', or the reason of a failure."""
     parts = [f"{event.status.lower()} in {clock(event.seconds)}"]
     if event.status == "FINISHED":

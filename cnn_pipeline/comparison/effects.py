@@ -9,16 +9,8 @@ from itertools import product
 import numpy as np
 
 from cnn_pipeline.base import metric_names
+from cnn_pipeline.comparison import statistics
 from cnn_pipeline.comparison.numbers import in_words
-from cnn_pipeline.comparison.statistics import (
-    Interval,
-    geometric_mean,
-    holm,
-    paired_interval,
-    paired_p_value,
-    t_interval,
-    t_test_p_value,
-)
 from cnn_pipeline.comparison.types import AxisEffects, Basis, Effect, MatchedPair
 from cnn_pipeline.comparison.variants import VariantTrials, mean_of, natural_key
 from cnn_pipeline.settings.trial import unused_settings
@@ -90,7 +82,7 @@ def _axis_effects(
 
 
 def _corrected(axes: Sequence[AxisEffects]) -> tuple[AxisEffects, ...]:
-    p_values = iter(holm([effect.p_value for axis in axes for effect in axis.contrasts]))
+    p_values = iter(statistics.holm([effect.p_value for axis in axes for effect in axis.contrasts]))
     return tuple(
         dataclasses.replace(
             axis,
@@ -172,16 +164,16 @@ def _balanced(pairs: Sequence[_Pair]) -> tuple[list[_Pair], tuple[int, ...]]:
 
 def _accuracy_effect(
     pairs: Sequence[_Pair], seeds: Sequence[int]
-) -> tuple[Basis, float | None, Interval | None, float | None, str]:
+) -> tuple[Basis, float | None, statistics.Interval | None, float | None, str]:
     """Basis, estimate, interval, p-value, and the reason if there is no test."""
     if len(seeds) > 1:
         cells = [[_test(a, b, seed) for a, b in pairs] for seed in seeds]
         if any(value is None for cell in cells for value in cell):
             return "none", None, None, None, "test accuracies are missing"
         known = [value for cell in cells if (value := mean_of(cell)) is not None]
-        p_value = t_test_p_value(known)
+        p_value = statistics.t_test_p_value(known)
         reason = "" if p_value is not None else "the difference does not vary over the seeds"
-        return "recipes", mean_of(known), t_interval(known), p_value, reason
+        return "recipes", mean_of(known), statistics.t_interval(known), p_value, reason
     answers = [(a.at(seeds[0]).correct, b.at(seeds[0]).correct) for a, b in pairs]
     images = [x.astype(np.float64) - y for x, y in answers if x is not None and y is not None]
     if len(images) < len(pairs):
@@ -194,8 +186,8 @@ def _accuracy_effect(
     return (
         "models",
         float(difference.mean()),
-        paired_interval(difference),
-        paired_p_value(difference),
+        statistics.paired_interval(difference),
+        statistics.paired_p_value(difference),
         "",
     )
 
@@ -216,4 +208,4 @@ def _ratio(pairs: Iterable[_Pair], metric: str) -> float | None:
         if not ours or not theirs or ours < 0 or theirs < 0:
             return None
         ratios.append(ours / theirs)
-    return geometric_mean(ratios)
+    return statistics.geometric_mean(ratios)

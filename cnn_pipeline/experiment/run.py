@@ -6,18 +6,10 @@ import os
 from concurrent.futures import ThreadPoolExecutor
 
 from cnn_pipeline.base.home import Home, cache_dir
+from cnn_pipeline.experiment import steps
 from cnn_pipeline.experiment.decide import deciding
 from cnn_pipeline.experiment.outcome import Outcome
 from cnn_pipeline.experiment.preflight import check_sweep
-from cnn_pipeline.experiment.steps import (
-    announce,
-    begin,
-    ending,
-    finish,
-    reuse_trial,
-    run_trial,
-    trainer_pool,
-)
 from cnn_pipeline.experiment.sweep_run import SweepRun
 from cnn_pipeline.settings.sweep import Sweep
 
@@ -43,20 +35,20 @@ def run_sweep(sweep: Sweep, home: Home, *, workers: int = 0, force: bool = False
         decision = decide()
         if decision.unchanged is not None:
             return decision.unchanged
-        with ending(begin(decision, tags={})) as sweep_run:
-            announce(sweep_run)
+        with steps.ending(steps.begin(decision, tags={})) as sweep_run:
+            steps.announce(sweep_run)
             for trial in decision.reused:
-                reuse_trial(sweep_run, trial, tags={})
+                steps.reuse_trial(sweep_run, trial, tags={})
             if decision.remaining:
                 _train(sweep_run)
-            return finish(sweep_run)
+            return steps.finish(sweep_run)
 
 
 def _train(sweep_run: SweepRun) -> None:
     """Train the remaining trials, as many at a time as there are trainers."""
-    with trainer_pool(sweep_run.decision) as pool, ThreadPoolExecutor(pool.count) as executor:
+    with steps.trainer_pool(sweep_run.decision) as pool, ThreadPoolExecutor(pool.count) as executor:
         futures = [
-            executor.submit(run_trial, sweep_run, trial, pool, {})
+            executor.submit(steps.run_trial, sweep_run, trial, pool, {})
             for trial in sweep_run.decision.remaining
         ]
         try:

@@ -30,16 +30,7 @@ import warnings
 from typing import NoReturn
 
 from cnn_pipeline.base import events
-from cnn_pipeline.trainers import trainer
-from cnn_pipeline.trainers.messages import (
-    FORK_MESSAGES,
-    FORK_PACKET_BYTES,
-    FORK_REQUESTS,
-    Ended,
-    ForkMessage,
-    Kill,
-    Ready,
-)
+from cnn_pipeline.trainers import messages, trainer
 
 _STREAMS = 3
 _PR_SET_PDEATHSIG = 1
@@ -54,7 +45,7 @@ def main() -> None:
     warnings.filterwarnings("ignore", "This process .* is multi-threaded", DeprecationWarning)
     channel = socket.socket(fileno=int(sys.argv[1]))
     trainer.preload(lambda text: _tell(channel, events.Delay(text)))
-    _tell(channel, Ready())
+    _tell(channel, messages.Ready())
     Server(channel).serve()
     sys.stdout.flush()
     os._exit(0)  # there is nothing to tidy up, for which Python would take 0.1 s
@@ -85,14 +76,16 @@ class Server:
     def _obey(self) -> bool:
         """Do what one message says; False at the end of the channel."""
         try:
-            packet, streams, _, _ = socket.recv_fds(self._channel, FORK_PACKET_BYTES, _STREAMS)
+            packet, streams, _, _ = socket.recv_fds(
+                self._channel, messages.FORK_PACKET_BYTES, _STREAMS
+            )
         except ConnectionResetError:
             # The sweep was killed before it had read all: told once, what it wrote comes next.
             return True
         if not packet:
             return False
-        request = FORK_REQUESTS.read(packet)
-        if isinstance(request, Kill):
+        request = messages.FORK_REQUESTS.read(packet)
+        if isinstance(request, messages.Kill):
             self._kill(request.number)
         else:
             self._fork(request.number, request.threads, streams)
@@ -113,7 +106,7 @@ class Server:
         except OSError as error:  # no process or memory is left: the others go on
             sys.stderr.write(f"no trainer could be forked: {error}\n")
             sys.stderr.flush()
-            _tell(self._channel, Ended(number, 1))
+            _tell(self._channel, messages.Ended(number, 1))
         else:
             if pid == 0:
                 self._become_trainer(server, streams, threads)
@@ -140,7 +133,7 @@ class Server:
 
     def _reap(self, number: int) -> None:
         _, status = os.waitpid(self._pids.pop(number), 0)
-        _tell(self._channel, Ended(number, os.waitstatus_to_exitcode(status)))
+        _tell(self._channel, messages.Ended(number, os.waitstatus_to_exitcode(status)))
 
 
 def _end_with(server: int) -> None:
@@ -150,9 +143,9 @@ def _end_with(server: int) -> None:
         os._exit(1)
 
 
-def _tell(channel: socket.socket, message: ForkMessage) -> None:
+def _tell(channel: socket.socket, message: messages.ForkMessage) -> None:
     try:
-        channel.send(FORK_MESSAGES.write(message))
+        channel.send(messages.FORK_MESSAGES.write(message))
     except (BrokenPipeError, ConnectionResetError):
         return  # nobody listens any more; reading says so too
 

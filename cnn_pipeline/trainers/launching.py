@@ -17,17 +17,8 @@ from typing import BinaryIO, Protocol
 
 from cnn_pipeline.base import events
 from cnn_pipeline.base.machine import backend_name
+from cnn_pipeline.trainers import messages
 from cnn_pipeline.trainers.environment import trainer_environment
-from cnn_pipeline.trainers.messages import (
-    FORK_MESSAGES,
-    FORK_PACKET_BYTES,
-    FORK_REQUESTS,
-    Ended,
-    Fork,
-    ForkMessage,
-    InvalidMessage,
-    Kill,
-)
 
 _END_SECONDS = 5
 
@@ -129,7 +120,7 @@ class ForkServer:
         with self._lock:
             forked = _Forked(len(self._started), self)
             self._started.append(forked)
-            request = FORK_REQUESTS.write(Fork(forked.number, threads))
+            request = messages.FORK_REQUESTS.write(messages.Fork(forked.number, threads))
             try:
                 socket.send_fds(self._channel, [request], [stdin, stdout, log.fileno()])
             except OSError:  # it has ended, or cannot be talked to
@@ -140,7 +131,7 @@ class ForkServer:
     def kill(self, number: int) -> None:
         """End one trainer."""
         with contextlib.suppress(OSError):  # it has ended with the server
-            self._channel.send(FORK_REQUESTS.write(Kill(number)))
+            self._channel.send(messages.FORK_REQUESTS.write(messages.Kill(number)))
 
     def close(self) -> None:
         """End the server, where it listens after the trainers it killed: none outlives this."""
@@ -162,7 +153,7 @@ class ForkServer:
                 self._process.wait(_END_SECONDS)
             self._process.kill()  # nobody can talk to it
             status = self._process.wait()
-        except (InvalidMessage, LookupError) as error:
+        except (messages.InvalidMessage, LookupError) as error:
             self._process.kill()
             self._process.wait()
             with contextlib.suppress(OSError, ValueError):  # the log is closed
@@ -173,22 +164,22 @@ class ForkServer:
             for forked in self._started:
                 forked.end(status)
 
-    def _hear(self, message: ForkMessage) -> None:
+    def _hear(self, message: messages.ForkMessage) -> None:
         if isinstance(message, events.Delay):
             # Whoever shows it may fail; a trainer's end must be heard all the same.
             with contextlib.suppress(Exception):
                 events.emit(message)
             return
-        if isinstance(message, Ended):
+        if isinstance(message, messages.Ended):
             self._started[message.number].end(message.status)
         self._listens = True
 
-    def _receive(self) -> ForkMessage | None:
+    def _receive(self) -> messages.ForkMessage | None:
         try:
-            packet = self._channel.recv(FORK_PACKET_BYTES)
+            packet = self._channel.recv(messages.FORK_PACKET_BYTES)
         except OSError:
             return None
-        return FORK_MESSAGES.read(packet) if packet else None
+        return messages.FORK_MESSAGES.read(packet) if packet else None
 
 
 class _Forked:
