@@ -197,11 +197,7 @@ def draw(
 
 
 def _records(
-    trial: Trial,
-    data: DataSettings,
-    outcome: TrialOutcome,
-    model: keras.Sequential,
-    device: Device,
+    trial: Trial, data: DataSettings, outcome: TrialOutcome, model: keras.Sequential, device: Device
 ) -> dict[str, str | bytes]:
     config = {
         "trial": trial.model_dump(mode="json"),

@@ -82,10 +82,7 @@ def make_app(follower: Follower) -> FastAPI:
             bodies.check_content_type(request.headers.get("content-type"))
             model = follower.current
             images = await asyncio.to_thread(
-                bodies.parse,
-                body,
-                model.version.image_shape,
-                convention_for(model.version.dataset),
+                bodies.parse, body, model.version.image_shape, convention_for(model.version.dataset)
             )
             probabilities = await batcher.predict(model, images.pixels)
         return JSONResponse(answer(model, images, probabilities), headers=_headers(model))

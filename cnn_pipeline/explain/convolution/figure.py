@@ -103,11 +103,7 @@ def draw_pooling(numbers: np.ndarray, step: PoolingStep, title: str, subtitle: s
     )
     _map(page, MARGIN, _TOP, shades(numbers), scale, f"before, {_size(numbers)}")
     _map(page, right_left, result_top, shades(pooled, high), scale, f"after, {_size(pooled)}")
-    window = (
-        MARGIN + step.column * size * scale,
-        _TOP + step.row * size * scale,
-        size * scale,
-    )
+    window = (MARGIN + step.column * size * scale, _TOP + step.row * size * scale, size * scale)
     _zoom(page, window, (grid_left, grid_top, size * cell), BLUE)
     pixels = shades(step.window, high)
     draw_numbers(page, grid_left, grid_top, step.window, pixels, cell, size=12)
@@ -165,10 +161,7 @@ def _worked(page: Axes, x: float, y: float, step: ConvolutionStep, color: str) -
 
 
 def _zoom(
-    page: Axes,
-    window: tuple[float, float, float],
-    grid: tuple[float, float, float],
-    color: str,
+    page: Axes, window: tuple[float, float, float], grid: tuple[float, float, float], color: str
 ) -> None:
     """Draw a frame around `window` (x, y, side), and lines from it to `grid`."""
     x, y, side = window

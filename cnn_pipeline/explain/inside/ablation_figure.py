@@ -9,20 +9,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from cnn_pipeline.base.quantities import percent
+from cnn_pipeline.explain.drawing import page as sheet
 from cnn_pipeline.explain.drawing.numbers import signs
-from cnn_pipeline.explain.drawing.page import (
-    BODY,
-    FAINT,
-    INK,
-    MARGIN,
-    MUTED,
-    RULE,
-    SMALL,
-    VERMILION,
-    new_page,
-    place,
-    write,
-)
 from cnn_pipeline.explain.inside.findings import LayerAblation
 
 _WIDTH = 960  # pixels of the bars
@@ -50,8 +38,8 @@ def draw_ablation(
     drawn in the tables.
     """
     heights = [_HEAD + _PLOT + _FEET + (_listed(layer) + 2) * _ROW + 22 for layer in layers]
-    figure, page = new_page(
-        2 * MARGIN + _SCALE + _WIDTH,
+    figure, page = sheet.new_page(
+        2 * sheet.MARGIN + _SCALE + _WIDTH,
         _TOP + sum(heights),
         title,
         "change in validation accuracy when one filter's map is made all zero, the rest as "
@@ -70,17 +58,17 @@ def _panel(page: Axes, y: float, layer: LayerAblation) -> None:
     order = layer.order[:_MOST]
     needed = set(layer.needed.tolist())
     filters = len(layer.changes)
-    write(page, MARGIN, y + 10, f"{layer.layer}: {filters} filters", weight="bold")
+    sheet.write(page, sheet.MARGIN, y + 10, f"{layer.layer}: {filters} filters", weight="bold")
     told = f"{percent(layer.accuracy, 2)} of {layer.images:,} images right with all filters; "
     told += f"{len(needed) or 'none'} missed beyond chance"
     if len(order) < filters:
         told += f"; the {len(order)} most missed are shown"
-    write(page, MARGIN, y + 30, told, color=MUTED)
+    sheet.write(page, sheet.MARGIN, y + 30, told, color=sheet.MUTED)
     points = 100 * layer.changes
     margins = 100 * layer.margins
     low = min(float((points - margins)[order].min()), 0.0)
     high = max(float((points + margins)[order].max()), 0.0)
-    left, top = MARGIN + _SCALE, y + _HEAD
+    left, top = sheet.MARGIN + _SCALE, y + _HEAD
     per_point = _PLOT / ((high - low) or 1.0)
 
     def down(value: float) -> float:
@@ -88,24 +76,31 @@ def _panel(page: Axes, y: float, layer: LayerAblation) -> None:
 
     for tick in _ticks(low, high):
         page.hlines(
-            [down(tick)], left, left + _WIDTH, MUTED if tick == 0 else RULE, linewidth=1, zorder=1
+            [down(tick)],
+            left,
+            left + _WIDTH,
+            sheet.MUTED if tick == 0 else sheet.RULE,
+            linewidth=1,
+            zorder=1,
         )
         text = f"{tick:+g}".replace("-", "−") if tick else "0"
-        write(page, left - 8, down(tick), text, size=SMALL, color=MUTED, ha="right")
-    write(page, left, top - 12, "points of accuracy", size=SMALL, color=MUTED)
+        sheet.write(
+            page, left - 8, down(tick), text, size=sheet.SMALL, color=sheet.MUTED, ha="right"
+        )
+    sheet.write(page, left, top - 12, "points of accuracy", size=sheet.SMALL, color=sheet.MUTED)
     step = min(_WIDTH / len(order), 60.0)
     bar = step * 0.72
     for place_number, k in enumerate(order):
         x = left + (place_number + 0.5) * step
         strong = int(k) in needed
-        color = VERMILION if strong else FAINT
+        color = sheet.VERMILION if strong else sheet.FAINT
         page.bar([x], [down(points[k]) - down(0)], bar, down(0), color=color, zorder=2)
         ends = (down(points[k] - margins[k]), down(points[k] + margins[k]))
-        page.plot([x, x], ends, color=INK if strong else MUTED, linewidth=0.8, zorder=3)
+        page.plot([x, x], ends, color=sheet.INK if strong else sheet.MUTED, linewidth=0.8, zorder=3)
         if step >= 12:
             weight = "bold" if strong else "normal"
-            size = min(SMALL, 0.44 * step)
-            write(page, x, top + _PLOT + 12, str(k), ha="center", size=size, weight=weight)
+            size = min(sheet.SMALL, 0.44 * step)
+            sheet.write(page, x, top + _PLOT + 12, str(k), ha="center", size=size, weight=weight)
 
 
 def _tables(
@@ -121,10 +116,10 @@ def _tables(
     if len(layer.order) > 1:
         groups.append(("missed least", layer.order[: -count - 1 : -1]))
     for number, (heading, filters) in enumerate(groups):
-        left = MARGIN + _SCALE + number * _TABLE
+        left = sheet.MARGIN + _SCALE + number * _TABLE
         words = (heading, "accuracy", "change and margin", "class that loses most recall")
         for offset, word in zip(_COLUMNS, words, strict=True):
-            write(page, left + offset, y + 8, word, size=SMALL, color=MUTED)
+            sheet.write(page, left + offset, y + 8, word, size=sheet.SMALL, color=sheet.MUTED)
         for place_number, k in enumerate(filters):
             row = y + 12 + (place_number + 1) * _ROW
             hurt = int(layer.hurt[k])
@@ -136,10 +131,10 @@ def _tables(
                 loss,
             )
             for offset, cell in zip(_COLUMNS, cells, strict=True):
-                write(page, left + offset, row, cell, _TABLE - offset - 8, size=BODY)
+                sheet.write(page, left + offset, row, cell, _TABLE - offset - 8, size=sheet.BODY)
             if kernels is not None and kernels.shape[2] == 1:
                 pixels = signs(kernels[:, :, 0, k])
-                place(page, left + 30, row - _KERNEL / 2, pixels, (_KERNEL, _KERNEL))
+                sheet.place(page, left + 30, row - _KERNEL / 2, pixels, (_KERNEL, _KERNEL))
 
 
 def _listed(layer: LayerAblation) -> int:

@@ -78,13 +78,7 @@ def _legend(page: Axes) -> None:
 
 
 def _column(
-    page: Axes,
-    x: float,
-    y: float,
-    one: Look,
-    class_names: Sequence[str],
-    side: int,
-    across: bool,
+    page: Axes, x: float, y: float, one: Look, class_names: Sequence[str], side: int, across: bool
 ) -> None:
     given = class_names[one.given]
     room = side + _GAP - 4

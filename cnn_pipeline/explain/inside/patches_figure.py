@@ -9,16 +9,8 @@ from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 
+from cnn_pipeline.explain.drawing import page as sheet
 from cnn_pipeline.explain.drawing.numbers import signs
-from cnn_pipeline.explain.drawing.page import (
-    MARGIN,
-    MUTED,
-    SMALL,
-    VERMILION,
-    new_page,
-    place,
-    write,
-)
 from cnn_pipeline.explain.drawing.tiles import as_rgb, tile
 from cnn_pipeline.explain.inside.findings import ExcitingPatches
 
@@ -53,8 +45,8 @@ def draw_patches(
     height = _LABEL + 2 * _TILE + _GAP + _CELL_GAP
     columns = min(_COLUMNS, shown)
     rows = -(-shown // columns)
-    figure, page = new_page(
-        max(2 * MARGIN + columns * width - _BETWEEN, 760),
+    figure, page = sheet.new_page(
+        max(2 * sheet.MARGIN + columns * width - _BETWEEN, 760),
         _TOP + rows * height + 8,
         title,
         f"the strongest answers, each from {found.field}x{found.field} pixels; in words the class "
@@ -64,35 +56,31 @@ def draw_patches(
     dead = set(found.dead.tolist())
     outlines: list[list[tuple[float, float]]] = []
     for k in range(shown):
-        x = MARGIN + k % columns * width
+        x = sheet.MARGIN + k % columns * width
         y = _TOP + k // columns * height
         favourite = int(found.favourites[k])
-        write(page, x, y + 8, str(k), weight="bold")
+        sheet.write(page, x, y + 8, str(k), weight="bold")
         told = "answers nothing" if k in dead else class_names[favourite]
-        write(page, x + 26, y + 8, told, width - 26 - _BETWEEN, size=SMALL, color=MUTED)
+        sheet.write(
+            page, x + 26, y + 8, told, width - 26 - _BETWEEN, size=sheet.SMALL, color=sheet.MUTED
+        )
         if kernels is not None and drawn_kernels:
             pixels = signs(kernels[:, :, 0, k])
-            place(page, x, y + _LABEL, pixels, (_KERNEL, _KERNEL))
+            sheet.place(page, x, y + _LABEL, pixels, (_KERNEL, _KERNEL))
         if k not in dead:
             outlines += _draw(page, x + lead, y + _LABEL, found, k, images, top)
-    page.add_collection(LineCollection(outlines, colors=VERMILION, linewidths=1.2))
+    page.add_collection(LineCollection(outlines, colors=sheet.VERMILION, linewidths=1.2))
     return figure
 
 
 def _draw(
-    page: Axes,
-    x: float,
-    y: float,
-    found: ExcitingPatches,
-    k: int,
-    images: np.ndarray,
-    top: int,
+    page: Axes, x: float, y: float, found: ExcitingPatches, k: int, images: np.ndarray, top: int
 ) -> list[list[tuple[float, float]]]:
     """Draw one filter's images and squares; returns the squares' outlines."""
     chosen = as_rgb(images[found.images[k, :top]])
-    place(page, x, y, tile(list(chosen), _TILE, top, _GAP))
+    sheet.place(page, x, y, tile(list(chosen), _TILE, top, _GAP))
     squares = as_rgb(found.patches[k, :top])
-    place(page, x, y + _TILE + _GAP, tile(list(squares), _TILE, top, _GAP))
+    sheet.place(page, x, y + _TILE + _GAP, tile(list(squares), _TILE, top, _GAP))
     height, width = images.shape[1:3]
     scale = _TILE / max(height, width)
     outlines = []

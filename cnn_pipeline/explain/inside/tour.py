@@ -58,10 +58,7 @@ def ablation(subject: Subject) -> Part:
         f"{subject.name}: what each filter does for the result",
         kernels={layers[0].name: np.asarray(layers[0].get_weights()[0])},
     )
-    files = {
-        "ablation.png": png_bytes(figure),
-        "ablation.csv": ablation_csv(found, names).encode(),
-    }
+    files = {"ablation.png": png_bytes(figure), "ablation.csv": ablation_csv(found, names).encode()}
     return Part(files, tuple(_missed(layer, names) for layer in found))
 
 

@@ -53,11 +53,7 @@ def draw_confusion_matrix(evaluation: Evaluation, title: str) -> Figure:
     pixels[counts == 0] = 250
     place(page, left, _TOP, pixels, (_SIDE, _SIDE))
     page.hlines(
-        [_TOP + i * cell for i in range(1, k)],
-        left,
-        left + _SIDE,
-        color=PAPER,
-        linewidth=1,
+        [_TOP + i * cell for i in range(1, k)], left, left + _SIDE, color=PAPER, linewidth=1
     )
     page.vlines([left + i * cell for i in range(1, k)], _TOP, bottom, color=PAPER, linewidth=1)
     centres = [(i + 0.5) * cell for i in range(k)]

@@ -11,18 +11,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from cnn_pipeline.base import metric_names
 from cnn_pipeline.base.quantities import percent
-from cnn_pipeline.explain.drawing.page import (
-    BLUE,
-    BODY,
-    FAINT,
-    MARGIN,
-    MUTED,
-    RULE,
-    SMALL,
-    VERMILION,
-    new_page,
-    write,
-)
+from cnn_pipeline.explain.drawing import page as sheet
 
 _WIDTH, _HEIGHT = 1000, 400
 _TOP, _BOTTOM, _LABELS, _SCALE = 104, 52, 122, 40  # pixels around a panel
@@ -34,11 +23,11 @@ def draw_curves(history: Mapping[str, Sequence[float]], title: str) -> Figure:
     history: one number per epoch under Keras' names (`loss`, `accuracy`, `val_loss`,
     `val_accuracy`). A missing series is left out; NaN and infinity leave a gap.
     """
-    figure, page = new_page(_WIDTH, _HEIGHT, title, _subtitle(history))
+    figure, page = sheet.new_page(_WIDTH, _HEIGHT, title, _subtitle(history))
     for column, (metric, is_share) in enumerate([("accuracy", True), ("loss", False)]):
-        left = column * _WIDTH / 2 + MARGIN
-        write(page, left, _TOP - 20, metric, weight="bold")
-        width = _WIDTH / 2 - _SCALE - _LABELS - MARGIN
+        left = column * _WIDTH / 2 + sheet.MARGIN
+        sheet.write(page, left, _TOP - 20, metric, weight="bold")
+        width = _WIDTH / 2 - _SCALE - _LABELS - sheet.MARGIN
         axes = figure.add_axes(
             (
                 (left + _SCALE) / _WIDTH,
@@ -64,8 +53,8 @@ def _subtitle(history: Mapping[str, Sequence[float]]) -> str:
 def _panel(axes: Axes, history: Mapping[str, Sequence[float]], metric: str, is_share: bool) -> None:
     ends, longest = [], 0
     for key, name, color in [
-        (metric, "training", VERMILION),
-        (f"val_{metric}", "validation", BLUE),
+        (metric, "training", sheet.VERMILION),
+        (f"val_{metric}", "validation", sheet.BLUE),
     ]:
         values = np.asarray(history.get(key, ()), dtype=np.float64)
         finite = np.flatnonzero(np.isfinite(values))
@@ -86,24 +75,19 @@ def _panel(axes: Axes, history: Mapping[str, Sequence[float]], metric: str, is_s
 
 def _style(axes: Axes, is_share: bool) -> None:
     axes.spines[["top", "right", "left"]].set_visible(False)
-    axes.spines["bottom"].set_color(FAINT)
-    axes.grid(axis="y", color=RULE, linewidth=1)
+    axes.spines["bottom"].set_color(sheet.FAINT)
+    axes.grid(axis="y", color=sheet.RULE, linewidth=1)
     axes.set_axisbelow(True)
-    axes.tick_params(length=0, labelsize=SMALL, labelcolor=MUTED, pad=6)
+    axes.tick_params(length=0, labelsize=sheet.SMALL, labelcolor=sheet.MUTED, pad=6)
     axes.xaxis.set_major_locator(MaxNLocator(6, integer=True, min_n_ticks=1))
     axes.yaxis.set_major_locator(MaxNLocator(5))
     if is_share:
         axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:g} %"))
-    axes.set_xlabel("epoch", color=MUTED, size=SMALL)
+    axes.set_xlabel("epoch", color=sheet.MUTED, size=sheet.SMALL)
     if not axes.lines:
         axes.set_yticks([])
         axes.text(
-            0.5,
-            0.5,
-            "no finite values",
-            color=MUTED,
-            ha="center",
-            transform=axes.transAxes,
+            0.5, 0.5, "no finite values", color=sheet.MUTED, ha="center", transform=axes.transAxes
         )
 
 
@@ -123,7 +107,7 @@ def _label_ends(axes: Axes, ends: list[tuple[int, float, str, str]]) -> None:
             xytext=(10, 0),
             textcoords="offset points",
             color=color,
-            size=BODY,
+            size=sheet.BODY,
             va="center",
             annotation_clip=False,
         )

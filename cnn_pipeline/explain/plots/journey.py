@@ -12,17 +12,7 @@ from matplotlib.figure import Figure
 
 from cnn_pipeline.base.errors import InvalidInput
 from cnn_pipeline.base.quantities import percent
-from cnn_pipeline.explain.drawing.page import (
-    BLUE,
-    FAINT,
-    MARGIN,
-    MUTED,
-    RULE,
-    SMALL,
-    new_page,
-    place,
-    write,
-)
+from cnn_pipeline.explain.drawing import page as sheet
 from cnn_pipeline.explain.drawing.tiles import RGB, as_rgb, colour, tile
 
 _ACTIVATION = "magma"  # black is 0; lightness is even, so it also works in grey
@@ -88,17 +78,17 @@ def draw_journey(
     heights = [side, *(_height(layer, rows, columns) for layer in layers[1:-1])]
     bars = min(len(class_names), _BARS)
     height = _TOP + sum(heights) + _SPACE * len(layers) + bars * _BAR + 20
-    figure, page = new_page(
-        2 * MARGIN + _GUTTER + n * (width + _SPACE) - _SPACE,
+    figure, page = sheet.new_page(
+        2 * sheet.MARGIN + _GUTTER + n * (width + _SPACE) - _SPACE,
         height,
         title,
         "brighter is a stronger answer"
         + ("" if _all_maps(layers, rows * columns) else "; of many maps those with most contrast")
         + ("; one scale per map for all images" if n > 1 else ""),
     )
-    lefts = [MARGIN + _GUTTER + i * (width + _SPACE) for i in range(n)]
+    lefts = [sheet.MARGIN + _GUTTER + i * (width + _SPACE) for i in range(n)]
     for left, heading in zip(lefts, image_titles, strict=True):
-        write(page, left, _TOP - 20, heading, width, weight="bold")
+        sheet.write(page, left, _TOP - 20, heading, width, weight="bold")
     y = float(_TOP)
     chosen: npt.NDArray[np.intp] = np.arange(layers[0].values.shape[-1])
     before: LayerOutput | None = None
@@ -112,11 +102,11 @@ def draw_journey(
             shown = f"{len(chosen)} of {layer.values.shape[-1]:,} maps"
             _describe(page, y, layer, (*_change(before, layer), shown))
             for left, picture in zip(lefts, _maps(layer.values, chosen, columns), strict=True):
-                place(page, left, y, picture)
+                sheet.place(page, left, y, picture)
         else:
             _describe(page, y, layer, _change(before, layer))
             for left, strip in zip(lefts, _strips(layer.values, width), strict=True):
-                place(page, left, y, strip, (width, _STRIP))
+                sheet.place(page, left, y, strip, (width, _STRIP))
         y += row_height + _SPACE
         before = layer
     assert before is not None  # _check asks for two layers
@@ -127,9 +117,7 @@ def draw_journey(
 
 
 def _check(
-    layers: Sequence[LayerOutput],
-    class_names: Sequence[str],
-    image_titles: Sequence[str],
+    layers: Sequence[LayerOutput], class_names: Sequence[str], image_titles: Sequence[str]
 ) -> None:
     n, k = len(image_titles), len(class_names)
     faults = []
@@ -205,11 +193,13 @@ def _change(layer_before: LayerOutput, layer: LayerOutput) -> tuple[str, ...]:
 
 def _describe(page: Axes, y: float, layer: LayerOutput, details: tuple[str, ...]) -> None:
     room = _GUTTER - 8
-    write(page, MARGIN, y + 7, _size(layer.values), room, weight="bold")
+    sheet.write(page, sheet.MARGIN, y + 7, _size(layer.values), room, weight="bold")
     told = layer.name if layer.kind == layer.name else f"{layer.name}: {layer.kind}"
-    write(page, MARGIN, y + 24, told, room, size=SMALL)
+    sheet.write(page, sheet.MARGIN, y + 24, told, room, size=sheet.SMALL)
     for i, line in enumerate(details):
-        write(page, MARGIN, y + 41 + 16 * i, line, room, size=SMALL, color=MUTED)
+        sheet.write(
+            page, sheet.MARGIN, y + 41 + 16 * i, line, room, size=sheet.SMALL, color=sheet.MUTED
+        )
 
 
 def _draw_input(
@@ -217,7 +207,7 @@ def _draw_input(
 ) -> None:
     for left, image in zip(lefts, as_rgb(pixels), strict=True):
         picture = tile([image], side, 1)
-        place(page, left, y, picture)
+        sheet.place(page, left, y, picture)
 
 
 def _most_contrast(values: np.ndarray, count: int) -> npt.NDArray[np.intp]:
@@ -264,28 +254,28 @@ def _draw_bars(
     for left, row in zip(lefts, probabilities, strict=True):
         best = int(row.argmax())
         centres = y + 8 + _BAR * np.arange(len(classes))
-        colors = [BLUE if k == best else FAINT for k in classes]
-        page.barh(centres, np.full(len(classes), room), 11, left + label, color=RULE)
+        colors = [sheet.BLUE if k == best else sheet.FAINT for k in classes]
+        page.barh(centres, np.full(len(classes), room), 11, left + label, color=sheet.RULE)
         page.barh(centres, row[classes] * room, 11, left + label, color=colors)
         for centre, k in zip(centres, classes, strict=True):
             strong = "bold" if k == best else "normal"
-            write(
+            sheet.write(
                 page,
                 left + label - 8,
                 centre,
                 names[k],
                 label - 8,
-                size=SMALL,
+                size=sheet.SMALL,
                 ha="right",
                 weight=strong,
             )
             if row[k] >= 0.0005:
-                write(
+                sheet.write(
                     page,
                     left + label + room + 6,
                     centre,
                     percent(float(row[k])),
-                    size=SMALL,
-                    color=BLUE if k == best else MUTED,
+                    size=sheet.SMALL,
+                    color=sheet.BLUE if k == best else sheet.MUTED,
                     weight=strong,
                 )

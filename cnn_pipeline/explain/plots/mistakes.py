@@ -7,15 +7,7 @@ from matplotlib.figure import Figure
 
 from cnn_pipeline.base.errors import InvalidInput
 from cnn_pipeline.base.quantities import percent
-from cnn_pipeline.explain.drawing.page import (
-    BLUE,
-    MARGIN,
-    SMALL,
-    VERMILION,
-    new_page,
-    place,
-    write,
-)
+from cnn_pipeline.explain.drawing.page import BLUE, MARGIN, SMALL, VERMILION, new_page, place, write
 from cnn_pipeline.explain.drawing.tiles import as_rgb, tile
 from cnn_pipeline.network.evaluation import Evaluation
 
@@ -26,12 +18,7 @@ _TOP = 92
 
 
 def draw_misclassified(
-    evaluation: Evaluation,
-    images: np.ndarray,
-    title: str,
-    *,
-    columns: int = 7,
-    rows: int = 3,
+    evaluation: Evaluation, images: np.ndarray, title: str, *, columns: int = 7, rows: int = 3
 ) -> Figure:
     """The mistakes with the highest confidence, highest first, with the predicted class.
 
@@ -68,15 +55,7 @@ def draw_misclassified(
             true = evaluation.class_names[evaluation.labels[index]]
             predicted = evaluation.class_names[evaluation.predictions[index]]
             write(page, x, y + _TILE + 13, true, _TILE + 12, color=BLUE, size=SMALL)
-            write(
-                page,
-                x,
-                y + _TILE + 29,
-                predicted,
-                _TILE + 12,
-                color=VERMILION,
-                size=SMALL,
-            )
+            write(page, x, y + _TILE + 29, predicted, _TILE + 12, color=VERMILION, size=SMALL)
             write(
                 page,
                 x,
