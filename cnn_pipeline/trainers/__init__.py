@@ -1,1 +1,1 @@
-"""The processes that train: started, fed with jobs, replaced when they die."""
+"""Trainers: start the processes that train, send them jobs, replace them when they die."""

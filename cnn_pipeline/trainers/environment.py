@@ -1,8 +1,8 @@
-"""Environment variables of a trainer: what is fixed, what is removed, what the content key holds.
+"""Environment variables of a trainer: fixed, removed, or part of the content key.
 
-Every variable that can move a number is in one of the three. The fixed and removed ones give each
-trainer the same start whatever the user's shell has set. The others may be set for a reason (a
-processor's instruction set, a flag of XLA's), so a trial trained with one has another content key.
+Every variable that can change a number is one of the three. Fixed and removed ones make trainers
+independent of the user's shell. The others may be set on purpose (a processor's instruction set, a
+flag of XLA), so they are part of the content key.
 """
 
 from __future__ import annotations
@@ -13,19 +13,19 @@ from pathlib import Path
 from cnn_pipeline.base.machine import backend_name, has_gpu
 from cnn_pipeline.base.startup import KERAS_ENVIRONMENT
 
-_DEFAULTS = {"TF_CPP_MIN_LOG_LEVEL": "2"}  # TensorFlow's start-up notes are noise in a failure log
+_DEFAULTS = {"TF_CPP_MIN_LOG_LEVEL": "2"}  # keep TensorFlow's start-up notes out of the log
 FIXED = {
     **KERAS_ENVIRONMENT,
-    # A convolution computes its products on its own thread (`network.device`), so OpenBLAS needs
-    # no threads. Its threads spin while they wait, and a fork does not copy them.
+    # A convolution computes its products on its own threads (`network.device`), so OpenBLAS needs
+    # none. Its threads spin while they wait, and a fork does not copy them.
     "OPENBLAS_NUM_THREADS": "1",
-    # By default glibc returns large arrays to the system when they are freed, and each step gets
-    # new zeroed pages: a quarter of a step of two threads. The first value is glibc's maximum.
+    # By default glibc returns freed large arrays to the system, so each step gets new zeroed pages:
+    # a quarter of the step's time with two threads. The first value is glibc's maximum.
     "MALLOC_MMAP_THRESHOLD_": str(32 * 2**20),
     "MALLOC_TRIM_THRESHOLD_": str(4 * 2**30),
 }
-# Thread counts come from the settings, and compiled code is cached on disk without regard to
-# Numba's options: one run with NUMBA_OPT=0 would change the runs after it.
+# Thread counts come from the settings. Numba's cache on disk ignores Numba's options, so one run
+# with NUMBA_OPT=0 would change later runs.
 REMOVED = (
     "GOTO_NUM_THREADS",
     "MKL_NUM_THREADS",
@@ -35,8 +35,8 @@ REMOVED = (
     "TF_NUM_INTRAOP_THREADS",
 )
 _KEPT = ("NUMBA_CACHE_DIR", "NUMBA_CACHE_LOCATOR_CLASSES")
-# First letters of variables that can move a number. A new option of a library is in the key before
-# anybody has heard of it; the price is a needless training where it moves nothing.
+# Prefixes of variables that can change a number, so that a library's new options are in the key
+# too. The price: an option without effect also prevents reuse.
 NUMERIC = {
     "": ("CUBLAS", "CUDNN_", "GLIBC_TUNABLES", "MKL_", "NPY_", "NVIDIA_TF32_", "OPENBLAS_",
          "XLA_FLAGS"),
@@ -46,7 +46,7 @@ NUMERIC = {
 _GPU_CHOICE = ("CUDA_DEVICE_ORDER", "CUDA_VISIBLE_DEVICES")
 _HARMLESS = ("ONEDNN_VERBOSE", "OPENBLAS_VERBOSE", "TF_CPP_", "TF_FORCE_GPU_ALLOW_GROWTH",
              "TF_GPU_ALLOCATOR")  # fmt: skip
-# Numba reads options from this file in the current folder, too.
+# Numba also reads options from this file in the current folder.
 NUMBA_FILE = ".numba_config.yaml"
 
 
@@ -61,9 +61,9 @@ def trainer_environment(environ: Mapping[str, str]) -> dict[str, str]:
 
 
 def numeric_environment(environ: Mapping[str, str], folder: Path = Path()) -> dict[str, str]:
-    """What a trainer inherits that can move a number, by name; empty unless the user set any.
+    """Inherited variables that can change a number, by name; empty unless the user set any.
 
-    `folder` is where the trainer starts: the current folder.
+    `folder` is the trainer's current folder.
     """
     prefixes = NUMERIC[""] + NUMERIC.get(backend_name(), ()) + (_GPU_CHOICE if has_gpu() else ())
     found = {

@@ -1,19 +1,19 @@
-"""The process that imports what trainers need, once, and forks each trainer from itself.
+"""A process that imports what trainers need, once, and forks each trainer from itself.
 
-A fork takes ten milliseconds and shares the imported pages; a trainer started on its own takes
-five seconds of processor time and a few hundred MiB. So a trainer is cheap to replace, and two
-of them do not import TensorFlow twice.
+A fork takes ten milliseconds and shares the imported pages. A trainer of its own process takes
+five seconds of processor time and a few hundred MiB. So trainers are cheap to replace, and
+TensorFlow is imported only once.
 
-Started by `launching` as `python -m cnn_pipeline.trainers.fork_server FD`, FD being one end of a
-Unix socket of packets (`messages`): it gets `Fork`, with the trainer's stdin, stdout and stderr,
-and `Kill`. It answers `Ready` once it has imported, before that `Delay` where that takes longer
-than usual, and `Ended` for each trainer. When the socket closes it waits until its trainers have
-ended, and ends: they have been killed, or see their own pipes close because the sweep has gone.
+`launching` starts it as `python -m cnn_pipeline.trainers.fork_server FD`. FD is one end of a Unix
+socket of packets (`messages`). The server receives `Fork`, with the trainer's stdin, stdout and
+stderr, and `Kill`. It sends `Delay` if the imports take longer than usual, `Ready` after them, and
+`Ended` for each trainer. When the socket closes, it waits for its trainers and exits: they were
+killed, or their own pipes close because the sweep died.
 
-Nothing is computed here: a fork takes no threads along, and TensorFlow starts its own with the
-first operation, in the trainer. Linux only (pidfd, prctl, packets): macOS' own libraries do
-not survive a fork. `multiprocessing`'s fork server, the model of this one, runs the caller's main
-module again in each child, and leaves its children the caller's stderr.
+The server computes nothing, because a fork does not copy threads: TensorFlow starts its own with
+the first operation, in the trainer. Linux only (pidfd, prctl, packets): libraries of macOS do not
+survive a fork. `multiprocessing`'s fork server, the model of this one, would run the caller's main
+module in each child and give it the caller's stderr.
 """
 
 from __future__ import annotations
@@ -39,20 +39,20 @@ _PR_SET_PDEATHSIG = 1
 def main() -> None:
     """Import, then fork until the socket closes."""
     trainer.ignore_signals()
-    # Inherited as ignored, it would let nobody be waited for.
+    # If a parent ignored SIGCHLD, waitpid would fail.
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-    # Python 3.12 and later say so of each fork; which threads there are: docs/decisions/0014.
+    # Python 3.12 and later warn at each fork. Decision 14 says which threads there are.
     warnings.filterwarnings("ignore", "This process .* is multi-threaded", DeprecationWarning)
     channel = socket.socket(fileno=int(sys.argv[1]))
     trainer.preload(lambda text: _tell(channel, events.Delay(text)))
     _tell(channel, messages.Ready())
     Server(channel).serve()
     sys.stdout.flush()
-    os._exit(0)  # there is nothing to tidy up, for which Python would take 0.1 s
+    os._exit(0)  # Python's cleanup would take 0.1 s for nothing
 
 
 class Server:
-    """Forks and ends trainers as the other end of its channel says."""
+    """Forks and kills trainers on request."""
 
     def __init__(self, channel: socket.socket) -> None:
         self._channel = channel
@@ -61,7 +61,7 @@ class Server:
         self._pids: dict[int, int] = {}
 
     def serve(self) -> None:
-        """Until the other end closes; then until the last trainer has ended."""
+        """Serve until the other end closes; then wait until the last trainer has ended."""
         while True:
             for key, _ in self._selector.select():
                 if key.fileobj is not self._channel:
@@ -74,13 +74,13 @@ class Server:
                     return
 
     def _obey(self) -> bool:
-        """Do what one message says; False at the end of the channel."""
+        """Handle one request. Returns False at the end of the channel."""
         try:
             packet, streams, _, _ = socket.recv_fds(
                 self._channel, messages.FORK_PACKET_BYTES, _STREAMS
             )
         except ConnectionResetError:
-            # The sweep was killed before it had read all: told once, what it wrote comes next.
+            # The sweep was killed with unread packets. This is raised once; its requests follow.
             return True
         if not packet:
             return False
@@ -93,17 +93,17 @@ class Server:
 
     def _kill(self, number: int) -> None:
         pid = self._pids.get(number)
-        if pid is not None:  # it has not been waited for, so the number is still its own
+        if pid is not None:  # not reaped yet, so no other process can have its pid
             os.kill(pid, signal.SIGKILL)
 
     def _fork(self, number: int, threads: int, streams: list[int]) -> None:
-        sys.stdout.flush()  # or what an import printed would be written by each trainer again
+        sys.stdout.flush()  # or each trainer would print the server's buffer again
         server = os.getpid()
         try:
             if len(streams) != _STREAMS:
                 raise OSError(errno.EMFILE, "a trainer's streams did not arrive")
             pid = os.fork()
-        except OSError as error:  # no process or memory is left: the others go on
+        except OSError as error:  # out of processes or memory: the other trainers go on
             sys.stderr.write(f"no trainer could be forked: {error}\n")
             sys.stderr.flush()
             _tell(self._channel, messages.Ended(number, 1))
@@ -137,9 +137,9 @@ class Server:
 
 
 def _end_with(server: int) -> None:
-    """Have this process killed when the server ends: nobody else would notice its end."""
+    """Have the kernel kill this process when the server ends, which nothing else would detect."""
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-    if os.getppid() != server:  # it has ended before that
+    if os.getppid() != server:  # the server ended before the call
         os._exit(1)
 
 
@@ -147,7 +147,7 @@ def _tell(channel: socket.socket, message: messages.ForkMessage) -> None:
     try:
         channel.send(messages.FORK_MESSAGES.write(message))
     except (BrokenPipeError, ConnectionResetError):
-        return  # nobody listens any more; reading says so too
+        return  # the sweep is gone; the next read finds out
 
 
 if __name__ == "__main__":

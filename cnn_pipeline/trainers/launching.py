@@ -1,7 +1,6 @@
-"""How a trainer's process is started: forked from a fork server where that is safe, or on its own.
+"""Start the process of a trainer: fork it from a fork server if that is safe, else spawn it.
 
-Both give a process of which `workers` needs to know only three things: whether it has ended, with
-which status, and how to kill it.
+Both return a process that `pool` can poll, wait for and kill.
 """
 
 from __future__ import annotations
@@ -27,38 +26,39 @@ class Process(Protocol):
     """What `subprocess.Popen` and `_Forked` have in common."""
 
     def poll(self) -> int | None:
-        """Its status where it has ended, negative for a signal; else None."""
+        """Exit status, negative for a signal; None while it runs."""
 
     def wait(self) -> int:
-        """Block until it has ended; its status."""
+        """Block until it ends. Returns the exit status."""
 
     def kill(self) -> None:
-        """End it at once; nothing where it has ended."""
+        """Kill it; do nothing if it has ended."""
 
 
 class Launcher(Protocol):
-    """Starts processes, and ends what it needed for that."""
+    """Starts trainers."""
 
     @property
     def alive(self) -> bool:
-        """Whether it can start any."""
+        """Whether it can start trainers."""
 
     def start(self, threads: int, stdin: int, stdout: int, log: BinaryIO) -> Process:
-        """A trainer of that many threads on these streams."""
+        """Start a trainer with this many threads on these streams."""
 
     def close(self) -> None:
-        """Let go of what started them; they have been killed."""
+        """End the launcher. Its trainers must have been killed."""
 
 
 def new_launcher(log: BinaryIO) -> Launcher:
-    """A fork server where it can be one."""
+    """A fork server if trainers can be forked, else a spawner."""
     return ForkServer(log) if can_fork() else Spawner()
 
 
 def can_fork() -> bool:
-    """Whether trainers can be forked: not with JAX, whose threads start at its import.
+    """Whether trainers can be forked.
 
-    And only where a process can be watched as a file: on Linux, but not in every kernel and Python.
+    Not with JAX, which starts threads when imported, and only with pidfd: on Linux, but not with
+    every kernel and Python.
     """
     if backend_name() != "tensorflow":
         return False
@@ -70,12 +70,12 @@ def can_fork() -> bool:
 
 
 class Spawner:
-    """Each process imports everything itself."""
+    """Starts processes that import everything themselves."""
 
     alive = True
 
     def start(self, threads: int, stdin: int, stdout: int, log: BinaryIO) -> Process:
-        """A trainer of that many threads on these streams."""
+        """Start a trainer with this many threads on these streams."""
         return subprocess.Popen(
             [sys.executable, "-m", "cnn_pipeline.trainers.trainer", str(threads)],
             stdin=stdin,
@@ -85,11 +85,11 @@ class Spawner:
         )
 
     def close(self) -> None:
-        """Nothing is left to end."""
+        """Do nothing."""
 
 
 class ForkServer:
-    """A process that imports once; it starts importing at once."""
+    """A process that imports once for all trainers, from when this is created."""
 
     def __init__(self, log: BinaryIO) -> None:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -112,29 +112,29 @@ class ForkServer:
 
     @property
     def alive(self) -> bool:
-        """Whether the server runs."""
+        """Whether the server process runs."""
         return self._process.poll() is None
 
     def start(self, threads: int, stdin: int, stdout: int, log: BinaryIO) -> Process:
-        """A trainer of that many threads on these streams, as soon as the server can."""
+        """Start a trainer with this many threads on these streams, once the server is ready."""
         with self._lock:
             forked = _Forked(len(self._started), self)
             self._started.append(forked)
             request = messages.FORK_REQUESTS.write(messages.Fork(forked.number, threads))
             try:
                 socket.send_fds(self._channel, [request], [stdin, stdout, log.fileno()])
-            except OSError:  # it has ended, or cannot be talked to
+            except OSError:  # the server has ended or closed its socket
                 self._process.kill()
                 forked.end(self._process.wait())
         return forked
 
     def kill(self, number: int) -> None:
-        """End one trainer."""
-        with contextlib.suppress(OSError):  # it has ended with the server
+        """Kill one trainer."""
+        with contextlib.suppress(OSError):  # the server has ended, and the trainer with it
             self._channel.send(messages.FORK_REQUESTS.write(messages.Kill(number)))
 
     def close(self) -> None:
-        """End the server, where it listens after the trainers it killed: none outlives this."""
+        """End the server. If it is ready, wait for its trainers first, so that none outlives it."""
         if self._listens:
             with contextlib.suppress(OSError):
                 self._channel.shutdown(socket.SHUT_WR)
@@ -151,7 +151,7 @@ class ForkServer:
                 self._hear(message)
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self._process.wait(_END_SECONDS)
-            self._process.kill()  # nobody can talk to it
+            self._process.kill()  # it has no socket any more
             status = self._process.wait()
         except (messages.InvalidMessage, LookupError) as error:
             self._process.kill()
@@ -166,7 +166,7 @@ class ForkServer:
 
     def _hear(self, message: messages.ForkMessage) -> None:
         if isinstance(message, events.Delay):
-            # Whoever shows it may fail; a trainer's end must be heard all the same.
+            # A listener may raise, but this thread must go on to receive `Ended`.
             with contextlib.suppress(Exception):
                 events.emit(message)
             return
@@ -183,7 +183,7 @@ class ForkServer:
 
 
 class _Forked:
-    """A trainer that a fork server forks, or will."""
+    """A trainer that a fork server has forked or will fork."""
 
     def __init__(self, number: int, server: ForkServer) -> None:
         self.number = number
@@ -192,32 +192,32 @@ class _Forked:
         self._ended = threading.Event()
 
     def end(self, status: int) -> None:
-        """Called once it has ended; what is heard first counts."""
+        """Record its exit status; only the first call counts."""
         if self._status is None:
             self._status = status
             self._ended.set()
 
     def poll(self) -> int | None:
-        """Its status where it has ended, negative for a signal; else None."""
+        """Exit status, negative for a signal; None while it runs."""
         return self._status
 
     def wait(self) -> int:
-        """Block until it has ended; its status."""
+        """Block until it ends. Returns the exit status."""
         self._ended.wait()
         assert self._status is not None
         return self._status
 
     def kill(self) -> None:
-        """End it at once; nothing where it has ended."""
+        """Kill it; do nothing if it has ended."""
         self._server.kill(self.number)
 
 
 def new_log(folder: Path, kept: int) -> Path:
-    """An empty log file of trainers in `folder`; of the older ones `kept` stay."""
+    """Create an empty log file of trainers in `folder`, and keep only `kept` of the older ones."""
     folder.mkdir(parents=True, exist_ok=True)
     ages: dict[Path, float] = {}
     for path in folder.glob("trainer-*.log"):
-        with contextlib.suppress(FileNotFoundError):  # another sweep tidies up as well
+        with contextlib.suppress(FileNotFoundError):  # another sweep deleted it
             ages[path] = path.stat().st_mtime
     for path in sorted(ages, key=ages.__getitem__)[:-kept]:
         path.unlink(missing_ok=True)

@@ -1,7 +1,7 @@
-"""What a sweep, its trainers and its fork server say to each other: one JSON object a line.
+"""Messages between a sweep, its trainers and its fork server: one JSON object per line.
 
-JSON on pipes rather than pickled objects: nothing that is read can run code, and a trainer can
-be driven by hand for debugging. Both ends check types, and refuse unknown kinds and keys.
+JSON rather than pickle: reading it cannot run code, and a trainer can be driven by hand for
+debugging. Both ends check types, and refuse unknown kinds and keys.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ from cnn_pipeline.settings.faults import dotted, shown
 from cnn_pipeline.settings.trial import DataSettings, Trial
 
 FORK_PACKET_BYTES = 256
-"""The longest message between a sweep and its fork server, with room to spare."""
+"""Enough for the longest message between a sweep and its fork server."""
 
-# A metric may be NaN or infinite, so both are written as JavaScript spells them.
+# A metric may be NaN or infinite. Both are written as in JavaScript.
 _CONFIG = ConfigDict(extra="forbid", strict=True, ser_json_inf_nan="constants")
 
 MessageT = TypeVar("MessageT")
 
 
 class InvalidMessage(ValueError):
-    """What was read is no message; says why in one line."""
+    """What was read is not a message. Gives the reason in one line."""
 
 
 class Wire(Generic[MessageT]):
@@ -42,7 +42,7 @@ class Wire(Generic[MessageT]):
         """One line of JSON, with its newline.
 
         Raises:
-            PydanticSerializationError: a field has another type than it is declared with.
+            PydanticSerializationError: a field does not have its declared type.
         """
         return self._adapter.dump_json(message, warnings="error") + b"\n"
 
@@ -50,7 +50,7 @@ class Wire(Generic[MessageT]):
         """The message that `write` wrote.
 
         Raises:
-            InvalidMessage: the line is not one.
+            InvalidMessage: the line is not a message of this direction.
         """
         try:
             return self._adapter.validate_json(line)
@@ -62,12 +62,12 @@ class Wire(Generic[MessageT]):
 
 @dataclass(frozen=True)
 class Job:
-    """One trial to run, and where to write it."""
+    """A trial to run, and where to log it."""
 
     trial: Trial
     data: DataSettings
     data_digest: str
-    """What the images must be: the trainer loads them itself."""
+    """Expected digest of the images, which the trainer loads itself."""
     cache: str
     store_uri: str
     artifacts_uri: str | None
@@ -78,14 +78,14 @@ class Job:
 
 @dataclass(frozen=True)
 class ScoreJob:
-    """A model file to score on the test images; what it answers is written to `answers`."""
+    """A model file to score on the test images. Its predictions are written to `answers`."""
 
     name: str
-    """What progress calls the model."""
+    """Name of the model in progress messages."""
     model: str
     """Path of a `.keras` file."""
     sha256: str
-    """What the file must be, in hex."""
+    """Expected SHA-256 of the file, in hex."""
     data: DataSettings
     data_digest: str
     cache: str
@@ -96,7 +96,7 @@ class ScoreJob:
 
 @dataclass(frozen=True)
 class Reply:
-    """How a job ended: FINISHED with its metrics, or FAILED with the reason."""
+    """How a job ended: FINISHED with metrics, or FAILED with a reason."""
 
     status: Status
     reason: str = ""
@@ -115,7 +115,7 @@ class Fork:
 
 @dataclass(frozen=True)
 class Kill:
-    """End a trainer at once."""
+    """Kill a trainer."""
 
     number: NonNegativeInt
     kind: Literal["Kill"] = "Kill"
@@ -130,7 +130,7 @@ class Ready:
 
 @dataclass(frozen=True)
 class Ended:
-    """A trainer has ended, with its exit status as `subprocess` counts it."""
+    """A trainer has ended. The exit status is negative for a signal, as in `subprocess`."""
 
     number: NonNegativeInt
     status: int

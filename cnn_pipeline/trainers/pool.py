@@ -1,4 +1,4 @@
-"""Trainers as the sweep sees them: started early, reused, replaced when they die."""
+"""The pool of trainers of a sweep: they start early, run several jobs, and are replaced."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ from cnn_pipeline.trainers.messages import (
 )
 
 _KEPT_LOGS = 20
-# TensorFlow never frees the graph of a loop that has run, 5 MiB a trial, and a fork is cheap.
+# TensorFlow never frees the graph of a loop that has run: 5 MiB per trial. A fork is cheap.
 JOBS_OF_A_TRAINER = 10
 
 
 class TrainerPool:
-    """At most `count` trainers of `threads` threads; `run` blocks until a job is done.
+    """At most `count` trainers of `threads` threads. `run` blocks until a job is done.
 
-    The first starts at once, the others when a job finds none idle. All write their errors to
-    `log_file`. A `launcher` that the caller passes in can serve several pools: `close` ends this
-    pool's trainers and leaves it open. Without one, or once it has died, the pool starts its own.
+    The first starts at once, the others when a job finds none idle. All log errors to `log_file`.
+    A `launcher` from the caller can serve several pools: `close` leaves it open. Without one, or if
+    it has died, the pool starts its own.
     """
 
     def __init__(
@@ -51,7 +51,7 @@ class TrainerPool:
         self._idle = [self._start()]
 
     def run(self, job: AnyJob) -> Reply:
-        """Run one job on an idle trainer; a trainer that dies answers FAILED."""
+        """Run one job on an idle trainer. If it dies, the reply is FAILED."""
         with self._places:
             trainer = self._take()
             reply = None if trainer is None else self._ask(trainer, job)
@@ -77,8 +77,8 @@ class TrainerPool:
             reason = f"the trainer sent an invalid message and was ended: {error}"
             return Reply("FAILED", f"{reason}; see {self.log_file}")
         finally:
-            # One that is dead or has served its time is replaced when the next is needed: until
-            # then it is there to end the sweep's runs, should the sweep be killed.
+            # Dead and worn-out trainers are replaced lazily; until then they end the sweep's runs
+            # if the sweep is killed.
             with self._lock:
                 self._idle.append(trainer)
 
@@ -90,7 +90,7 @@ class TrainerPool:
             name = signal.Signals(-code).name
         except ValueError:  # a real-time signal
             name = f"signal {-code}"
-        hint = "; the system ends the largest process when memory runs out"
+        hint = "; the system kills the largest process when memory is full"
         return f"the trainer was ended by {name}" + (hint if name == "SIGKILL" else "")
 
     def _start(self) -> _Trainer:
@@ -103,11 +103,11 @@ class TrainerPool:
         return trainer
 
     def close(self) -> None:
-        """End all trainers; what they were doing is lost."""
+        """Kill all trainers. Their current jobs are lost."""
         with self._lock:
             self._closed = True
-            # Not a polite request: on its pipe's end a trainer would report its runs as orphaned,
-            # but the sweep that closes it is there to say how they ended.
+            # Kill instead of closing pipes: a trainer whose pipe closes marks its runs as orphaned,
+            # but here the sweep still sets their status.
             for trainer in self._all:
                 trainer.kill()
             self._close_launcher()
@@ -137,10 +137,10 @@ class _Trainer:
         return self._process.poll() is None
 
     def run(self, job: AnyJob) -> Reply | None:
-        """The answer to one job; None where the process ends before it.
+        """The reply to one job; None if the process ends before.
 
         Raises:
-            InvalidMessage: it sent something else, and has been ended.
+            InvalidMessage: it sent something else, and was killed.
         """
         self.jobs += 1
         try:
@@ -150,7 +150,7 @@ class _Trainer:
                     return message
                 events.emit(message)
         except BaseException:
-            # Its answer to this job would be read as the answer to the next.
+            # Its reply to this job would be read as the reply to the next.
             self._process.kill()
             self._process.wait()
             raise
@@ -158,12 +158,12 @@ class _Trainer:
 
     def _send(self, job: AnyJob) -> None:
         line = JOBS.write(job)
-        with contextlib.suppress(BrokenPipeError, ValueError):  # it has ended; the pool is closed
+        with contextlib.suppress(BrokenPipeError, ValueError):  # it has ended, or the pool closed
             self._sent.write(line)
             self._sent.flush()
 
     def _next_message(self) -> TrainerMessage | None:
-        """None once the process has ended, be it in the middle of a line."""
+        """None once the process has ended, even in the middle of a line."""
         try:
             line = self._heard.readline()
         except ValueError:  # the pool is closed
@@ -177,7 +177,7 @@ class _Trainer:
         self._process.kill()
 
     def close(self) -> None:
-        """Let go of a process that has been killed."""
+        """Release a process that has been killed."""
         self._process.wait()
         for pipe in (self._sent, self._heard):
             with contextlib.suppress(BrokenPipeError):
@@ -188,12 +188,12 @@ _warm: list[TrainerPool] = []
 
 
 def warm_up(count: int, threads: int, log_folder: Path) -> None:
-    """Start trainers now, for the next `trainers` of the same size: TensorFlow takes seconds."""
+    """Start trainers now for the next `trainers` of the same size, as TensorFlow takes seconds."""
     _warm.append(TrainerPool(count, threads, log_folder))
 
 
 def close_warm() -> None:
-    """End trainers that were started and never used."""
+    """End trainers that were started but never used."""
     while _warm:
         _warm.pop().close()
 
@@ -202,7 +202,7 @@ def close_warm() -> None:
 def trainers(
     count: int, threads: int, log_folder: Path, launcher: Launcher | None = None
 ) -> Iterator[TrainerPool]:
-    """A pool of trainers that ends with the block; a warm one if one fits and `launcher` is None.
+    """A pool of trainers, closed with the block; a warm one if it fits and `launcher` is None.
 
     See `TrainerPool` for the arguments.
     """

@@ -1,4 +1,4 @@
-"""Scoring a registered model file: what a trainer process does when the gate asks."""
+"""Score a registered model file in a trainer, for the gate."""
 
 from __future__ import annotations
 
@@ -18,18 +18,17 @@ from cnn_pipeline.trainers.messages import ScoreJob
 
 
 def score_model(job: ScoreJob, dataset: Dataset) -> dict[str, float]:
-    """Load a `.keras` file after its bytes are verified, answer every test image, and write that.
+    """Verify and load a `.keras` file, and write its predictions for all test images.
 
-    `job.answers` becomes an `.npz` with `labels` int64 `[n]` and `probabilities` float32 `[n, k]`,
-    as the model gave them: judging them is the gate's.
+    They go to `job.answers`, an `.npz` with `labels` int64 `[n]` and `probabilities` float32
+    `[n, k]`. The gate judges them.
 
     Returns:
         `latency_ms` and `latency_ms_batch_256` (milliseconds per image), `model_bytes`, and the
-        class that the first test image gets as a PNG file (`png_class`) and as an array
-        (`array_class`).
+        class of the first test image as a PNG file (`png_class`) and as an array (`array_class`).
 
     Raises:
-        UserError: the file is not what was registered, or Keras cannot read it.
+        UserError: the file is not the registered one, or Keras cannot read it.
         ValueError: the model's input or output does not fit the data.
     """
     keras.backend.clear_session()
@@ -43,7 +42,7 @@ def score_model(job: ScoreJob, dataset: Dataset) -> dict[str, float]:
         )
     predict = Timed(model.predict_on_batch)
     images = dataset.test.images
-    # The batches of the trial's own evaluation: another size may change the last bits.
+    # The trial's own evaluation has this batch size; another may change the last bits.
     probabilities = np.concatenate(
         [
             np.asarray(predict(images[start : start + LARGE_BATCH]), dtype=np.float32)

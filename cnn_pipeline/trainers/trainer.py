@@ -1,9 +1,8 @@
 """The process that trains: reads jobs from standard input, one at a time.
 
-Forked by `fork_server`, or started as `python -m cnn_pipeline.trainers.trainer THREADS`. A trial
-that runs out of memory or crashes takes this process with it, and nothing else; the sweep starts
-another. When standard input closes, the sweep is gone: its runs are ended as KILLED and so is
-this process.
+It is forked by `fork_server` or started as `python -m cnn_pipeline.trainers.trainer THREADS`. A
+trial that crashes or runs out of memory ends only this process; the sweep starts another. When
+standard input closes, the sweep is gone: this process ends its runs as KILLED and exits.
 """
 
 from __future__ import annotations
@@ -33,26 +32,26 @@ COMPILING = "compiling the convolutions for this processor: 10 to 30 s the first
 
 
 def main() -> None:
-    """A process of its own, started on this module."""
+    """Run as a process of its own, without a fork server."""
     ignore_signals()
     serve(threads=int(sys.argv[1]))
 
 
 def ignore_signals() -> None:
-    """Ctrl-C, a closed terminal and a service's stop reach the whole process group.
+    """Ignore Ctrl-C, a closed terminal and a service's stop, which signal the whole process group.
 
-    The sweep decides what becomes of its trainers: it kills them, or is gone and their pipes close.
+    The sweep ends its trainers: it kills them, or it dies and their pipes close.
     """
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
 
 
 def preload(told: Callable[[str], None]) -> None:
-    """Import and load all that a trial needs, also what MLflow imports to write: seconds.
+    """Import and load all that a trial needs, including what MLflow imports on its first write.
 
-    `told` is called with what takes longer than that, and why.
+    `told` is called with the reason if this takes more than a few seconds.
     """
-    with never_collected():  # looking through it again and again took 0.3 s of each trial
+    with never_collected():  # the garbage collector took 0.3 s of each trial
         from cnn_pipeline.tracking.undocumented import preload_store
 
         preload_store()
@@ -69,7 +68,7 @@ def preload(told: Callable[[str], None]) -> None:
 
 
 def serve(threads: int) -> None:
-    """Serve jobs until standard input closes, and end the process then."""
+    """Run jobs until standard input closes, then end the process."""
     out = _claim_stdout()
     jobs: queue.Queue[AnyJob] = queue.Queue()
     threading.Thread(target=_read_jobs, args=(jobs,), daemon=True).start()
@@ -125,7 +124,7 @@ def _score(job: ScoreJob, loaded: dict[tuple[object, str], Dataset]) -> Reply:
         metrics = score_model(job, dataset)
     except Exception as error:
         sys.stderr.write(traceback.format_exc())
-        # Our own errors say what is required and what to do: their kind adds nothing.
+        # A `UserError` says what to do, so its type adds nothing.
         kind = "" if isinstance(error, UserError) else f"{type(error).__name__}: "
         return Reply("FAILED", f"{kind}{error}".strip().splitlines()[0])
     return Reply("FINISHED", metrics=metrics)
@@ -148,7 +147,7 @@ def _dataset(job: AnyJob, loaded: dict[tuple[object, str], Dataset]) -> Dataset:
 
 
 def _claim_stdout() -> BinaryIO:
-    """Keep the pipe for messages; whatever else prints to standard output goes to the log."""
+    """Keep the pipe for messages. Anything else printed to standard output goes to the log."""
     out = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
     return out
@@ -160,14 +159,14 @@ def _send(out: BinaryIO, message: Any) -> None:
         out.write(line)
         out.flush()
     except BrokenPipeError:
-        # Nobody reads any more: the thread that watches standard input ends this process.
+        # The sweep is gone: the thread that reads standard input ends this process.
         time.sleep(60)
 
 
 def _read_jobs(jobs: queue.Queue[AnyJob]) -> None:
-    """Until standard input closes, or has something else; then this process ends, whatever it does.
+    """Queue jobs until standard input closes or has an invalid line, then end the process.
 
-    From its start on, because the sweep may die while TensorFlow is still imported.
+    Runs from the start, because the sweep may die while TensorFlow is being imported.
     """
     status = 1
     # Not sys.stdin: Python closes it at exit, and aborts if a thread is reading from it then.
@@ -188,9 +187,9 @@ def _read_jobs(jobs: queue.Queue[AnyJob]) -> None:
 
 
 def _end_orphans(given: Sequence[Job]) -> int:
-    """End the runs of these jobs and their sweep that nobody has ended; 1 where one could not be.
+    """End the runs of these jobs and their sweep that still run. Returns 1 if one fails, else 0.
 
-    Also of jobs that were answered: the sweep may have died before it read the answer.
+    Finished jobs count too: the sweep may have died before it read the reply.
     """
     from cnn_pipeline.tracking.store import Store, set_client_defaults
     from cnn_pipeline.tracking.writer import Tracker

@@ -1,6 +1,6 @@
-"""One trial from the settings to the logged run: what a trainer process does.
+"""Run one trial, from the settings to the logged run.
 
-Composes models, training, evaluation, figures and tracking; needs no Prefect and no parent.
+Builds, trains, evaluates, draws and logs, without Prefect and without a parent process.
 """
 
 from __future__ import annotations
@@ -59,10 +59,10 @@ def run_trial(
     *,
     data_seconds: float = 0.0,
 ) -> dict[str, float]:
-    """Build, train, evaluate and log one trial into its run; returns its headline metrics.
+    """Build, train, evaluate and log one trial into its run. Returns its headline metrics.
 
-    The run's status is the caller's to set: whoever owns the process knows how it ended.
-    `data_seconds` is what loading took; nothing where an earlier trial had loaded the data.
+    The caller sets the run's status, because it knows how the process ended. `data_seconds` is the
+    time to load the data, 0 if an earlier trial loaded them.
     """
     clock = _Clock({"data": data_seconds})
     precision = resolve_precision(trial.training.precision, device)
@@ -127,7 +127,7 @@ def run_trial(
     }
     if history.stop_reason:
         tags[names.STOP_REASON] = history.stop_reason
-    # Last, so that a run that has it has everything.
+    # Last: a run with this tag has everything else.
     tracker.tag(run_id, tags | {names.COMPLETE: "true"})
     return metrics
 
@@ -135,11 +135,10 @@ def run_trial(
 def trial_params(
     trial: Trial, dataset: Dataset, device: Device, precision: str
 ) -> dict[str, Scalar]:
-    """The flat settings that MLflow filters and compares by, the same keys on every trial.
+    """The flat settings by which MLflow filters and compares, with the same keys on every trial.
 
-    Without pooling the window stands at its default, as an unused setting does: MLflow's compare
-    view draws an axis for each of the first three params that differ, and this is no difference
-    of its own.
+    Without pooling `pool_size` has its default: MLflow's compare view draws an axis for each of the
+    first three params that differ, and an unused setting is not a difference.
     """
     variant, training = trial.variant, trial.training
     recorded = Variant() if "pool_size" in variant.unused else variant
@@ -158,7 +157,7 @@ def trial_params(
         "learning_rate": training.learning_rate,
         "batch_size": training.batch_size,
         "epochs": training.epochs,
-        # A missing param would group apart from the others in MLflow, so "never" has a word.
+        # MLflow groups runs with a missing param apart, so "never" is a value.
         "stop_at_accuracy": training.stop_at_accuracy or "never",
         names.SEED: trial.seed,
         "precision": precision,
@@ -235,7 +234,7 @@ def _records(
 
 
 def _as_run(trial: Trial, device: Device) -> Trial:
-    """The trial with what 'auto' and 'all cores' meant: both decide the last bits of weights."""
+    """The trial with the values of 'auto' and all cores, which affect the last bits of weights."""
     meant = {
         "precision": resolve_precision(trial.training.precision, device),
         "threads": device.threads,
@@ -269,7 +268,7 @@ def _trial_tags(dataset: Dataset, device: Device) -> dict[str, str]:
 
 
 class _Reporter(Callback):
-    """Curves to MLflow, progress to whoever watches."""
+    """Logs curves to MLflow and emits progress."""
 
     def __init__(self, trial: Trial, count: int, tracker: Tracker, run_id: str) -> None:
         self._trial = trial
@@ -282,7 +281,7 @@ class _Reporter(Callback):
 
     def on_epoch(self, epoch: Epoch) -> None:
         metrics = epoch_metrics(epoch)
-        # MLflow's compare view opens with the metric that was written first.
+        # MLflow's compare view opens with the metric that was logged first.
         curves = {metric_names.VAL_ACCURACY: metrics[metric_names.VAL_ACCURACY], **metrics}
         self._tracker.log_curves(self._run_id, epoch.epoch, curves)
         self._emit(epoch.epoch, (epoch.epoch + 1) * self._count, metrics)
@@ -297,7 +296,7 @@ class _Reporter(Callback):
 
 
 class _Clock:
-    """Seconds by phase."""
+    """Measures seconds per phase."""
 
     def __init__(self, seconds: dict[str, float]) -> None:
         self.seconds = seconds

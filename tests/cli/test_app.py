@@ -79,7 +79,7 @@ def test_the_version(capsys: pytest.CaptureFixture[str]) -> None:
         (["sweeps", "--jsno"], "unknown flag --jsno; did you mean '--json'?"),
     ],
 )
-def test_wrong_words_are_told(
+def test_invalid_words_are_reported(
     words: list[str], message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert status_of(words) == 2
@@ -103,7 +103,7 @@ def test_wrong_words_are_told(
         ),
     ],
 )
-def test_whatever_happens_becomes_a_message_and_a_status(
+def test_every_exception_becomes_a_message_and_a_status(
     error: BaseException,
     status: int,
     message: str,
@@ -117,7 +117,7 @@ def test_whatever_happens_becomes_a_message_and_a_status(
     assert capsys.readouterr().err.lstrip("\n") == message
 
 
-def test_debugging_shows_where(
+def test_debugging_shows_a_traceback(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CNN_PIPELINE_DEBUG", "1")
@@ -187,7 +187,7 @@ def test_a_plan_in_a_process_of_its_own(tmp_path: Path) -> None:
     assert shapes == ["26x26x64", "13x13x64", "11x11x64", "5x5x64", "1600", "128", "10"]
 
 
-def test_a_reader_that_leaves_early_causes_no_trace() -> None:
+def test_a_closed_pipe_causes_no_traceback() -> None:
     plan = subprocess.Popen([*MODULE, "plan"], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     assert plan.stdout is not None
     plan.stdout.close()

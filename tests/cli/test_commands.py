@@ -1,4 +1,4 @@
-"""Each command parses, calls one verb, and prints. The verbs are stood in for where they train."""
+"""Each command parses, calls one function, and prints. Functions that train are replaced."""
 
 import json
 from collections.abc import Callable, Sequence
@@ -58,7 +58,7 @@ class Ended:
 
 
 class Flow:
-    """Stands in for the flow: remembers what it was called with, and prints as libraries do."""
+    """Replaces the flow: records its arguments, and prints as libraries do."""
 
     def __init__(self, *statuses: str) -> None:
         self.calls: list[tuple[Sweep, Home, int, bool]] = []
@@ -92,7 +92,7 @@ def stand_in(monkeypatch: pytest.MonkeyPatch, flow: Flow) -> Flow:
 
 
 def module(name: str, monkeypatch: pytest.MonkeyPatch, **names: Any) -> None:
-    """Put a module in the place of the real one for this test."""
+    """Replace a module for this test."""
     import sys
 
     made = ModuleType(name)
@@ -245,7 +245,7 @@ def test_data_describes_own_data(tmp_path: Path, capsys: pytest.CaptureFixture[s
 
 
 class Store:
-    """Stands in for the reading of MLflow."""
+    """Replaces the functions that read MLflow."""
 
     def __init__(self) -> None:
         self.asked: list[tuple[str | None, Home]] = []

@@ -67,7 +67,7 @@ def test_other_axes_change_the_description() -> None:
     assert sweep_from_flags({"epochs": "1"}).description == default.description
 
 
-def test_none_takes_an_optional_setting_back() -> None:
+def test_none_unsets_an_optional_setting() -> None:
     assert sweep_from_flags({"sweep": "smoke"}).data.train_limit == 512
     assert sweep_from_flags({"sweep": "smoke", "train_limit": "none"}).data.train_limit is None
 
@@ -175,7 +175,7 @@ def test_faults_of_the_fit_come_with_those_of_the_flags(tmp_path: Path) -> None:
     assert len(error.value.faults) == 3
 
 
-def test_wrong_data_flags_are_not_held_against_the_data(tmp_path: Path) -> None:
+def test_invalid_data_flags_are_not_checked_against_the_data(tmp_path: Path) -> None:
     with pytest.raises(InvalidInput) as error:
         checked_sweep({"validation_size": "0", "batch_size": "60000"}, tmp_path)
     assert error.value.faults == ("--validation-size: must be at least 1, received 0",)

@@ -1,4 +1,4 @@
-"""What is known of a running sweep, from scripted events and a scripted clock."""
+"""The state and forecast of a sweep, from scripted events and a scripted clock."""
 
 import pytest
 
@@ -38,7 +38,7 @@ def test_the_forecast_starts_from_the_estimates() -> None:
     assert started(a=10.0, b=30.0).seconds_left(0.0) == pytest.approx(40.0)
 
 
-def test_as_expected_the_forecast_falls_by_the_work_done() -> None:
+def test_at_the_estimated_speed_the_forecast_falls_with_the_work() -> None:
     state = started(a=10.0, b=30.0)
     state.apply(TrialPhase("a", "training"), 0.0)
     state.apply(TrialEnded("a", "FINISHED", 10.0), 10.0)
@@ -84,14 +84,14 @@ def test_one_trial_more_than_trainers_is_waited_for() -> None:
     assert started(at_once=2, a=10.0, b=10.0, c=10.0).seconds_left(0.0) == pytest.approx(20.0)
 
 
-def test_what_runs_has_its_trainer_already() -> None:
+def test_running_trials_have_a_trainer_already() -> None:
     state = started(at_once=2, a=10.0, b=30.0, c=40.0)
     state.apply(TrialPhase("a", "training"), 0.0)
     state.apply(TrialPhase("b", "training"), 0.0)
     assert state.seconds_left(0.0) == pytest.approx(50.0)  # c after a
 
 
-def test_a_trained_trial_is_not_quite_over() -> None:
+def test_a_trained_trial_still_needs_evaluation() -> None:
     state = started(a=10.0)
     state.apply(progress("a", 100), 5.0)
     assert state.done == pytest.approx(TRAINING_SHARE)

@@ -1,4 +1,4 @@
-"""Single values out of text."""
+"""Parsing single values."""
 
 import pytest
 

@@ -25,7 +25,7 @@ def test_the_program_is_named_as_it_can_be_called(
     assert program() == "cnn-pipeline"
 
 
-def test_json_has_null_for_what_json_does_not_know(capsys: pytest.CaptureFixture[str]) -> None:
+def test_json_has_null_for_nan_and_infinity(capsys: pytest.CaptureFixture[str]) -> None:
     print_json({"a": math.nan, "b": [math.inf, 1.5], "c": {"d": (-math.inf, "ü", True, None)}})
     out = capsys.readouterr().out
     assert json.loads(out) == {"a": None, "b": [None, 1.5], "c": {"d": [None, "ü", True, None]}}

@@ -1,4 +1,4 @@
-"""Words of the command line, well-formed and not."""
+"""Valid and invalid words of the command line."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What is shown of a running sweep."""
+"""The progress display of a running sweep."""
 
 import io
 from collections.abc import Iterator
@@ -183,7 +183,7 @@ def test_accuracies_shows_those_that_are_there() -> None:
     assert accuracies({"loss": 1.0, "accuracy": 0.5}) == "train 0.500"
 
 
-def test_what_is_not_trained_is_said_and_not_counted() -> None:
+def test_reused_trials_are_shown_but_not_counted() -> None:
     events = [
         SweepStarted("sweep-1", {"f16-max-s0": 10.0}, 1),
         TrialReused("f16-none-s0", "4f1c"),
@@ -204,7 +204,7 @@ def test_what_is_not_trained_is_said_and_not_counted() -> None:
 
 @pytest.mark.parametrize("early", [True, False])
 def test_a_delay_is_shown_until_a_trial_begins(early: bool) -> None:
-    """Whether it is told before the sweep is known, or after; nothing between takes it away."""
+    """A delay may come before or after the sweep is announced, and stays until a trial starts."""
     told = [Delay("compiling"), Stage("loading"), SweepStarted("sweep-1", {"f16-max-s0": 10.0}, 1)]
     state = SweepState(started=0.0)
     for event in told if early else [*told[1:], told[0]]:

@@ -1,4 +1,4 @@
-"""What of the user's environment reaches a trainer, and that nothing else moves a number."""
+"""Which of the user's variables reach a trainer, and that no other changes a number."""
 
 from __future__ import annotations
 
@@ -68,7 +68,9 @@ def _unset(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("name", KEYED)
-def test_what_may_be_meant_is_in_the_key(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_options_that_can_change_a_number_are_in_the_key(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     before = key()
     monkeypatch.setenv(name, KEYED[name])
     assert key() != before
@@ -77,7 +79,9 @@ def test_what_may_be_meant_is_in_the_key(name: str, monkeypatch: pytest.MonkeyPa
 
 
 @pytest.mark.parametrize("name", [*OVERRULED, *HARMLESS])
-def test_what_moves_no_number_is_not(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_options_without_effect_on_numbers_are_not_in_the_key(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     before = key()
     monkeypatch.setenv(name, (OVERRULED | HARMLESS)[name])
     assert key() == before
@@ -98,12 +102,12 @@ def test_the_choice_of_gpus_counts_where_there_are_any(
     assert bool(numeric_environment({"CUDA_VISIBLE_DEVICES": "1"})) is there
 
 
-def test_numbas_file_counts(tmp_path: Path) -> None:
+def test_numbas_options_file_is_in_the_key(tmp_path: Path) -> None:
     (tmp_path / NUMBA_FILE).write_text("opt: 0\n", encoding="utf-8")
     assert numeric_environment({}, tmp_path) == {NUMBA_FILE: "opt: 0\n"}
 
 
-def test_a_trainer_starts_alike_whatever_the_shell_says() -> None:
+def test_a_trainer_does_not_depend_on_the_users_shell() -> None:
     clean = {name: value for name, value in OVERRULED.items() if name.startswith("KERAS_MAX_")}
     assert trainer_environment(OVERRULED) == trainer_environment({}) | clean
     assert FIXED.items() <= trainer_environment({}).items()
@@ -113,7 +117,7 @@ def test_a_trainer_starts_alike_whatever_the_shell_says() -> None:
 
 @pytest.mark.slow  # two trainers of their own: they import TensorFlow
 @pytest.mark.skipif(has_gpu(), reason="GPU kernels are not repeatable bit by bit")
-def test_a_hostile_environment_moves_no_number(
+def test_a_hostile_environment_changes_no_number(
     tmp_path: Path, home: Home, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """oneDNN, Keras' own file and its debugging limits, Numba's options and thread counts."""
@@ -136,7 +140,7 @@ def test_a_hostile_environment_moves_no_number(
 
 
 def _trained(home: Home, cache: Path) -> tuple[dict[str, float], bytes]:
-    """Metrics but times, and the predictions, of a trial on a trainer that starts now."""
+    """Metrics without times, and predictions, of a trial on a new trainer."""
     sweep_run = begin(one_trial(), home, cache)
     pool = TrainerPool(1, 1, home.state / "logs")
     try:

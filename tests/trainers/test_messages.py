@@ -1,4 +1,4 @@
-"""Messages come back as they were written, and both ends refuse what is none."""
+"""Messages are read as they were written, and both ends refuse invalid ones."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def test_a_request_to_a_fork_server_comes_back_as_it_was(request_: Fork | Kill) 
         ),
     ],
 )
-def test_what_is_no_message_is_refused_in_one_line(line: bytes, fault: str) -> None:
+def test_an_invalid_message_is_refused_in_one_line(line: bytes, fault: str) -> None:
     with pytest.raises(InvalidMessage, match=fault) as refused:
         TRAINER_MESSAGES.read(line)
     assert "\n" not in str(refused.value)

@@ -1,4 +1,4 @@
-"""Trainer processes and what becomes of runs when one of them, or the sweep itself, is ended."""
+"""Trainer processes, and the runs of a trainer or sweep that is killed."""
 
 from __future__ import annotations
 
@@ -120,7 +120,7 @@ def test_a_killed_trainer_fails_its_trial_and_the_next_gets_a_fresh_one(
         (failed,) = run_trials(endless, pool)
     assert failed.status == "FAILED"
     assert failed.reason == (
-        "the trainer was ended by SIGKILL; the system ends the largest process when memory runs out"
+        "the trainer was ended by SIGKILL; the system kills the largest process when memory is full"
     )
     assert statuses(home)["f2-max-d16-s0"] == ("FAILED", failed.reason)
 
@@ -130,7 +130,7 @@ def test_a_killed_trainer_fails_its_trial_and_the_next_gets_a_fresh_one(
     assert gone(set(killed))
 
 
-def test_an_interrupted_job_does_not_answer_for_the_next(
+def test_the_reply_to_an_interrupted_job_is_not_read_as_the_next(
     home: Home, tmp_path: Path, pool: TrainerPool
 ) -> None:
     class Interrupted(BaseException):
@@ -151,7 +151,7 @@ def test_an_interrupted_job_does_not_answer_for_the_next(
     assert result.metrics["best_epoch"] == 0
 
 
-def test_what_fails_in_a_listener_is_not_blamed_on_the_trainer(
+def test_an_exception_in_a_listener_is_raised(
     home: Home, tmp_path: Path, pool: TrainerPool
 ) -> None:
     def fail() -> None:
@@ -204,10 +204,10 @@ def test_a_warm_pool_serves_the_sweep_that_fits_it(tmp_path: Path) -> None:
     assert below(os.getpid(), FORK_SERVER) == before
 
 
-def test_a_trainer_is_replaced_after_its_jobs_and_numbers_stay(
+def test_a_trainer_is_replaced_after_its_jobs_without_changing_numbers(
     home: Home, tmp_path: Path, own_pool: TrainerPool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Memory that TensorFlow never frees goes with it; a fresh process changes no number."""
+    """This frees memory that TensorFlow never frees."""
     before = trainers_below(os.getpid())
     monkeypatch.setattr(workers, "JOBS_OF_A_TRAINER", 2)
     sweep_run = begin(one_trial().model_copy(update={"seeds": (0, 1, 2)}), home, tmp_path)
@@ -281,7 +281,7 @@ def test_pools_share_a_fork_server_and_leave_it_open(home: Home, tmp_path: Path)
 
 
 @pytest.mark.slow
-def test_trainers_that_are_not_forked_give_the_same(
+def test_spawned_trainers_give_the_same_numbers(
     home: Home, tmp_path: Path, pool: TrainerPool
 ) -> None:
     """As on macOS, and with JAX."""
@@ -297,7 +297,7 @@ def test_trainers_that_are_not_forked_give_the_same(
 
 
 @pytest.mark.slow
-def test_jobs_that_find_none_idle_start_the_next_themselves(home: Home, tmp_path: Path) -> None:
+def test_a_job_starts_a_trainer_if_none_is_idle(home: Home, tmp_path: Path) -> None:
     before = trainers_below(os.getpid())
     most: list[int] = []
 
@@ -342,7 +342,7 @@ def test_where_tensorflow_cannot_be_imported_the_log_says_so(
 
 
 class Scripted:
-    """Starts processes that say one line, whatever they are asked, and stay."""
+    """Starts processes that write one line on any input and do not exit."""
 
     alive = True
 
@@ -416,7 +416,7 @@ def test_a_fork_server_that_sends_an_invalid_message_is_ended(
 
 
 def test_a_trainer_needs_no_git_and_no_other_program(tmp_path: Path) -> None:
-    """GitPython, which MLflow brings, cannot be imported without."""
+    """GitPython, a dependency of MLflow, cannot be imported without git."""
     code = "from cnn_pipeline.trainers import trainer; trainer.preload(print)"
     environment = {**os.environ, "PATH": str(tmp_path)}
     done = subprocess.run([sys.executable, "-c", code], env=environment, stderr=subprocess.PIPE)
@@ -424,10 +424,10 @@ def test_a_trainer_needs_no_git_and_no_other_program(tmp_path: Path) -> None:
 
 
 @needs_fork_server
-def test_a_listener_that_fails_on_a_delay_lets_no_trainer_hang(
+def test_an_exception_on_a_delay_does_not_hang_a_trainer(
     home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As printing does on a terminal that has gone; the thread hears of trainers' ends as well."""
+    """Printing to a closed terminal raises. The same thread must still receive `Ended`."""
     told: list[Event] = []
 
     def fail(event: Event) -> None:
@@ -445,17 +445,17 @@ def test_a_listener_that_fails_on_a_delay_lets_no_trainer_hang(
 def delayed_once(
     receive: Callable[[ForkServer], ForkMessage | None],
 ) -> Callable[[ForkServer], ForkMessage | None]:
-    """Has a fork server tell of a delay before all else."""
+    """Makes a fork server send a delay first."""
     messages = iter([events.Delay("any")])
     return lambda server: next(messages, None) or receive(server)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("launcher", [pytest.param("forked", marks=needs_fork_server), "spawned"])
-def test_that_convolutions_are_compiled_is_told_once(
+def test_compiling_convolutions_is_reported_once(
     home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, launcher: str
 ) -> None:
-    """It takes ten seconds, in which nothing else is said."""
+    """It takes ten seconds without any other event."""
     monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path / "cache"))
     for expected in (1, 0):
         told: list[Event] = []
@@ -483,7 +483,7 @@ def test_only_the_latest_logs_are_kept(tmp_path: Path) -> None:
 
 @pytest.fixture
 def by_hand() -> Iterator[subprocess.Popen[bytes]]:
-    """A trainer on its own pipes, as its documentation says one can be driven."""
+    """A trainer on its own pipes, driven by hand as its docstring says."""
     words = [sys.executable, "-m", "cnn_pipeline.trainers.trainer", "1"]
     pipe = subprocess.PIPE
     with subprocess.Popen(words, stdin=pipe, stdout=pipe, stderr=pipe) as process:
@@ -491,7 +491,7 @@ def by_hand() -> Iterator[subprocess.Popen[bytes]]:
         process.kill()
 
 
-def test_a_trainer_ends_also_the_runs_whose_answer_nobody_read(
+def test_a_trainer_also_ends_runs_whose_reply_was_not_read(
     home: Home, tmp_path: Path, by_hand: subprocess.Popen[bytes]
 ) -> None:
     sweep_run = begin(one_trial(), home, tmp_path)
@@ -510,7 +510,7 @@ def test_a_trainer_ends_also_the_runs_whose_answer_nobody_read(
     assert set(statuses(home).values()) == {("KILLED", "the sweep's process is gone")}
 
 
-def test_a_trainer_that_is_told_nonsense_ends_and_says_so(by_hand: subprocess.Popen[bytes]) -> None:
+def test_a_trainer_exits_with_a_message_on_invalid_input(by_hand: subprocess.Popen[bytes]) -> None:
     _, errors = by_hand.communicate(b"no job\n", timeout=DEADLINE)
     assert by_hand.returncode == 1
     assert b"InvalidMessage: Invalid JSON" in errors
@@ -525,7 +525,7 @@ def channel() -> Iterator[tuple[socket.socket, socket.socket]]:
 
 
 @needs_fork_server
-def test_a_fork_that_fails_fails_one_trainer_and_not_the_server(
+def test_a_failed_fork_fails_one_trainer_but_not_the_server(
     channel: tuple[socket.socket, socket.socket], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def no_fork() -> int:
@@ -557,7 +557,7 @@ def test_a_sweep_that_was_killed_with_unread_packets_does_not_crash_the_server(
 
 @pytest.fixture
 def start(home: Home) -> Iterator[Callable[[Sweep], subprocess.Popen[bytes]]]:
-    """Starts a sweep in a process group of its own; nothing of it survives the test."""
+    """Starts a sweep in a process group of its own, which is killed after the test."""
     started: list[subprocess.Popen[bytes]] = []
 
     def begin_process(sweep: Sweep) -> subprocess.Popen[bytes]:
@@ -592,7 +592,7 @@ def test_a_killed_sweep_leaves_no_run_running_and_no_trainer(
     home: Home,
     start: Callable[[Sweep], subprocess.Popen[bytes]],
 ) -> None:
-    """Also where the trainer has been given its job, and still imports TensorFlow."""
+    """Also if the trainer has a job but is still importing TensorFlow."""
     process = start(one_trial(ENDLESS))
     wait_until(lambda: when(home), when.__name__)
     family = below(process.pid, FORK_SERVER) | below(process.pid, SPAWNED)

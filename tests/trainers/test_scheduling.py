@@ -1,4 +1,4 @@
-"""How many trainers, and which trial first."""
+"""The number of trainers, and the order of trials."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def _machine(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(scheduling, "has_gpu", lambda: False)
 
 
-def test_what_was_asked_for_is_taken() -> None:
+def test_a_given_number_of_trainers_is_used() -> None:
     assert workers_for(7, 2) == 7
 
 
@@ -33,7 +33,7 @@ def test_by_default_one_per_core_and_at_most_one_per_trial(trials: int, workers:
     assert workers_for(0, trials) == workers
 
 
-def test_memory_bounds_them_but_one_always_tries(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_memory_limits_trainers_but_one_always_starts(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(scheduling, "available_memory", lambda: 2 * TRAINER_BYTES)
     assert workers_for(0, 6) == 2
     monkeypatch.setattr(scheduling, "available_memory", lambda: TRAINER_BYTES // 2)
