@@ -18,26 +18,33 @@ _EFFICIENT_NOTE = (
     "* Nothing else is at least as accurate on validation with as few parameters and MACs."
 )
 _RIGHT, _LEFT = ">", "<"
+_WIDTH = 80  # columns
 # Spaces in '90.9 %', 'p = 0.043' and '4.9 M' at which a line must not break.
 _UNBREAKABLE = re.compile(r"(?<=\bp) (?=[=<])|(?<=\bp [=<]) (?=\d)|(?<=\d) (?=%|[kMGT]?\b)")
 
 
-def to_text(comparison: Comparison, width: int = 80) -> str:
-    """Verdict and tables as plain text of at most `width` columns (80 or more)."""
+def to_text(comparison: Comparison) -> str:
+    """Verdict and tables as plain text of at most 80 columns."""
     sweep = comparison.sweep
     parts = [
-        _wrapped(f"Sweep {sweep.sweep_id} ({sweep.name}) on {sweep.dataset}", width),
-        _wrapped(comparison.verdict.headline, width),
-        _heading("Leaderboard", _text_leaderboard(comparison, width)),
-        *_text_unranked(comparison, width),
-        _heading(
-            "Verdict",
-            "\n".join(_wrapped(text, width, "- ") for text in comparison.verdict.sentences),
+        _wrapped(f"Sweep {sweep.sweep_id} ({sweep.name}) on {sweep.dataset}"),
+        _wrapped(comparison.verdict.headline),
+        _heading("Leaderboard", _text_leaderboard(comparison)),
+        *_text_list(
+            "Not ranked",
+            [f"{row.label}: {remarks(row)}" for row in comparison.rows if row.rank is None],
         ),
-        *_text_effects(comparison, width),
-        *_text_pairwise(comparison, width),
-        *_text_expectations(comparison, width),
-        *_text_notes(comparison, width),
+        *_text_list("Verdict", comparison.verdict.sentences),
+        *_text_effects(comparison),
+        *_text_pairwise(comparison),
+        *_text_list(
+            "Expectations",
+            [
+                f"{label}: {expected}? {outcome[0].upper()}{outcome[1:]}. Measured: {measured}."
+                for label, expected, measured, outcome in expectation_table(comparison)
+            ],
+        ),
+        *_text_list("Notes", comparison.notes),
     ]
     return "\n\n".join(parts) + "\n"
 
@@ -197,7 +204,7 @@ def expectation_table(comparison: Comparison) -> list[tuple[str, ...]]:
     ]
 
 
-def _text_leaderboard(comparison: Comparison, width: int) -> str:
+def _text_leaderboard(comparison: Comparison) -> str:
     if not comparison.ranked:
         return "No variant can be ranked."
     several = any(len(row.seeds) > 1 for row in comparison.ranked)
@@ -224,20 +231,16 @@ def _text_leaderboard(comparison: Comparison, width: int) -> str:
     legend = [_EFFICIENT_NOTE] if any(row.efficient for row in comparison.ranked) else []
     if several:
         legend.append("n: seeds that finished; numbers are their means.")
-    return "\n".join(
-        (_text_table(header, cells, aligned, width), *(_wrapped(note, width) for note in legend))
-    )
+    return "\n".join((_text_table(header, cells, aligned), *(_wrapped(note) for note in legend)))
 
 
-def _text_unranked(comparison: Comparison, width: int) -> list[str]:
-    unranked = [row for row in comparison.rows if row.rank is None]
-    if not unranked:
-        return []
-    lines = [_wrapped(f"{row.label}: {remarks(row)}", width, "- ") for row in unranked]
-    return [_heading("Not ranked", "\n".join(lines))]
+def _text_list(title: str, texts: Sequence[str]) -> list[str]:
+    """A section with one bullet per text; none without texts."""
+    lines = [_wrapped(text, "- ") for text in texts]
+    return [_heading(title, "\n".join(lines))] if lines else []
 
 
-def _text_effects(comparison: Comparison, width: int) -> list[str]:
+def _text_effects(comparison: Comparison) -> list[str]:
     if not comparison.axes:
         return []
     header = ["change", "test, points (95 %)", "params", "MACs", "time"]
@@ -256,45 +259,28 @@ def _text_effects(comparison: Comparison, width: int) -> list[str]:
     return [
         _heading(
             "Main effects, over pairs that differ in nothing else",
-            _text_table(header, cells, aligned, width, wide=0),
+            _text_table(header, cells, aligned, wide=0),
         )
     ]
 
 
-def _text_pairwise(comparison: Comparison, width: int) -> list[str]:
+def _text_pairwise(comparison: Comparison) -> list[str]:
     if not comparison.pairwise:
         return []
     header = ["against", "test, points (95 %)", "p, corrected"]
     cells = [pairwise_cells(difference)[:3] for difference in comparison.pairwise]
     title = f"{comparison.pairwise[0].label} against the others"
-    return [_heading(title, _text_table(header, cells, "<>>", width, wide=0))]
-
-
-def _text_expectations(comparison: Comparison, width: int) -> list[str]:
-    lines = [
-        _wrapped(
-            f"{label}: {expected}? {outcome[0].upper()}{outcome[1:]}. Measured: {measured}.",
-            width,
-            "- ",
-        )
-        for label, expected, measured, outcome in expectation_table(comparison)
-    ]
-    return [_heading("Expectations", "\n".join(lines))] if lines else []
-
-
-def _text_notes(comparison: Comparison, width: int) -> list[str]:
-    lines = [_wrapped(note, width, "- ") for note in comparison.notes]
-    return [_heading("Notes", "\n".join(lines))] if lines else []
+    return [_heading(title, _text_table(header, cells, "<>>", wide=0))]
 
 
 def _heading(title: str, body: str) -> str:
     return f"{title}\n{'-' * len(title)}\n{body}"
 
 
-def _wrapped(text: str, width: int, bullet: str = "") -> str:
+def _wrapped(text: str, bullet: str = "") -> str:
     filled = textwrap.fill(
         _UNBREAKABLE.sub("\u00a0", text),
-        width,
+        _WIDTH,
         initial_indent=bullet,
         subsequent_indent=" " * len(bullet),
         break_on_hyphens=False,
@@ -303,24 +289,19 @@ def _wrapped(text: str, width: int, bullet: str = "") -> str:
 
 
 def _text_table(
-    header: Sequence[str],
-    rows: Sequence[Sequence[str]],
-    aligned: Sequence[str],
-    width: int,
-    *,
-    wide: int = 1,
+    header: Sequence[str], rows: Sequence[Sequence[str]], aligned: Sequence[str], *, wide: int = 1
 ) -> str:
     """Align columns; a cell of column `wide` that does not fit gets its own line."""
     widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
     fixed, least = sum(widths) - widths[wide], len(header[wide])
-    gap = 2 if fixed + least + 2 * (len(widths) - 1) <= width else 1
-    room = width - fixed - gap * (len(widths) - 1)
+    gap = 2 if fixed + least + 2 * (len(widths) - 1) <= _WIDTH else 1
+    room = _WIDTH - fixed - gap * (len(widths) - 1)
     widths[wide] = min(widths[wide], max(room, least))
     lines = []
     for row in (header, *rows):
         cells = list(row)
         if len(cells[wide]) > widths[wide]:
-            lines.append(_wrapped(cells[wide], width))
+            lines.append(_wrapped(cells[wide]))
             cells[wide] = ""
         padded = (
             f"{cell:{side}{size}}" for cell, side, size in zip(cells, aligned, widths, strict=True)
