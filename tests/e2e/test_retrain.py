@@ -369,7 +369,7 @@ def test_promotion_by_hand_rollback_and_history(story: Story) -> None:
         "promote", refused.run_id, "--why", "a smaller one is wanted"
     )
     assert story.champion().version == 2
-    assert "version 1 is champion again" in story.cli("rollback", "--why", "it was too small")
+    assert "version 1 is the champion again" in story.cli("rollback", "--why", "it was too small")
     previous = story.registry.by_alias(MODEL, PREVIOUS)
     assert (story.champion().version, previous and previous.version) == (1, 2)
     decisions = json.loads(story.cli("history", "--json"))["decisions"]
