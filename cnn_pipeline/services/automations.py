@@ -18,8 +18,7 @@ if TYPE_CHECKING:
 CRASH_SILENT_RUNS = "cnn-pipeline: crash silent runs"
 # A busy machine may miss some heartbeats.
 SILENCE = timedelta(seconds=6 * HEARTBEAT_SECONDS)
-
-_HEARTBEAT = "prefect.flow-run.heartbeat"
+HEARTBEAT = "prefect.flow-run.heartbeat"
 # A run that ended or is paused sends no more heartbeats.
 _ENDINGS = ("Completed", "Failed", "Cancelled", "Crashed", "Paused", "Suspended", "AwaitingRetry")
 
@@ -55,8 +54,8 @@ def _crash_silent_runs(silence: timedelta, *, enabled: bool) -> AutomationCore:
         trigger=EventTrigger(
             match=ResourceSpecification({"prefect.resource.id": "prefect.flow-run.*"}),
             for_each={"prefect.resource.id"},
-            after={_HEARTBEAT},
-            expect={_HEARTBEAT, *(f"prefect.flow-run.{name}" for name in _ENDINGS)},
+            after={HEARTBEAT},
+            expect={HEARTBEAT, *(f"prefect.flow-run.{name}" for name in _ENDINGS)},
             posture=Posture.Proactive,
             threshold=1,
             within=silence,

@@ -16,18 +16,10 @@ from typing import TYPE_CHECKING, NoReturn
 
 from cnn_pipeline.base.errors import UserError
 from cnn_pipeline.base.home import Home
-from cnn_pipeline.services import environment, mlflow_ui
+from cnn_pipeline.services import environment, mlflow_ui, processes
 from cnn_pipeline.services.addresses import POOL, Addresses, Ports, ServiceFolder
 from cnn_pipeline.services.deploying import client_for, deploy, ensure_pool
 from cnn_pipeline.services.loopback import HOST, is_healthy
-from cnn_pipeline.services.processes import (
-    ProcessId,
-    end_groups,
-    groups_below,
-    identify,
-    is_running,
-    start,
-)
 from cnn_pipeline.services.running import Record
 
 if TYPE_CHECKING:
@@ -105,7 +97,7 @@ class ServicePlan:
 class _Service:
     plan: ServicePlan
     process: subprocess.Popen[bytes]
-    id: ProcessId
+    id: processes.ProcessId
     began: float
     pause: float = 1.0
     again_at: float | None = None
@@ -120,7 +112,7 @@ class Supervisor:
     say: Callable[[str], None]
     signals: StopSignals
     _services: dict[str, _Service] = field(default_factory=dict)
-    _runs: tuple[ProcessId, ...] = ()
+    _runs: tuple[processes.ProcessId, ...] = ()
     _ready: bool = False
 
     def bring_up(self, first: Sequence[ServicePlan], worker: ServicePlan) -> None:
@@ -154,13 +146,13 @@ class Supervisor:
     def take_down(self) -> None:
         """Stop runs, then the worker, then the servers, so that runs can still report their end."""
         self._note_runs()
-        end_groups(self._runs, _RUN_GRACE_SECONDS)
+        processes.end_groups(self._runs, _RUN_GRACE_SECONDS)
         for name in (WORKER, MLFLOW, PREFECT):
             self._note_runs()  # the worker may have started another one meanwhile
             if service := self._services.get(name):
-                end_groups([service.id], _GRACE_SECONDS[name])
+                processes.end_groups([service.id], _GRACE_SECONDS[name])
                 service.process.wait()
-        end_groups(self._runs, _RUN_GRACE_SECONDS)
+        processes.end_groups(self._runs, _RUN_GRACE_SECONDS)
         Record.forget(self._folder)
 
     @property
@@ -169,8 +161,8 @@ class Supervisor:
 
     def _start(self, plan: ServicePlan) -> None:
         with self.signals.held():
-            process = start(plan.command, plan.environ, self._folder.log(plan.name))
-            found = identify(process.pid)
+            process = processes.start(plan.command, plan.environ, self._folder.log(plan.name))
+            found = processes.identify(process.pid)
             if found is None:
                 raise ServiceError(self._failed(plan, f"ended with status {process.wait()}"))
             self._services[plan.name] = _Service(plan, process, found, time.monotonic())
@@ -209,20 +201,20 @@ class Supervisor:
             f"{name} ended with status {status} and is restarted in {service.pause:g} s "
             f"(see {self._folder.log(name)})"
         )
-        end_groups([service.id], _GRACE_SECONDS[name])  # its remaining children
+        processes.end_groups([service.id], _GRACE_SECONDS[name])  # its remaining children
         service.again_at = now + service.pause
 
     def _note_runs(self) -> None:
         """Record the runs' groups: they cannot be found once the worker is gone."""
         worker = self._services.get(WORKER)
-        below = [] if worker is None else groups_below(worker.id)
-        runs = {*(run for run in self._runs if is_running(run)), *below}
+        below = [] if worker is None else processes.groups_below(worker.id)
+        runs = {*(run for run in self._runs if processes.is_running(run)), *below}
         if runs != {*self._runs}:
             self._runs = tuple(sorted(runs, key=lambda run: run.pid))
             self._save()
 
     def _save(self) -> None:
-        own = identify(os.getpid())
+        own = processes.identify(os.getpid())
         assert own is not None
         ids = {name: service.id for name, service in self._services.items()}
         Record(own, self.addresses, self._ready, ids, self._runs).save(self._folder)

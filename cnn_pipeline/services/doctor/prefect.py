@@ -11,7 +11,7 @@ import yaml
 from cnn_pipeline.base.home import Home
 from cnn_pipeline.base.quantities import duration
 from cnn_pipeline.services.addresses import POOL, Addresses, project_root
-from cnn_pipeline.services.automations import CRASH_SILENT_RUNS, SILENCE
+from cnn_pipeline.services.automations import CRASH_SILENT_RUNS, HEARTBEAT, SILENCE
 from cnn_pipeline.services.deploying import client_for
 from cnn_pipeline.services.doctor.finding import Finding, fail, ok, warn
 
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 # A worker starts a run within seconds; a run that stays Pending has lost its worker.
 _PENDING = datetime.timedelta(minutes=10)
 _CANCELLING = datetime.timedelta(minutes=15)
-_HEARTBEAT = "prefect.flow-run.heartbeat"
 
 
 def check_prefect(home: Home, addresses: Addresses) -> list[Finding]:
@@ -142,14 +141,16 @@ def _automation(client: SyncPrefectClient) -> Finding:
     )
 
 
-def _runs(client: SyncPrefectClient, addresses: Addresses) -> list[Finding]:
+def _open_runs(client: SyncPrefectClient) -> list[FlowRun]:
+    """Runs that are running, pending or being cancelled: the states that hold a slot."""
     from prefect.client.schemas.filters import FlowRunFilter
-    from prefect.client.schemas.objects import StateType
 
-    open_types = [StateType.RUNNING, StateType.PENDING, StateType.CANCELLING]
-    runs = client.read_flow_runs(
-        flow_run_filter=FlowRunFilter.model_validate({"state": {"type": {"any_": open_types}}})
-    )
+    states = {"type": {"any_": ["RUNNING", "PENDING", "CANCELLING"]}}
+    return client.read_flow_runs(flow_run_filter=FlowRunFilter.model_validate({"state": states}))
+
+
+def _runs(client: SyncPrefectClient, addresses: Addresses) -> list[Finding]:
+    runs = _open_runs(client)
     stuck = [(run, why) for run in runs if (why := _stuck(client, run)) is not None]
     remedy = "prefect flow-run cancel {id}, or set its state in the UI at {page}"
     return [
@@ -182,7 +183,7 @@ def _alive(client: SyncPrefectClient, run: FlowRun) -> bool:
         "/events/filter",
         json={
             "filter": {
-                "event": {"name": [_HEARTBEAT]},
+                "event": {"name": [HEARTBEAT]},
                 "resource": {"id": [f"prefect.flow-run.{run.id}"]},
                 "occurred": {"since": (_now() - 2 * SILENCE).isoformat()},
             },
@@ -194,14 +195,7 @@ def _alive(client: SyncPrefectClient, run: FlowRun) -> bool:
 
 def _slots(client: SyncPrefectClient, deployments: list[DeploymentResponse]) -> list[Finding]:
     """Find slots that no active run holds: they block the next run."""
-    from prefect.client.schemas.filters import FlowRunFilter
-    from prefect.client.schemas.objects import StateType
-
-    open_types = [StateType.RUNNING, StateType.PENDING, StateType.CANCELLING]
-    runs = client.read_flow_runs(
-        flow_run_filter=FlowRunFilter.model_validate({"state": {"type": {"any_": open_types}}})
-    )
-    under_way = Counter(run.deployment_id for run in runs)
+    under_way = Counter(run.deployment_id for run in _open_runs(client))
     found = [
         fail(
             "slots",
