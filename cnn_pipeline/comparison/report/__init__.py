@@ -1,4 +1,4 @@
-"""A sweep as one HTML file that needs no network: from the verdict to the single images.
+"""The report of a sweep: one HTML file that works offline, from the verdict to single images.
 
-It sees records only; `experiment.report_data` fills them from MLflow and the data.
+It takes plain records, which `experiment.report_data` reads from MLflow and the data.
 """

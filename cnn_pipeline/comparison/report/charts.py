@@ -1,8 +1,8 @@
-"""Charts written with Altair: each stands in the page as SVG, and becomes interactive in a browser.
+"""Charts written with Altair: SVG in the page, made interactive by the browser.
 
-The SVG is drawn here, so that the page shows it without JavaScript, on paper and at once.
-With JavaScript, Vega draws the same specification again, with tooltips and with a legend that
-highlights a variant.
+The SVG is drawn here, so that the page shows it at once, without JavaScript and in print. With
+JavaScript, Vega draws the same specification again, with tooltips and a legend that highlights
+a variant.
 """
 
 from __future__ import annotations
@@ -43,23 +43,23 @@ class Chart:
     """One chart, ready for the page."""
 
     key: str
-    """Unique on the page; letters and dashes."""
+    """Id, unique on the page: letters and hyphens."""
     title: str
     description: str
-    """What it shows, in words: the text alternative."""
+    """The text alternative: what the chart shows, in words."""
     svg: Markup
     vega: dict[str, Any]
-    """What Vega's runtime draws it from."""
+    """Vega's specification of the chart."""
 
 
 def faded(opacity: float) -> alt.OpacityValue:
-    """Fade all but the focused variant to `opacity`; rows name their variant in `label`."""
+    """Fade all but the focused variant to `opacity`. The variant of a row is its `label`."""
     focused = {"test": "!focus || datum.label === focus", "value": 1}
     return alt.OpacityValue(opacity, condition=focused)
 
 
 def start() -> None:
-    """Start the JavaScript engine that compiles and draws: half a second at the first call."""
+    """Start the JavaScript engine that compiles and draws. The first call takes half a second."""
     vl_convert.vega_to_svg(
         _compiled(alt.LayerChart(layer=[alt.Chart(alt.InlineData([{}])).mark_point()]))
     )
@@ -72,9 +72,9 @@ def draw(
     chart: alt.LayerChart,
     still: alt.LayerChart | None = None,
 ) -> Chart:
-    """Compile and draw `chart`; every chart has the parameter `focus`.
+    """Compile and draw `chart`, which must have the parameter `focus`.
 
-    `still` is what to draw as SVG if parts of `chart` are visible to a pointer only.
+    `still` is drawn as SVG instead if parts of `chart` only react to a pointer.
     """
     vega = _compiled(chart)
     svg = _with_own_ids(vl_convert.vega_to_svg(_compiled(still) if still else vega), key)
@@ -96,7 +96,7 @@ def _compiled(chart: alt.LayerChart) -> dict[str, Any]:
 
 
 def _with_own_ids(svg: str, key: str) -> str:
-    """Ids that start with the chart's key: Vega's count on with every drawing of a process."""
+    """Make ids start with the chart's key: Vega numbers them across all charts of a process."""
     for number, name in enumerate(dict.fromkeys(re.findall(r'\bid="([^"]+)"', svg))):
         own = f"{key}-{number}"
         svg = svg.replace(f'id="{name}"', f'id="{own}"').replace(f"url(#{name})", f"url(#{own})")
@@ -104,9 +104,9 @@ def _with_own_ids(svg: str, key: str) -> str:
 
 
 def runtime(cache: Path | None = None) -> Markup:
-    """Vega's JavaScript, which defines `vegaEmbed`: a script's text, about 900 kB.
+    """Vega's JavaScript, about 900 kB, which defines `vegaEmbed`.
 
-    Bundling it takes a second; the result is kept in `cache`, where one is given.
+    Bundling takes a second, so the result is kept in `cache`, if given.
     """
     made_from = version("vl-convert-python")
     found = kept_content(cache, _RUNTIME, made_from) if cache else None

@@ -1,4 +1,4 @@
-"""Confusion matrices of the variants, the difference of two, and scores by class."""
+"""Confusion matrices of the variants, the difference of two, and scores per class."""
 
 from __future__ import annotations
 
@@ -14,28 +14,28 @@ from cnn_pipeline.comparison.report.data import TrialData
 from cnn_pipeline.network.evaluation import Score, class_scores
 
 MOST_CLASSES = 20
-"""A matrix of more classes is no longer read; the most frequent confusions are listed then."""
+"""With more classes a matrix is unreadable; the most frequent confusions are listed instead."""
 _LISTED = 15
 SCORES = 6000
-"""Cells of all tables of scores together; of more classes only the hardest are shown."""
+"""Cells of all tables of scores; beyond this only the hardest classes are shown."""
 
 
 @dataclass(frozen=True, eq=False)
 class Confusion:
-    """The answers of one variant, counted over its seeds."""
+    """The confusion matrix of one variant, summed over its seeds."""
 
     label: str
     seeds: int
     counts: NDArray[np.int64]
-    """`[k, k]`, rows are true classes, columns answers."""
+    """`[k, k]`: rows are true classes, columns predicted ones."""
 
     @property
     def shares(self) -> NDArray[np.float64]:
-        """The counts as shares of their row; a class without images has zeros."""
+        """The counts as shares of their row; zeros for a class without images."""
         return np.asarray(self.counts / self.counts.sum(axis=1, keepdims=True).clip(1))
 
     def scores(self, kind: Score) -> NDArray[np.float64]:
-        """Recall, precision or F1 of each class; 0 where there is nothing to divide by."""
+        """Recall, precision or F1 of each class; 0 if undefined."""
         return class_scores(self.counts, kind)
 
 
@@ -45,14 +45,14 @@ class Cell:
 
     text: str
     shade: float
-    """0 to 1; the square root of the share, so that single mistakes are seen."""
+    """0 to 1: the square root of the share, so that single mistakes are visible."""
     tone: Literal["", "more", "less"] = ""
-    """Of a difference: whether the first variant gives this answer more or less often."""
+    """In a difference: whether the first variant predicts this more or less often."""
 
 
 @dataclass(frozen=True)
 class ListedConfusion:
-    """One kind of mistake, where there are too many classes for a matrix."""
+    """One kind of mistake, listed if there are too many classes for a matrix."""
 
     true: str
     answer: str
@@ -71,11 +71,11 @@ class ClassRow:
     shades: tuple[float, ...]
     """0 for the lowest of the row, 1 for the highest."""
     best: frozenset[int]
-    """Positions of the highest score; empty where all are equal."""
+    """Positions of the highest score; empty if all are equal."""
 
 
 def confusions(trials: Sequence[TrialData], labels: Sequence[str]) -> tuple[Confusion, ...]:
-    """The counts of each of `labels` that has answers, in that order."""
+    """The confusion matrix of each of `labels` that has answers, in that order."""
     found = []
     for label in labels:
         counts = [t.answers.confusion for t in trials if t.label == label and t.answers]
@@ -85,7 +85,7 @@ def confusions(trials: Sequence[TrialData], labels: Sequence[str]) -> tuple[Conf
 
 
 def cells(confusion: Confusion) -> list[list[Cell]]:
-    """The matrix as text and shades."""
+    """The matrix as cells with text and shade."""
     return [
         [
             Cell(f"{count:,}" if count else "", round(math.sqrt(share), 3))
@@ -96,7 +96,7 @@ def cells(confusion: Confusion) -> list[list[Cell]]:
 
 
 def difference_cells(first: Confusion, second: Confusion) -> list[list[Cell]]:
-    """`first` minus `second`, images for each seed of the sweep."""
+    """`first` minus `second`, in images per seed."""
     changes = first.counts / first.seeds - second.counts / second.seeds
     largest = float(np.abs(changes).max()) or 1.0
     return [[_difference_cell(change, largest) for change in row] for row in changes.tolist()]
@@ -107,13 +107,13 @@ def _difference_cell(change: float, largest: float) -> Cell:
     if not rounded:
         return Cell("", 0.0)
     shade = round(math.sqrt(abs(change) / largest), 3)
-    # A true minus sign is as wide as the plus.
+    # The minus sign, unlike the hyphen, is as wide as the plus.
     text = f"{rounded:+,}".replace("-", "\N{MINUS SIGN}")
     return Cell(text, shade, "more" if change > 0 else "less")
 
 
 def listed(found: Sequence[Confusion], class_names: Sequence[str]) -> list[ListedConfusion]:
-    """The most frequent mistakes over all variants, most first."""
+    """The most frequent mistakes over all variants, most frequent first."""
     total = np.sum([confusion.counts for confusion in found], axis=0)
     np.fill_diagonal(total, 0)
     order = np.argsort(-total, axis=None, kind="stable")[:_LISTED]
@@ -129,7 +129,7 @@ def listed(found: Sequence[Confusion], class_names: Sequence[str]) -> list[Liste
 
 
 def hardest(found: Sequence[Confusion], most: int) -> list[int]:
-    """At most `most` classes, those with the lowest F1 over all variants, in the labels' order."""
+    """At most `most` classes with the lowest F1 over all variants, in the labels' order."""
     mean = np.mean([confusion.scores("f1") for confusion in found], axis=0)
     return sorted(np.argsort(mean, kind="stable")[: max(most, 1)].tolist())
 
@@ -137,8 +137,8 @@ def hardest(found: Sequence[Confusion], most: int) -> list[int]:
 def class_rows(
     found: Sequence[Confusion], class_names: Sequence[str], kind: Score, shown: Sequence[int]
 ) -> list[ClassRow]:
-    """One row for each of the classes `shown`: the scores of the variants, the highest marked."""
-    # As precise as they are shown: what looks equal is marked alike.
+    """One row per class in `shown`: the scores of the variants, with the highest marked."""
+    # Rounded as displayed, so that scores that look equal are marked alike.
     scores = np.array([confusion.scores(kind) for confusion in found]).round(3)  # [variant, class]
     images = found[0].counts.sum(axis=1) // found[0].seeds
     return [
@@ -157,7 +157,7 @@ def class_rows(
 
 
 def as_json(found: Sequence[Confusion]) -> dict[str, Mapping[str, object]]:
-    """The counts for the page's script, which shows the difference of any two."""
+    """The counts for the page's script, which subtracts any two variants."""
     return {
         confusion.label: {"seeds": confusion.seeds, "counts": confusion.counts.tolist()}
         for confusion in found

@@ -1,4 +1,4 @@
-"""Learning curves of all trials, overlaid: one chart for each of accuracy and loss by split."""
+"""Learning curves of all trials, overlaid: a chart each for accuracy and loss per split."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ WIDTH, HEIGHT = 470, 240
 """Pixels of the plot without its axes."""
 
 _MARKED = 30
-"""Longer curves have no symbols, which would run into each other."""
+"""Longer curves have no symbols, because they would overlap."""
 _MOST_POINTS = 1200
-"""Of one chart, and rows of the table: longer curves keep every second epoch, or third, ..."""
+"""Points of a chart and rows of the table; longer curves keep every second epoch, third, ..."""
 _PANELS = (
     (metric_names.VAL_ACCURACY, "validation accuracy"),
     (metric_names.ACCURACY, "training accuracy"),
@@ -29,7 +29,7 @@ _PANELS = (
 
 
 def curve_charts(trials: Sequence[TrialData], looks: Mapping[str, Mark]) -> tuple[Chart, ...]:
-    """A chart for each metric that any trial has; a number that is not finite leaves a gap."""
+    """A chart for each metric that any trial has. NaN and infinity leave a gap."""
     drawn = [trial for trial in trials if trial.label in looks]
     charts = (_panel(drawn, metric, title, looks) for metric, title in _PANELS)
     return tuple(chart for chart in charts if chart is not None)
@@ -70,7 +70,7 @@ def curve_rows(trials: Sequence[TrialData]) -> list[tuple[str, ...]]:
 
 
 def _kept(epochs: int, longest: int, trials: int) -> list[int]:
-    """The epochs of one curve that are shown: evenly spaced, and the last."""
+    """The epochs to show of one curve: evenly spaced, and the last."""
     step = math.ceil(longest * trials / _MOST_POINTS)
     return sorted({*range(0, epochs, step), epochs - 1})
 
@@ -131,7 +131,7 @@ def _datum(
 def _layers(
     values: list[dict[str, Any]], title: str, percent: bool, epochs: int
 ) -> tuple[alt.Chart, alt.Chart]:
-    """The lines, and their symbols: invisible on long curves, but the pointer finds them."""
+    """The lines and their symbols, which are invisible on long curves but have tooltips."""
     ticks = range(0, max(epochs, 2), max(1, math.ceil(epochs / 10)))
     base = alt.Chart(width=WIDTH, height=HEIGHT).encode(
         alt.X("epoch:Q")
@@ -158,7 +158,7 @@ def _layers(
 
 
 def _domain(values: Sequence[Mapping[str, Any]], percent: bool) -> tuple[float, float]:
-    """A little more than the values; a diverging loss does not flatten the others."""
+    """The range of the values with a margin; a diverging loss does not flatten the others."""
     ordered = sorted(value["value"] for value in values)
     low, high = ordered[0], ordered[-1]
     if not percent:

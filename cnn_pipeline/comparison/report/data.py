@@ -1,4 +1,4 @@
-"""What a report is made of: the comparison, and what it cannot know of runs and images."""
+"""The data of a report: the comparison, and details of runs and images."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ from cnn_pipeline.network.evaluation import Answers
 
 @dataclass(frozen=True, eq=False)
 class TrialData:
-    """What one run has kept beside its numbers; whatever is missing is empty."""
+    """The curves and files of one run; empty if missing."""
 
     name: str
-    """'f64-max-s0'."""
+    """Such as 'f64-max-s0'."""
     label: str
-    """Of the variant: 'f64-max'."""
+    """The variant, such as 'f64-max'."""
     seed: int
     run_id: str
     curves: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
     """Per epoch, from epoch 0: `loss`, `accuracy`, `val_loss`, `val_accuracy`."""
     answers: Answers | None = None
-    """On the test images, in the order of `ReportData.images`."""
+    """Predictions for the test images, in the order of `ReportData.images`."""
     journey: bytes | None = None
-    """The picture of an image's way through the layers, PNG or JPEG."""
+    """The picture of an image's journey through the layers, PNG or JPEG."""
     config: Mapping[str, Any] = field(default_factory=dict)
     """`config.json` of the run: trial, data, device, versions, command."""
     plan: Mapping[str, Any] = field(default_factory=dict)
@@ -38,20 +38,20 @@ class TrialData:
 
 @dataclass(frozen=True, eq=False)
 class ReportData:
-    """One sweep with all that its report shows. Only the comparison is needed."""
+    """All that the report of a sweep shows. Only the comparison is required."""
 
     comparison: Comparison
     trials: tuple[TrialData, ...] = ()
-    """Of the sweep, in its order."""
+    """In the order of the sweep."""
     dataset: Description | None = None
     images: NDArray[np.uint8] | None = None
     """Test images `[n, height, width, 1 or 3]`, 0..255."""
     no_images: str = "they were not given to the report"
-    """Why there is no `dataset` or are no `images`, where so."""
+    """Why `dataset` or `images` is None."""
     facts: Mapping[str, str] = field(default_factory=dict)
-    """When and from which code the sweep ran, in the order to show."""
+    """When the sweep ran, and with which code, in display order."""
     commands: tuple[str, ...] = ()
-    """What trains the sweep again: one command, or one for each variant."""
+    """Commands that train the sweep again: one, or one per variant."""
 
     def trials_of(self, label: str) -> tuple[TrialData, ...]:
         """The trials of one variant."""

@@ -1,4 +1,4 @@
-"""The main effects of the settings as one chart: a dot, its interval, and the single pairs."""
+"""A chart of the main effects of the settings: a dot, its interval, and the single pairs."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from cnn_pipeline.comparison.setting_names import level_text
 from cnn_pipeline.comparison.types import Comparison, Effect
 
 WIDTH, ROW = 520, 34
-"""Pixels of the plot, and of one effect in it."""
+"""Pixels of the plot's width, and of one effect's height."""
 
 
 def effects_chart(comparison: Comparison) -> Chart | None:
-    """Differences in test accuracy against the reference level; None where none has a number."""
+    """Differences in test accuracy from the reference level; None if there is no estimate."""
     effects = [
         effect for axis in comparison.axes for effect in axis.effects if effect.estimate is not None
     ]

@@ -1,4 +1,4 @@
-"""Single test images: where variants disagree, and where they are surely wrong."""
+"""Single test images: where variants disagree, and their most confident mistakes."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from cnn_pipeline.comparison.report.pictures import thumbnail
 from cnn_pipeline.network.evaluation import Answers
 
 DISAGREEMENTS, ONE_SIDED, MISTAKES = 24, 12, 14
-"""Images shown in one gallery of each kind."""
+"""Images in one gallery of each kind."""
 MOST = 20
-"""Variants with a gallery of their own mistakes, and classes with an example: for the size."""
+"""Variants with a gallery of mistakes, and classes with an example: limits the page's size."""
 
 
 @dataclass(frozen=True)
 class Vote:
-    """A variant's answer for one image."""
+    """A variant's confidence in its prediction for one image."""
 
     label: str
     probability: float
@@ -27,7 +27,7 @@ class Vote:
 
 @dataclass(frozen=True)
 class Answer:
-    """A class that some variants gave."""
+    """A class that some variants predicted."""
 
     name: str
     right: bool
@@ -36,7 +36,7 @@ class Answer:
 
 @dataclass(frozen=True)
 class ImageCard:
-    """One test image with what was made of it."""
+    """One test image with the variants' predictions."""
 
     index: int
     true: str
@@ -48,7 +48,7 @@ class ImageCard:
 
 @dataclass(frozen=True)
 class Gallery:
-    """Some images out of those that are alike in a way."""
+    """Some of all images with a property."""
 
     total: int
     cards: tuple[ImageCard, ...]
@@ -56,17 +56,17 @@ class Gallery:
 
 @dataclass(frozen=True, eq=False)
 class Panel:
-    """The variants as voters: one network each, all on the same images.
+    """The predictions of one network per variant for the same images.
 
-    answers: by label, those of one network each.
-    images: those that were evaluated, in their order.
+    answers: by label.
+    images: those that were evaluated, in order.
     """
 
     answers: dict[str, Answers]
     images: NDArray[np.uint8]
 
     def disagreements(self) -> Gallery:
-        """Images with more than one answer; those with most answers, and closest votes, first."""
+        """Images with different predictions; most predictions, then closest votes, first."""
         votes = self._predictions
         counts = np.array([np.sum(votes == k, axis=0) for k in range(self._num_classes)])
         distinct = (counts > 0).sum(axis=0)
@@ -75,7 +75,7 @@ class Panel:
         return self._gallery(split[order], DISAGREEMENTS)
 
     def only_right(self, label: str, other: str) -> Gallery:
-        """Images that `label` gets right and `other` wrong; those that `label` is surest of first.
+        """Images that `label` gets right and `other` wrong, highest summed confidence first.
 
         The cards show all variants.
         """
@@ -85,14 +85,14 @@ class Panel:
         return self._gallery(found[np.argsort(-sureness[found], kind="stable")], ONE_SIDED)
 
     def wrong_in_all(self) -> Gallery:
-        """Images that no variant gets right; those that all are surest of first."""
+        """Images that every variant gets wrong, highest mean confidence first."""
         every = list(self.answers.values())
         found = np.flatnonzero(~np.any([answers.correct for answers in every], axis=0))
         sureness = np.mean([answers.confidences for answers in every], axis=0)
         return self._gallery(found[np.argsort(-sureness[found], kind="stable")], MISTAKES)
 
     def mistakes(self, label: str) -> Gallery:
-        """The mistakes of one variant, surest first; the cards show its answers alone."""
+        """The mistakes of one variant, most confident first. Cards show only its predictions."""
         answers = self.answers[label]
         wrong = np.flatnonzero(~answers.correct)
         sureness = answers.confidences[wrong]

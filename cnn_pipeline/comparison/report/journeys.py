@@ -1,4 +1,4 @@
-"""The journeys of the image through the variants, within the page's size."""
+"""The journeys of the image through the variants, within a limit of size."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from cnn_pipeline.comparison.report.data import TrialData
 from cnn_pipeline.comparison.report.pictures import picture
 
 WIDTH = 1200
-"""Pixels: their smallest type is still read."""
+"""Pixels at which the smallest text is still readable."""
 BUDGET = 2_500_000
-"""Characters of all journeys together; the page shall stay under 8 MB."""
+"""Characters of all journeys together, to keep the page below 8 MB."""
 _AT_ONCE = 2
-"""Pictures made at a time: Pillow lets other threads run meanwhile."""
+"""Threads that encode pictures: Pillow releases the GIL."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Journey:
 def journeys(
     trials: Sequence[TrialData], labels: Sequence[str]
 ) -> tuple[tuple[Journey, ...], tuple[str, ...]]:
-    """One journey a variant, in the order of `labels`, and the labels that found no room."""
+    """One journey per variant, in the order of `labels`, and the labels that did not fit."""
     drawn = {label: trial for label in labels if (trial := _drawn(trials, label)) is not None}
     shown: list[Journey] = []
     room = BUDGET
@@ -51,5 +51,5 @@ def _drawn(trials: Sequence[TrialData], label: str) -> TrialData | None:
 
 
 def _source(trial: TrialData) -> str:
-    assert trial.journey is not None  # `_drawn` asks for it
+    assert trial.journey is not None  # checked by `_drawn`
     return picture(trial.journey, WIDTH)

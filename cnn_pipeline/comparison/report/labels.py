@@ -1,4 +1,4 @@
-"""Where the names of points go, so that they cover neither each other nor the drawing."""
+"""Place the labels of points so that they cover neither each other nor the drawing."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 _LINE_HEIGHT, _LETTER_WIDTH, _GAP = 15, 7, 10
-"""Pixels of 12 px type, and between a point and its name."""
+"""Pixels of 12 px text, and between a point and its label."""
 
 
 @dataclass(frozen=True)
@@ -19,7 +19,7 @@ class Box:
     bottom: float
 
     def covers(self, other: Box) -> bool:
-        """Whether both share any area."""
+        """Whether both overlap."""
         return (
             self.left < other.right
             and other.left < self.right
@@ -30,7 +30,7 @@ class Box:
 
 @dataclass(frozen=True)
 class Placed:
-    """A label's offset from its point, and the side of its text that lies there."""
+    """A label's offset from its point, and which side of its text is there."""
 
     dx: float
     dy: float
@@ -46,7 +46,7 @@ def place_labels(
     width: float,
     height: float,
 ) -> list[Placed]:
-    """A place for each label beside its point.
+    """Place each label beside its point.
 
     Args:
         places: points in pixels, y downwards.
@@ -56,8 +56,8 @@ def place_labels(
         height: of the plot; labels stay inside.
 
     Returns:
-        Per label the place that covers the fewest of `drawn`, and of those the nearest; labels
-        that are there already are covered only where there is no other place.
+        Per label the place that covers the fewest of `drawn`, and of these the nearest. Earlier
+        labels are covered only if there is no other place.
     """
     placed: list[Placed] = []
     for place, label in zip(places, labels, strict=True):

@@ -1,4 +1,4 @@
-"""One legend for all charts: each variant's colour, symbol and line, and its numbers in words."""
+"""One legend for all charts: each variant's colour, symbol, line and summary."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _SYMBOLS = {
     "diamond": "M12 7l4 5l-4 5l-4-5Z",
     "cross": "M10.5 7.5h3v3h3v3h-3v3h-3v-3h-3v-3h3Z",
 }
-"""Paths in a box of 24 pixels, about Vega's symbol of that name."""
+"""Paths in a box of 24 pixels, similar to Vega's symbols of these names."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""How each variant looks in every chart: told apart by shape and dashes, not by colour alone."""
+"""The look of each variant in all charts. They differ in shape and dashes, not only in colour."""
 
 from __future__ import annotations
 
@@ -33,15 +33,15 @@ class Mark:
 
     @property
     def dash(self) -> tuple[int, ...]:
-        """Of its lines."""
+        """Strokes and gaps of its lines."""
         return DASHES[self.form]
 
 
 def marks(rows: Sequence[Row], axes: Sequence[AxisEffects]) -> dict[str, Mark]:
-    """A mark of its own for each variant, as far as there are enough.
+    """A mark for each variant; marks repeat if there are more variants than marks.
 
-    Where two settings vary and tell all variants apart, colour means the one with more levels
-    and form the other: a grid is then read without its legend. Else both count the variants.
+    If two settings vary and identify each variant, colour shows the one with more levels and form
+    the other, so that a grid can be read without the legend. Else both number the variants.
     """
     if len(axes) == 2:
         first, second = sorted(axes, key=lambda axis: -len(axis.levels))

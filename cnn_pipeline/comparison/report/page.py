@@ -1,4 +1,4 @@
-"""The page: its sections in their order, each of a template and what it shows."""
+"""The page: its sections in order, each with a template and its content."""
 
 from __future__ import annotations
 
@@ -29,26 +29,26 @@ Pair = tuple[str, str]
 
 @dataclass(frozen=True)
 class Section:
-    """A part of the page with a heading of its own."""
+    """A part of the page with a heading."""
 
     key: str
     """Its anchor, and the name of its template."""
     title: str
     content: Mapping[str, Any]
-    """What its template sees as `content`."""
+    """Passed to the template as `content`."""
 
 
 def render_html(data: ReportData, *, pair: Pair | None = None, cache: Path | None = None) -> str:
-    """The report as one HTML document without any outside resource.
+    """The report as one HTML document without external resources.
 
     Args:
-        data: what to show; sections without anything to show are left out or say why.
-        pair: labels of the two variants whose answers are set against each other; by default
-            the choice and the baseline, else the choice and the next.
-        cache: where Vega's JavaScript is kept for the next report.
+        data: what to show. Empty sections are left out or say why they are empty.
+        pair: labels of the two variants whose answers are compared; by default the choice and the
+            baseline, or without a baseline the choice and the next.
+        cache: folder that keeps Vega's JavaScript for the next report.
 
     Raises:
-        InvalidInput: a label of `pair` that has no answers in this sweep.
+        InvalidInput: a label of `pair` has no answers in this sweep.
     """
     sections, drawn = _sections(data, pair)
     looks = marks(data.comparison.ranked, data.comparison.axes)
@@ -68,7 +68,7 @@ def render_html(data: ReportData, *, pair: Pair | None = None, cache: Path | Non
 
 
 def prepare() -> None:
-    """Do what the first report of a process waits for: compile templates, start Vega. 0.6 s."""
+    """Do what makes a process' first report slow: compile templates and start Vega, 0.6 s."""
     charts.start()
     environment = _environment()
     for name in environment.list_templates(["html"]):
@@ -97,14 +97,14 @@ def _environment() -> Environment:
 
 
 def _unbroken(text: str) -> str:
-    """Keeps 'p < 0.001' and '90.9 %' on one line."""
+    """Keep 'p < 0.001' and '90.9 %' on one line."""
     for part in ("p < ", "p = ", " %", " points"):
         text = text.replace(part, part.replace(" ", "\N{NO-BREAK SPACE}"))
     return text
 
 
 def _sections(data: ReportData, pair: Pair | None) -> tuple[list[Section], list[Chart]]:
-    """What there is to show, and all charts in it."""
+    """The sections with content, and all charts in them."""
     comparison = data.comparison
     looks = marks(comparison.ranked, comparison.axes)
     costs = [c for cost in COSTS if (c := trade_off(comparison.ranked, cost, looks))]
@@ -161,7 +161,7 @@ def _default_pair(data: ReportData, labels: list[str]) -> Pair | None:
 
 
 def _panel(data: ReportData, labels: list[str]) -> Panel | None:
-    """One network a variant, where its images are at hand: the first seed that finished."""
+    """One network per variant, the first seed that finished; None without images."""
     if data.images is None or not labels:
         return None
     answers = {

@@ -1,4 +1,4 @@
-"""Images as text inside the page, no larger than they are shown."""
+"""Images as data URIs, no larger than they are shown."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 _THUMBNAIL = 112
-"""Pixels of the longer side of a larger image: it is shown at half of them."""
+"""Pixels of the longer side of a larger image, which is shown at half this size."""
 _SHARP = 48
-"""Images of fewer pixels a side are shown pixel by pixel, and kept without loss."""
+"""Images of up to this many pixels per side are stored without loss and shown unsmoothed."""
 
 
 def thumbnail(image: NDArray[np.uint8]) -> str:

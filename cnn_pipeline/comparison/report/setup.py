@@ -1,4 +1,4 @@
-"""What was run, on what, and how to run it again."""
+"""The settings, versions and machine of a sweep."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ class Network:
 
 @dataclass(frozen=True)
 class SetUp:
-    """The settings of a sweep: what all variants share, and what each has of its own."""
+    """The settings of a sweep: those that all variants share, and those that differ."""
 
     shared: Settings
     varied: tuple[str, ...]
     """Names of the settings that differ."""
     own: tuple[tuple[str, Settings], ...]
-    """Label and its values of the varied settings."""
+    """Label of each variant, and its values of the varied settings."""
     networks: tuple[Network, ...]
     machine: Settings
     versions: Settings
@@ -41,12 +41,12 @@ LAYER_HEADER = ("layer", "kind", "output", "parameters", "MACs", "receptive fiel
 
 
 def set_up(data: ReportData) -> SetUp | None:
-    """From the runs' own records; None where no run has any."""
+    """Read from the runs' `config.json`; None if no run has one."""
     recorded = [trial for trial in _first_of_each(data.trials) if trial.config]
     if not recorded:
         return None
     settings = {trial.label: _settings(trial.config) for trial in recorded}
-    # Of the variants that use a setting: without pooling there is no pool size.
+    # Only of variants that use a setting: without pooling there is no pool size.
     values: dict[str, list[str]] = {}
     for own in settings.values():
         for name, value in own.items():
@@ -70,7 +70,7 @@ def set_up(data: ReportData) -> SetUp | None:
 
 
 def _first_of_each(trials: tuple[TrialData, ...]) -> list[TrialData]:
-    """One trial a variant: seeds share their settings."""
+    """One trial per variant, because its seeds share their settings."""
     first: dict[str, TrialData] = {}
     for trial in trials:
         if trial.label not in first or not first[trial.label].config:

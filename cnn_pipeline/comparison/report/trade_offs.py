@@ -1,4 +1,4 @@
-"""Accuracy against what it costs: which variants nothing beats."""
+"""Accuracy against cost, and the variants on the Pareto front."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ _RADIUS = 7
 
 @dataclass(frozen=True)
 class Cost:
-    """A quantity that one wants little of."""
+    """A quantity to keep small."""
 
     field: str
-    """Of `Row`."""
+    """Name of the field of `Row`."""
     title: str
     axis: str
 
     def text(self, value: float) -> str:
-        """The value as people read it."""
+        """The value with its unit."""
         if self.field == metric_names.TRAIN_SECONDS:
             return f"{duration(value)} of training"
         return f"{numbers.scaled(value)} {self.title}"
@@ -47,10 +47,10 @@ COSTS = (
 
 
 def unbeaten(rows: Sequence[Row], field: str) -> frozenset[str]:
-    """Labels of the rows that no other beats on validation accuracy and the cost `field`.
+    """Labels of the rows on the Pareto front of validation accuracy and the cost `field`.
 
-    One beats another that is at least as accurate and at most as costly, and better in one of
-    both. Rows without either number neither beat nor are listed.
+    A row beats another if it is at least as accurate and at most as costly, and better in one of
+    both. Rows that lack a number are ignored.
     """
     known = [
         (row.label, row.validation_accuracy, cost)
@@ -68,7 +68,7 @@ def unbeaten(rows: Sequence[Row], field: str) -> frozenset[str]:
 
 
 def trade_off(rows: Sequence[Row], cost: Cost, looks: Mapping[str, Mark]) -> Chart | None:
-    """Test accuracy against one cost; None where fewer than two variants can be drawn."""
+    """Test accuracy against one cost; None if fewer than two variants can be drawn."""
     best = unbeaten(rows, cost.field)
     values = [
         _datum(row, cost, row.label in best, looks[row.label])
@@ -117,7 +117,7 @@ def _datum(row: Row, cost: Cost, best: bool, look: Mark) -> dict[str, Any]:
 def _add_labels(
     values: list[dict[str, Any]], x_domain: tuple[float, float], y_domain: tuple[float, float]
 ) -> None:
-    """Give each datum the place of its name, which depends on where all others are drawn."""
+    """Add to each datum the place of its label, which depends on all others."""
     left, right = (math.log10(end) for end in x_domain)
 
     def across(value: float) -> float:
@@ -175,7 +175,7 @@ def _chart(
             alt.Fill("fill:N", scale=None),
             alt.Shape("shape:N", scale=None),
         ),
-        # A rim of the page's colour keeps names readable where a line passes below.
+        # An outline in the page's colour keeps labels readable above lines.
         names.mark_text(stroke="var(--paper)", strokeWidth=4, strokeJoin="round", **place),
         names.mark_text(**place),
     ]
@@ -183,14 +183,14 @@ def _chart(
 
 
 def _log_domain(values: Sequence[float]) -> tuple[float, float]:
-    """A little more than the values span, at least a factor of two."""
+    """The range of the values with a margin, at least a factor of two."""
     low, high = math.log10(min(values)), math.log10(max(values))
     room = max(0.06 * (high - low), (math.log10(2) - (high - low)) / 2, 0.03)
     return 10 ** (low - room), 10 ** (high + room)
 
 
 def _log_ticks(low: float, high: float) -> list[float]:
-    """Round numbers from `low` to `high`, at most eight, fewer steps a decade in a wide range."""
+    """At most eight round numbers from `low` to `high`; fewer per decade in a wide range."""
     powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     for steps in ((1, 2, 3, 5), (1, 2, 5), (1, 3), (1,)):
         ticks = [step * 10.0**power for power in powers for step in steps]

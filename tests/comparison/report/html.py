@@ -1,4 +1,4 @@
-"""A page taken apart: what tests and people who cannot see it find in it."""
+"""Parses a page into what tests and screen readers find in it."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class Page(HTMLParser):
         return " ".join("".join(self.text).replace("\N{NO-BREAK SPACE}", " ").split())
 
     def values(self, tag: str, name: str) -> list[str]:
-        """That attribute of every element of that kind that has it."""
+        """The attribute's value on every element of this tag that has it."""
         return [a[name] or "" for kind, a in self.attributes if kind == tag and name in a]
 
     @property

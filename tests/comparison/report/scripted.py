@@ -1,4 +1,4 @@
-"""A report's material made up for the tests: every answer is chosen, nothing is trained."""
+"""Scripted data of a report for the tests: every answer is chosen, nothing is trained."""
 
 from __future__ import annotations
 
@@ -38,13 +38,13 @@ def picture(width: int = 40, height: int = 30) -> bytes:
 
 
 def images(shape: tuple[int, int, int] = (28, 28, 1), count: int = NUM_TEST) -> np.ndarray:
-    """Test images, each of one grey that is its number."""
+    """Test images; every pixel of an image is its index."""
     greys = (np.arange(count) % 256).astype(np.uint8)
     return np.broadcast_to(greys[:, None, None, None], (count, *shape)).copy()
 
 
 def trial(outcome: Outcome, **fields: Any) -> TrialData:
-    """What a scripted trial has kept."""
+    """The curves and files of a scripted trial."""
     result, correct = outcome
     config = {
         "trial": {

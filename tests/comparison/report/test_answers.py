@@ -1,4 +1,4 @@
-"""What is made of single answers: matrices, scores by class, galleries, journeys, settings."""
+"""The report's parts without charts: matrices, scores, galleries, journeys, settings."""
 
 from __future__ import annotations
 
@@ -117,7 +117,7 @@ def test_images_that_only_one_of_two_gets_right(panel: Panel) -> None:
     assert panel.only_right("x", "x").total == 0
 
 
-def test_mistakes_are_ordered_by_sureness(panel: Panel) -> None:
+def test_mistakes_are_ordered_by_confidence(panel: Panel) -> None:
     mistakes = panel.mistakes("x")
     assert [card.index for card in mistakes.cards] == [4, 3, 1]
     assert [vote.label for vote in mistakes.cards[0].answers[0].votes] == ["x"]

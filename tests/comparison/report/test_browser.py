@@ -1,4 +1,4 @@
-"""The page in a real browser: alone, without JavaScript, in MLflow's kind of frame."""
+"""The page in a real browser: alone, without JavaScript, in a frame like MLflow's."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def browser() -> Iterator[Any]:
 
 
 class Visit:
-    """A page with what it asked for and complained of."""
+    """A page with its requests and console messages."""
 
     def __init__(self, browser: Any, address: str, **options: Any) -> None:
         self.context = browser.new_context(viewport={"width": 1280, "height": 800}, **options)
@@ -72,7 +72,7 @@ def visit(browser: Any, address: str) -> Iterator[Visit]:
     made.context.close()
 
 
-def test_nothing_is_fetched_and_nothing_complains(visit: Visit, address: str) -> None:
+def test_nothing_is_fetched_and_the_console_is_empty(visit: Visit, address: str) -> None:
     outside = [url for url in visit.requests if not url.startswith(("data:", address))]
     assert outside == []
     assert visit.complaints == []
@@ -80,7 +80,7 @@ def test_nothing_is_fetched_and_nothing_complains(visit: Visit, address: str) ->
     assert broken == 0
 
 
-def test_charts_are_drawn_and_tell_their_values(visit: Visit) -> None:
+def test_charts_are_drawn_and_have_tooltips(visit: Visit) -> None:
     page = visit.page
     points = page.locator("#chart-macs .mark-symbol path")
     assert points.count() == 4
@@ -174,7 +174,7 @@ def test_without_javascript_the_page_is_whole(browser: Any, address: str) -> Non
 
 
 def test_mlflow_shows_it_inline(browser: Any, address: str) -> None:
-    """MLflow's UI puts an HTML artifact into a frame of a blob, with scripts and nothing else."""
+    """MLflow's UI shows an HTML artifact as a blob in a frame that allows only scripts."""
     visit = Visit(browser, "about:blank")
     html = Path(unquote(urlsplit(address).path))
     visit.page.evaluate(

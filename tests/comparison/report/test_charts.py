@@ -1,4 +1,4 @@
-"""The charts: what is drawn where, in which words, and told apart without colour."""
+"""The charts: data, positions, texts, and marks that differ without colour."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ PARAMETERS, MACS, SECONDS = COSTS
 
 
 def data(chart: Chart) -> list[dict[str, Any]]:
-    """What the chart is drawn from."""
+    """The data of the chart."""
     return [value for source in chart.vega["data"] for value in source.get("values", ())]
 
 
@@ -44,7 +44,7 @@ def row(label: str, validation: float | None, macs: float | None) -> Row:
         ([("a", 0.9, 10.0), ("b", 0.95, None), ("c", None, 1.0)], {"a"}),
     ],
 )
-def test_what_nothing_beats(rows: list[tuple[str, float, float]], best: set[str]) -> None:
+def test_the_pareto_front(rows: list[tuple[str, float, float]], best: set[str]) -> None:
     assert unbeaten([row(*each) for each in rows], "macs") == best
 
 
@@ -53,7 +53,7 @@ def grid_marks() -> dict[str, Mark]:
     return marks(found.ranked, found.axes)
 
 
-def test_a_trade_off_shows_its_numbers_and_marks_what_nothing_beats() -> None:
+def test_a_trade_off_shows_its_numbers_and_marks_the_pareto_front() -> None:
     ranked = comparison(*clear_grid()).ranked
     chart = trade_off(ranked, PARAMETERS, grid_marks())
     assert chart is not None
@@ -108,7 +108,7 @@ def test_a_grid_is_told_apart_by_colour_and_by_form() -> None:
     assert len({(mark.shape, mark.dash, mark.paint) for mark in found.values()}) == 4
 
 
-def test_variants_of_no_grid_differ_in_colour_and_form() -> None:
+def test_variants_without_a_grid_differ_in_colour_and_form() -> None:
     many = comparison(
         *(outcome(f"v{n}", correct=right(), settings={"dropout": n / 10}) for n in range(6))
     )
@@ -180,13 +180,13 @@ def test_texts_are_escaped_in_the_drawing() -> None:
     assert "<script" not in drawn.svg and "&lt;/svg&gt;" in drawn.svg
 
 
-def test_the_library_is_a_script_that_can_be_embedded() -> None:
+def test_vegas_script_can_be_embedded() -> None:
     script = runtime()
     assert "window.vegaEmbed" in script and "</script" not in script
     assert 300_000 < len(script) < 1_200_000
 
 
-def test_the_library_is_kept_for_the_next_report(
+def test_vegas_script_is_cached_for_the_next_report(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made = runtime(tmp_path)

@@ -1,4 +1,4 @@
-"""The page: whole, safe, self-contained and readable by everybody."""
+"""The page: complete, safe, self-contained and accessible."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def test_the_page_is_small(html: str) -> None:
     assert len(html.encode()) < 2_000_000
 
 
-def test_what_comes_from_outside_is_escaped(html: str, page: Page) -> None:
+def test_user_texts_are_escaped(html: str, page: Page) -> None:
     assert "&lt;script&gt;alert(1)" in html
     assert "<script>alert" not in html
     assert "shirt &amp; tie" in html and "shirt & tie" in page.said
@@ -100,7 +100,7 @@ def test_a_class_name_cannot_end_the_script_that_holds_the_counts() -> None:
     assert "b" not in Page(render_html(whole(first, second, trials=trials))).tags
 
 
-def test_people_who_cannot_see_find_their_way(page: Page) -> None:
+def test_the_page_is_accessible_to_screen_readers(page: Page) -> None:
     assert ("html", {"lang": "en"}) in page.attributes
     levels = [level for level, _ in page.headings]
     assert levels.count(1) == 1 and levels[0] == 1
@@ -212,10 +212,10 @@ def test_a_pair_that_cannot_be_compared_is_refused(data: ReportData) -> None:
         render_html(data, pair=("f64-max", "f64-max"))
 
 
-def test_one_variant_has_nobody_to_disagree_with() -> None:
+def test_one_variant_has_no_disagreements() -> None:
     said = Page(render_html(whole(clear_grid()[0]))).said
     assert "Where variants disagree" not in said and "Wrong in every variant" not in said
-    assert "Surest mistakes" in said
+    assert "Most confident mistakes" in said
 
 
 def test_many_classes_are_listed_instead_of_a_matrix() -> None:

@@ -1,4 +1,4 @@
-// Everything here adds to a page that is whole without it.
+// The page is complete without this script.
 "use strict";
 (() => {
   document.documentElement.classList.add("script");
@@ -7,7 +7,7 @@
   const views = [];
   let focus = "";
 
-  // Charts: Vega draws each again, with the values under the pointer.
+  // Charts: Vega draws each again, with tooltips.
   const tip = byId("tip");
   const showTip = (_, event, item, text) => {
     tip.hidden = !text;
@@ -18,7 +18,7 @@
     tip.style.top = `${Math.min(event.clientY + 14, innerHeight - tip.offsetHeight - 4)}px`;
   };
   const drawCharts = async () => {
-    // ast: expressions are interpreted, since some viewers forbid `eval`.
+    // ast: interpret expressions, because some viewers forbid `eval`.
     const how = { mode: "vega", renderer: "svg", actions: false, ast: true, tooltip: showTip };
     for (const [key, spec] of Object.entries(data("specs") || {})) {
       const place = document.createElement("div");
@@ -30,7 +30,7 @@
     }
   };
 
-  // Legend: one variant stands out, in the charts and wherever else it is named.
+  // Legend: highlight one variant in the charts and in the text.
   const buttons = [...document.querySelectorAll("[data-focus]")];
   const stand = (label) => {
     focus = label;
@@ -47,7 +47,7 @@
     if (event.key === "Escape" && focus) stand("");
   });
 
-  // Jumps: done by hand, since the frame in which MLflow shows the page forbids to follow links.
+  // Links within the page: scroll by hand, because MLflow's frame forbids following links.
   document.addEventListener("click", (event) => {
     const link = event.target.closest("a[href^='#']");
     const target = link && byId(link.hash.slice(1));
@@ -56,7 +56,7 @@
     target.tabIndex = -1;
     target.focus({ preventScroll: true });
     target.scrollIntoView();
-    try { history.pushState(null, "", link.hash); } catch { /* a frame without an address */ }
+    try { history.pushState(null, "", link.hash); } catch { /* a frame without a URL */ }
   });
 
   // Confusions: the difference of any two variants.
@@ -83,7 +83,7 @@
     form.addEventListener("submit", (event) => event.preventDefault());
   }
 
-  // Only what scrolls needs a stop of the tab key.
+  // Only scrollable elements need to be focusable.
   const measure = new ResizeObserver((entries) => {
     for (const { target } of entries) {
       if (target.scrollWidth > target.clientWidth) target.tabIndex = 0;
@@ -92,7 +92,7 @@
   });
   for (const region of document.querySelectorAll(".scroll, .plot, .strip")) measure.observe(region);
 
-  // Paper has no place to click: all that is folded is printed.
+  // Print the folded parts, too.
   let folded = [];
   addEventListener("beforeprint", () => {
     folded = [...document.querySelectorAll("details:not([open])")].filter((d) => d.closest("#confusions"));
@@ -100,6 +100,6 @@
   });
   addEventListener("afterprint", () => { for (const details of folded) details.open = false; });
 
-  // Where this fails, the charts stay as they were drawn.
-  if (byId("specs")) drawCharts().catch((error) => console.info("The charts stay still:", error.message));
+  // If this fails, the static charts remain.
+  if (byId("specs")) drawCharts().catch((error) => console.info("The charts stay static:", error.message));
 })();
