@@ -41,7 +41,7 @@ class WelchResult:
     p_value: float | None
 
 
-def wilson_interval(successes: int, total: int, confidence: float = CONFIDENCE) -> Interval:
+def wilson_interval(successes: int, total: int) -> Interval:
     """Wilson's score interval of a proportion.
 
     Wilson (1927), J. Am. Stat. Assoc. 22; recommended by Newcombe (1998), Stat. Med. 17. Unlike
@@ -52,7 +52,7 @@ def wilson_interval(successes: int, total: int, confidence: float = CONFIDENCE) 
             "wilson_interval needs 0 <= successes <= total and total >= 1, "
             f"received successes={successes}, total={total}"
         )
-    z = _normal_quantile(confidence)
+    z = _normal_quantile(CONFIDENCE)
     share = successes / total
     scale = 1 + z * z / total
     middle = (share + z * z / (2 * total)) / scale
@@ -62,7 +62,7 @@ def wilson_interval(successes: int, total: int, confidence: float = CONFIDENCE) 
     )
 
 
-def t_interval(values: Sequence[float], confidence: float = CONFIDENCE) -> Interval | None:
+def t_interval(values: Sequence[float]) -> Interval | None:
     """Student's t interval of the mean; None for fewer than two values or values without spread.
 
     Equal values come from rounding to whole test images, not from certainty: an interval of
@@ -72,7 +72,7 @@ def t_interval(values: Sequence[float], confidence: float = CONFIDENCE) -> Inter
     if sample.size < 2 or _constant(sample):
         return None
     error = float(sample.std(ddof=1)) / math.sqrt(sample.size)
-    half = _t_quantile(confidence, sample.size - 1) * error
+    half = _t_quantile(sample.size - 1) * error
     mean = float(sample.mean())
     return Interval(mean - half, mean + half)
 
@@ -88,9 +88,7 @@ def t_test_p_value(values: Sequence[float]) -> float | None:
     return _two_sided_t(float(sample.mean()) / error, sample.size - 1)
 
 
-def welch(
-    first: Sequence[float], second: Sequence[float], confidence: float = CONFIDENCE
-) -> WelchResult:
+def welch(first: Sequence[float], second: Sequence[float]) -> WelchResult:
     """Welch's t test of mean(first) - mean(second), variances not assumed equal.
 
     Welch (1947), Biometrika 34. Both samples need two values. Without any spread there is no
@@ -107,7 +105,7 @@ def welch(
     share_b = float(b.var(ddof=1)) / b.size
     error = math.sqrt(share_a + share_b)
     freedom = (share_a + share_b) ** 2 / (share_a**2 / (a.size - 1) + share_b**2 / (b.size - 1))
-    half = _t_quantile(confidence, freedom) * error
+    half = _t_quantile(freedom) * error
     return WelchResult(
         difference,
         Interval(difference - half, difference + half),
@@ -198,8 +196,8 @@ def _normal_quantile(confidence: float) -> float:
     return float(special.ndtri((1 + confidence) / 2))
 
 
-def _t_quantile(confidence: float, freedom: float) -> float:
-    return float(special.stdtrit(freedom, (1 + confidence) / 2))
+def _t_quantile(freedom: float) -> float:
+    return float(special.stdtrit(freedom, (1 + CONFIDENCE) / 2))
 
 
 def _two_sided_t(statistic: float, freedom: float) -> float:

@@ -8,13 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from cnn_pipeline.explain.convolution.arithmetic import (
-    ConvolutionStep,
-    PoolingStep,
-    convolve,
-    max_pool,
-    relu,
-)
+from cnn_pipeline.explain.convolution import arithmetic
 from cnn_pipeline.explain.drawing.numbers import draw_numbers, frame, plain, shades, signs
 from cnn_pipeline.explain.drawing.page import (
     BLUE,
@@ -39,7 +33,7 @@ _COLORS = (BLUE, VERMILION)
 
 
 def draw_convolution(
-    image: np.ndarray, steps: Sequence[ConvolutionStep], title: str, subtitle: str
+    image: np.ndarray, steps: Sequence[arithmetic.ConvolutionStep], title: str, subtitle: str
 ) -> Figure:
     """One or two pixels of a convolution step by step, between the image and the whole result.
 
@@ -48,7 +42,7 @@ def draw_convolution(
     """
     kernel = steps[0].kernel
     reach, size = len(kernel) // 2, len(kernel) * _CELL
-    answers = relu(convolve(image, kernel))
+    answers = arithmetic.relu(arithmetic.convolve(image, kernel))
     scale = _MAP / max(image.shape)
     height, width = (side * scale for side in image.shape)
     grids_left = MARGIN + width + _JOIN
@@ -84,13 +78,15 @@ def draw_convolution(
     return figure
 
 
-def draw_pooling(numbers: np.ndarray, step: PoolingStep, title: str, subtitle: str) -> Figure:
+def draw_pooling(
+    numbers: np.ndarray, step: arithmetic.PoolingStep, title: str, subtitle: str
+) -> Figure:
     """One window of a max-pooling of `numbers` `[h, w]`, between the map and the pooled map.
 
     Both maps are drawn at the same scale, to show how much smaller the second is.
     """
     size = len(step.window)
-    pooled = max_pool(numbers, size)
+    pooled = arithmetic.max_pool(numbers, size)
     scale = _MAP / max(numbers.shape)
     height, width = (side * scale for side in numbers.shape)
     cell, high = 62.0, float(numbers.max())
@@ -133,7 +129,7 @@ def _map(page: Axes, x: float, y: float, pixels: np.ndarray, scale: float, headi
     place(page, x, y, pixels, (width * scale, height * scale))
 
 
-def _worked(page: Axes, x: float, y: float, step: ConvolutionStep, color: str) -> None:
+def _worked(page: Axes, x: float, y: float, step: arithmetic.ConvolutionStep, color: str) -> None:
     """Draw neighbours times filter equals products, then their sum, then ReLU."""
     size = len(step.kernel) * _CELL
     grids = [

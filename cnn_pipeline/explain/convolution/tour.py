@@ -8,14 +8,7 @@ import numpy as np
 
 from cnn_pipeline.data.catalog import FASHION_MNIST_SAMPLE
 from cnn_pipeline.data.dataset import load_dataset
-from cnn_pipeline.explain.convolution.arithmetic import (
-    convolution_at,
-    convolve,
-    pooling_at,
-    relu,
-    strongest,
-    telling_window,
-)
+from cnn_pipeline.explain.convolution import arithmetic
 from cnn_pipeline.explain.convolution.figure import draw_convolution, draw_pooling
 from cnn_pipeline.explain.convolution.hand_made import HAND_MADE
 from cnn_pipeline.explain.convolution.hand_made_figure import draw_filtered
@@ -52,9 +45,12 @@ def arithmetic_tour(
 def _convolution(image: ChosenImage) -> Part:
     """The pixels with the largest and the most negative sum."""
     pixels = image.pixels[..., 0]
-    sums = convolve(pixels, FILTER.weights)
-    places = [strongest(sums), strongest(-sums)]
-    steps = [convolution_at(pixels, FILTER.weights, row + 1, column + 1) for row, column in places]
+    sums = arithmetic.convolve(pixels, FILTER.weights)
+    places = [arithmetic.strongest(sums), arithmetic.strongest(-sums)]
+    steps = [
+        arithmetic.convolution_at(pixels, FILTER.weights, row + 1, column + 1)
+        for row, column in places
+    ]
     best, worst = steps
     text = convolution_text(pixels, FILTER, best, image.title)
     shown = [best]
@@ -77,8 +73,8 @@ def _convolution(image: ChosenImage) -> Part:
 
 
 def _pooling(image: ChosenImage) -> Part:
-    answers = relu(convolve(image.pixels[..., 0], FILTER.weights))
-    step = pooling_at(answers, *telling_window(answers))
+    answers = arithmetic.relu(arithmetic.convolve(image.pixels[..., 0], FILTER.weights))
+    step = arithmetic.pooling_at(answers, *arithmetic.telling_window(answers))
     subject = f"the answers of the filter '{FILTER.name}' on {image.title}"
     text = pooling_text(answers, step, f"the answers of the filter '{FILTER.name}'")
     figure = draw_pooling(
