@@ -58,7 +58,7 @@ def retrain(
     """Train candidates if something changed, and promote the best if it passes the gate.
 
     Args:
-        settings: candidates, data, gate, and who is told.
+        settings: candidates, data, gate, and whom to notify.
         force: train even if nothing changed.
         workers: trainer processes at a time; 0 is one per core, at most one per trial.
         home: folder that holds all state; by default CNN_PIPELINE_HOME or the project's root.

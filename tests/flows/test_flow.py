@@ -66,7 +66,7 @@ def environment(folder: Path, **more: str) -> dict[str, str]:
 
 
 def run_flow(sweep: Sweep, home: Home, variables: dict[str, str]) -> tuple[str, str, str]:
-    """Sweep id, whether all went well, and the parent run's id, as the flow's process tells."""
+    """Sweep id, success, and the parent run's id, as the flow's process prints them."""
     done = subprocess.run(
         [sys.executable, "-c", FLOW, str(home.root), sweep.model_dump_json()],
         capture_output=True,

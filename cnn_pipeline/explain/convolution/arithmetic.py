@@ -30,7 +30,7 @@ class ConvolutionStep:
 
     @property
     def products(self) -> Map:
-        """`[size, size]`: each neighbour times the weight that lies over it."""
+        """`[size, size]`: each neighbour times the weight at its place."""
         return self.window * self.kernel
 
     @property
