@@ -455,10 +455,11 @@ def test_the_list_of_decisions_has_each_page_with_its_status() -> None:
 
 
 def status_of(decision: str) -> str:
-    """'accepted', 'withdrawn' or 'superseded by 17': its third line, without links and date."""
+    """'accepted', 'withdrawn' or 'superseded by 17': the third line, without links and date."""
     line = decision.splitlines()[2]
     found = re.match(
-        r"Status: (accepted|withdrawn|superseded by \[\d+\]\(\S+\)), \d{4}-\d\d-\d\d", line
+        r"Status: (accepted|withdrawn|superseded (?:in part )?by \[\d+\]\(\S+\)), \d{4}-\d\d-\d\d",
+        line,
     )
     assert found is not None, line
     return re.sub(r"\[(\d+)\]\(\S+\)", r"\1", found[1])
