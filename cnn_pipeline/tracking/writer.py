@@ -31,7 +31,7 @@ _OF_ONE_RUN_ONLY = {names.COMPLETE, names.NOTE, names.REUSED_FROM}
 _OF_THE_TRAINING = {names.CODE_DIGEST, names.GIT_COMMIT, names.GIT_DIRTY}
 _BATCH = 1000
 """Metrics that MLflow accepts in one call."""
-_CUT = "\n\n[cut here: MLflow keeps no more; the run's artifacts have the whole]\n"
+_CUT = "\n\n[truncated for MLflow; the run's artifacts have the full text]\n"
 
 
 class Tracker:

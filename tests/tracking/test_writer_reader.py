@@ -432,7 +432,7 @@ def test_a_text_longer_than_a_tag_is_cut_and_says_so(home: Home) -> None:
     assert reader.note(parent) == "é" * 7999 + "x"
     tracker.tag(parent, {"mlflow.note.content": "z" * 8001})
     assert len(reader.note(parent)) == 8000
-    assert reader.note(parent).endswith("the run's artifacts have the whole]\n")
+    assert reader.note(parent).endswith("the run's artifacts have the full text]\n")
     tracker.end(parent, "FAILED", "w" * 20_000)
     assert reader.sweep(None).status == "FAILED"
 
