@@ -1,4 +1,4 @@
-"""Each rule of the gate, refused once with numbers that a real model could have given."""
+"""Each rule of the gate fails once, with numbers that a real model could have."""
 
 from __future__ import annotations
 

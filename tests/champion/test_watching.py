@@ -1,4 +1,4 @@
-"""Whether the data are the champion's, and that a change is told once."""
+"""Changes of the champion's data are detected and announced once."""
 
 from __future__ import annotations
 

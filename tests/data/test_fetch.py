@@ -1,4 +1,4 @@
-"""The cache holds whole, verified files or nothing, whatever the servers and processes do."""
+"""The cache holds complete, verified files or nothing, whatever servers and processes do."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Real PNG and JPEG files, written here, come out as the model's input."""
+"""PNG and JPEG files written here become the model's input."""
 
 from __future__ import annotations
 

@@ -131,7 +131,7 @@ def test_results_begin_where_tensorflow_takes_them_without_a_copy() -> None:
 
 
 def test_the_gradient_of_a_bias_does_not_join_that_of_the_kernels() -> None:
-    """The graph pass joins the two where they read one tensor."""
+    """The graph pass merges the two if they read one tensor."""
     layer = Conv2D(4, 3)
     layer.build((None, 8, 8, 1))
 

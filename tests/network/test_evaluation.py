@@ -1,4 +1,4 @@
-"""Scores against numbers worked out by hand, and against scikit-learn where it has them."""
+"""Scores compared with numbers computed by hand and with scikit-learn."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How long a model takes to answer, with a clock that the test moves."""
+"""Latency of a model, with a clock that the test controls."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def test_calls_of_an_evaluation_count_and_are_not_made_again(timed: tuple[Model,
     model, predict = timed
     for _ in range(8):
         predict(np.zeros((LARGE_BATCH, 4, 4, 1), np.uint8))
-    predict(IMAGES[:7])  # the end of a split: of another size, and of no interest
+    predict(IMAGES[:7])  # the last batch of a split has another size and does not count
     assert predict.latency(IMAGES).batch_256 == pytest.approx(0.5)
     assert model.calls.count(LARGE_BATCH) == 8
 

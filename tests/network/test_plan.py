@@ -1,4 +1,4 @@
-"""Layer shapes, parameters and MACs, held against the Keras model itself."""
+"""Layer shapes, parameters and MACs, compared with the Keras model."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Logged models: written, found, verified when they are loaded."""
+"""Logged models: write, find, and verify when loading."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def test_a_logged_model_answers_as_it_was_scored(tiny: tuple[Home, Outcome]) -> 
 
 @pytest.fixture
 def copied(tiny: tuple[Home, Outcome]) -> Iterator[tuple[Store, str, Path]]:
-    """A store, a finished run, and its model's file; whatever a test does to it is undone."""
+    """A store, a finished run, and its model's file, which is restored after the test."""
     home, outcome = tiny
     store = open_store(home, {}, create=False)
     stored = stored_model(store, outcome.results[0].run_id)
@@ -83,7 +83,7 @@ def test_a_run_without_a_model_is_named(tiny: tuple[Home, Outcome]) -> None:
 
 
 def test_a_run_goes_on_after_its_model_is_logged(home: Home) -> None:
-    """MLflow's own block would mark it FINISHED; killed then, it would pass for whole."""
+    """MLflow's context manager would end it as FINISHED; killed then, it would seem complete."""
     store, experiment_id, run_id = begun(home)
     model = build_model(Variant(filters=1, conv_layers=1, dense_units=2), (8, 9, 3), 4, seed=0)
     logged = log_model(store, run_id, model, {"batch_norm": True}, {"variant": "any"})
@@ -106,7 +106,7 @@ def test_a_run_goes_on_after_its_model_is_logged(home: Home) -> None:
 def test_requirements_are_not_compared_with_what_is_installed_and_are_met(
     home: Home, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The comparison takes a second in each trainer; it would find what is found here: nothing."""
+    """The check takes a second in each trainer and would find no mismatch, as shown here."""
     compared: list[list[str]] = []
     monkeypatch.setattr(environment, "warn_dependency_requirement_mismatches", compared.append)
     store, _, run_id = begun(home)

@@ -1,4 +1,4 @@
-"""Where the store is, how it is made, and what is said where it cannot be."""
+"""Where the store is, how it is created, and the errors if it cannot be."""
 
 from __future__ import annotations
 

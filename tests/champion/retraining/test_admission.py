@@ -1,4 +1,4 @@
-"""Slots that are too old, and the lock that the kernel frees."""
+"""Slots that are too old, and the lock that the kernel releases."""
 
 from __future__ import annotations
 

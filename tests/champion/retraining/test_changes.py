@@ -1,4 +1,4 @@
-"""What calls for a retraining, and what does not."""
+"""What triggers a retraining, and what does not."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""New data held against the champion's; the test's numbers are checked against SciPy."""
+"""New data compared with the champion's; the statistics are checked against SciPy."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The follower: the alias is followed, and what cannot be served changes nothing."""
+"""The follower serves the aliased version; one that cannot be loaded changes nothing."""
 
 from __future__ import annotations
 

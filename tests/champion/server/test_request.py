@@ -1,4 +1,4 @@
-"""What a request may say, and how everything else is refused."""
+"""Valid requests, and how all others are refused."""
 
 from __future__ import annotations
 

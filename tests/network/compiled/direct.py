@@ -1,4 +1,4 @@
-"""A 3x3 convolution as it is defined, in float64: what the compiled ones are held against."""
+"""A 3x3 convolution by its definition in float64, to compare the compiled ones with."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ def upstream_of(outputs: NDArray[np.floating]) -> Floats:
 
 
 def room(images: Floats, bias: Floats) -> Floats:
-    """Where the outputs of a convolution go; what is not written stays no number."""
+    """Array for the outputs of a convolution, NaN where nothing is written."""
     number, height, width, _ = images.shape
     return np.full((number, height - 2, width - 2, bias.size), np.nan, np.float32)
 
 
 def pooled_room(images: Floats, bias: Floats) -> tuple[Floats, NDArray[np.uint8]]:
-    """The same for outputs pooled by 2x2, and for their places: 9 is none."""
+    """The same for outputs pooled by 2x2, and for the positions of the maxima: 9 is none."""
     number, height, width, _ = images.shape
     shape = (number, (height - 2) // 2, (width - 2) // 2, bias.size)
     return np.full(shape, np.nan, np.float32), np.full(shape, 9, np.uint8)
@@ -61,7 +61,7 @@ def gradients(
 
 
 def assert_near(one: NDArray[np.floating], other: NDArray[np.floating], parts: float) -> None:
-    """Equal to within `parts` of the largest number."""
+    """Equal up to `parts` of the largest value."""
     assert one.shape == other.shape
     largest = float(np.abs(other).max())
     assert largest > 0.1

@@ -1,4 +1,4 @@
-"""Compiled code is kept where it can be, and works where it cannot."""
+"""Compiled code is cached where possible, and works without a cache."""
 
 from __future__ import annotations
 

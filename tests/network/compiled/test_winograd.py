@@ -1,4 +1,4 @@
-"""The quick convolution is the convolution: outputs and gradients, at every border of a tile."""
+"""Winograd's convolution equals the direct one, at every border of a tile, and so do gradients."""
 
 from __future__ import annotations
 
@@ -165,7 +165,7 @@ def test_an_image_is_computed_as_if_it_were_alone() -> None:
 
 
 def test_what_is_no_number_is_not_rectified_away() -> None:
-    """A training that diverges must be seen to."""
+    """Divergence must be detected."""
     images, kernels, bias = problem((1, 6, 6, 2), 3)
     images[0, 2, 2, 0] = np.nan
     assert np.isnan(forward(images, kernels, bias, RELU)).all()

@@ -1,4 +1,4 @@
-"""The engines give the same function; parts of a batch and chunks of steps change nothing."""
+"""All engines compute the same; parts of a batch and chunks of steps change nothing."""
 
 from __future__ import annotations
 
