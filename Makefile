@@ -19,7 +19,7 @@ FIND_PYTHON = for candidate in $(if $(PYTHON),"$(PYTHON)",python3.13 python3.12 
 SHELL := /bin/sh
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check docs bench ui up down doctor install lock clean
+.PHONY: help run test quick check docs bench ui up down doctor install lock clean
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
@@ -43,6 +43,9 @@ install: $(RUNTIME) ## Create .venv from requirements.lock and install the proje
 
 test: $(DEV) ## Run the whole test suite (ARGS="tests/settings/test_settings.py")
 	@$(BIN)/python -m pytest $(PARALLEL) -m "slow or not slow" $(ARGS)
+
+quick: $(DEV) ## Run what needs neither TensorFlow nor a server, in a minute (ARGS="-k gate")
+	@$(BIN)/python -m pytest $(PARALLEL) --quick $(ARGS)
 
 # A file is run by one worker, in order, so that its servers are started once.
 PARALLEL = -n 2 --dist loadfile --no-loadscope-reorder

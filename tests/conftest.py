@@ -7,7 +7,10 @@ import shutil
 import signal
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from importlib.machinery import ModuleSpec
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -20,7 +23,16 @@ from cnn_pipeline.trainers.pool import TrainerPool, trainers
 from tests.running import QUICK, TINY
 
 
-def pytest_configure() -> None:
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """`--quick` is what `make quick` runs."""
+    parser.addoption(
+        "--quick",
+        action="store_true",
+        help="only tests that need neither TensorFlow nor a server: not marked slow",
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
     """Ctrl-C works in whatever the tests start, and networks compute as in a trainer.
 
     A shell ignores it for what it starts in the background, and processes inherit that.
@@ -29,13 +41,41 @@ def pytest_configure() -> None:
     os.environ.update(KERAS_ENVIRONMENT)
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    if config.option.quick:
+        sys.meta_path.insert(0, SkipWhatImports("tensorflow"))
+
+
+class SkipWhatImports:
+    """Skips a test, or a whole file, at the moment when it imports `module`."""
+
+    def __init__(self, module: str) -> None:
+        self._module = module
+
+    def find_spec(self, name: str, *_: object) -> ModuleSpec | None:
+        """Called for each import."""
+        return ModuleSpec(name, self) if name == self._module else None  # type: ignore[arg-type]
+
+    def create_module(self, spec: ModuleSpec) -> None:
+        """An ordinary module."""
+
+    def exec_module(self, module: ModuleType) -> None:
+        """Called in the import statement of the test or of what it tests."""
+        pytest.skip(f"not quick: imports {self._module}", allow_module_level=True)
 
 
 @pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the files that have slow tests, so that no worker ends with a long one alone."""
-    slow = {item.path for item in items if item.get_closest_marker("slow")}
-    items.sort(key=lambda item: item.path not in slow)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what is not quick; else begin with the files that have slow tests.
+
+    So no worker is left alone with a long file at the end.
+    """
+    if config.option.quick:
+        slow = [i for i in items if i.get_closest_marker("slow") or "launcher" in i.fixturenames]
+        config.hook.pytest_deselected(items=slow)
+        items[:] = [item for item in items if item not in set(slow)]
+    else:
+        files = {item.path for item in items if item.get_closest_marker("slow")}
+        items.sort(key=lambda item: item.path not in files)
 
 
 @pytest.fixture(scope="session")
@@ -73,7 +113,12 @@ def launcher(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Launcher]:
 @pytest.fixture(scope="module")
 def shared_trainers(launcher: Launcher) -> Iterator[None]:
     """Pools that the program makes in this process take their trainers from `launcher` as well."""
+    with _launched_by(launcher):
+        yield
 
+
+@contextmanager
+def _launched_by(launcher: Launcher) -> Iterator[None]:
     def start(
         count: int, threads: int, log_folder: Path, own: Launcher | None = None
     ) -> TrainerPool:
@@ -85,10 +130,13 @@ def shared_trainers(launcher: Launcher) -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def tiny(tmp_path_factory: pytest.TempPathFactory, _migrated_store: Path) -> tuple[Home, Outcome]:
+def tiny(
+    tmp_path_factory: pytest.TempPathFactory, _migrated_store: Path, launcher: Launcher
+) -> tuple[Home, Outcome]:
     """A whole sweep, run once without Prefect, and its home: for reading only."""
     place = _new_home(tmp_path_factory.mktemp("tiny"), _migrated_store)
-    return place, run.run_sweep(TINY, place)
+    with _launched_by(launcher):
+        return place, run.run_sweep(TINY, place)
 
 
 @pytest.fixture(scope="session")

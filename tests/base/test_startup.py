@@ -13,44 +13,43 @@ import pytest
 
 from cnn_pipeline.base.startup import lean_imports
 
+SAY = "\nimport sys\nprint(*sys.modules)\n"
 
-def modules_after(code: str, backend: str = "tensorflow") -> set[str]:
-    """Top-level names and submodules that a fresh interpreter has imported after `code`."""
+
+def modules_after(*code: str, backend: str = "tensorflow") -> list[set[str]]:
+    """The modules that a fresh interpreter has imported after each piece of `code`."""
     done = subprocess.run(
-        [sys.executable, "-c", f"{code}\nimport sys\nprint(*sys.modules)"],
+        [sys.executable, "-c", "".join(piece + SAY for piece in code)],
         capture_output=True,
         text=True,
         check=True,
         timeout=120,
         env={**os.environ, "KERAS_BACKEND": backend},
     )
-    return set(done.stdout.split())
+    return [set(line.split()) for line in done.stdout.splitlines()]
 
 
-def test_a_trainer_imports_neither_scikit_learn_nor_another_backend() -> None:
-    loaded = modules_after(
+@pytest.mark.slow
+def test_a_trainer_imports_neither_scikit_learn_nor_another_backend_but_could() -> None:
+    loaded, afterwards = modules_after(
         "import numpy as np\n"
         "from cnn_pipeline.trainers import trainer\n"
         "from cnn_pipeline.network.evaluation import Evaluation\n"
-        "trainer.preload(print)\n"
-        "Evaluation(('a', 'b'), np.array([0, 1]), np.eye(2, dtype=np.float32)).per_class"
+        "trainer.preload(lambda _: None)\n"
+        "Evaluation(('a', 'b'), np.array([0, 1]), np.eye(2, dtype=np.float32)).per_class",
+        "import sklearn.base",
     )
     assert {"keras", "tensorflow", "mlflow"} <= loaded
     assert {"sklearn", "jax", "scipy.stats"} & loaded == set()
+    assert "sklearn.base" in afterwards
 
 
+@pytest.mark.slow
 def test_a_backend_that_is_chosen_is_not_left_out(need: Callable[[bool, str], None]) -> None:
     need(find_spec("jax") is not None, 'JAX: pip install --editable ".[jax]"')
     code = "from cnn_pipeline.base.startup import lean_imports\nwith lean_imports(): import keras"
-    assert "jax" in modules_after(code, backend="jax")
-
-
-def test_what_was_left_out_can_be_imported_afterwards() -> None:
-    assert "sklearn.base" in modules_after(
-        "from cnn_pipeline.base.startup import lean_imports\n"
-        "with lean_imports(): import keras\n"
-        "import sklearn.base"
-    )
+    (loaded,) = modules_after(code, backend="jax")
+    assert "jax" in loaded
 
 
 def test_what_is_there_already_stays(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -68,9 +67,10 @@ def test_an_error_in_the_block_leaves_nothing_hidden(monkeypatch: pytest.MonkeyP
     assert "sklearn" not in sys.modules
 
 
+@pytest.mark.slow
 def test_a_file_of_the_users_cannot_choose_the_backend_that_is_left_out(tmp_path: Path) -> None:
     (tmp_path / "keras.json").write_text('{"backend": "jax"}', encoding="utf-8")
-    loaded = modules_after(
+    (loaded,) = modules_after(
         f"import os\nos.environ['KERAS_HOME'] = {str(tmp_path)!r}\n"
         "del os.environ['KERAS_BACKEND']\n"
         "from cnn_pipeline.base.startup import lean_imports\n"

@@ -69,6 +69,7 @@ def test_a_floor_loads_no_library_that_it_need_not() -> None:
     } == {}
 
 
+@pytest.mark.slow
 def test_the_network_and_a_trial_need_no_prefect_and_the_network_no_mlflow() -> None:
     found = loaded_after(
         "cnn_pipeline.network.build", "cnn_pipeline.network.train", "cnn_pipeline.trainers.trial"

@@ -73,10 +73,11 @@ def test_a_changed_lock_installs_again(checkout: Path) -> None:
     assert "--no-build-isolation --no-index --editable ." in done.stdout
 
 
-def test_the_suite_is_run_whole(checkout: Path) -> None:
+def test_the_suite_is_run_whole_or_what_is_quick(checkout: Path) -> None:
     pretend_installed(checkout)
     parallel = "-n 2 --dist loadfile --no-loadscope-reorder"
     assert make(checkout, "test").stdout == f"python -m pytest {parallel} -m slow or not slow\n"
+    assert make(checkout, "quick").stdout == f"python -m pytest {parallel} --quick\n"
 
 
 def test_a_wrong_python_is_told_with_a_remedy(checkout: Path) -> None:

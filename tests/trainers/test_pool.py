@@ -55,6 +55,8 @@ from tests.running import (
     wait_until,
 )
 
+pytestmark = pytest.mark.slow  # trainers import TensorFlow
+
 FORK_SERVER, SPAWNED = "cnn_pipeline.trainers.fork_server", "cnn_pipeline.trainers.trainer "
 
 needs_fork_server = pytest.mark.skipif(

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
+from functools import cache
 from itertools import pairwise
 from pathlib import Path
 
@@ -13,6 +15,7 @@ import pytest
 
 import cnn_pipeline
 from cnn_pipeline.base.errors import InvalidInput
+from cnn_pipeline.comparison.report import charts
 from cnn_pipeline.comparison.report.data import ReportData
 from cnn_pipeline.comparison.report.page import prepare, render_html
 from cnn_pipeline.comparison.types import Expected
@@ -37,6 +40,14 @@ SECTIONS = [
     "Configuration and how to run it again",
     "Notes",
 ]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _bundled_once() -> Iterator[None]:
+    """Bundle Vega's JavaScript for the first page only: it takes a second."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(charts, "runtime", cache(charts.runtime))
+        yield
 
 
 @pytest.fixture(scope="module")

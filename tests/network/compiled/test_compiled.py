@@ -7,6 +7,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
+pytestmark = pytest.mark.slow  # compiles in processes of their own
+
 USE = """
 import sys; sys.path.insert(0, {folder!r})
 import numba
