@@ -12,9 +12,6 @@ from typing import Any
 
 import keras
 
-# With fewer channels or filters, the transforms cost what the products save.
-LEAST_CHANNELS = 16
-
 
 class Conv2D(keras.layers.Conv2D):  # type: ignore[misc]
     """`keras.layers.Conv2D` with optional max-pooling before its activation, channels last.
@@ -57,19 +54,14 @@ class Conv2D(keras.layers.Conv2D):  # type: ignore[misc]
             or self._max_pooling not in (1, 2)
         ):
             return None
-        from cnn_pipeline.network.compiled import one_channel, operations, winograd
+        from cnn_pipeline.network.compiled import operations
 
-        if not operations.on_processor():
-            return None
         *_, width, channels = shape
-        if channels == 1 and self._inputs_are_data:
-            few_enough = self.filters <= one_channel.MOST_FILTERS
-            return self._by(operations.convolve_one_channel) if few_enough else None
-        if min(channels, self.filters) < LEAST_CHANNELS:
-            return None
         # At most 2 pixels of padding.
-        fits = winograd.fits(width + 2, channels, self.filters)
-        return self._by(operations.convolve) if fits else None
+        convolve = operations.convolution_for(
+            width + 2, channels, self.filters, inputs_are_data=self._inputs_are_data
+        )
+        return None if convolve is None else self._by(convolve)
 
     def _by(self, convolve: Callable[..., Any]) -> Callable[[Any], Any]:
         """The layer by a compiled convolution, which also pools and applies ReLU."""

@@ -60,11 +60,9 @@ def preload(told: Callable[[str], None]) -> None:
         from cnn_pipeline.base.machine import backend_name
 
         if backend_name() == "tensorflow":
-            from cnn_pipeline.network.compiled import compiling
-            from cnn_pipeline.network.compiled.operations import load
+            from cnn_pipeline.network.compiled import operations
 
-            with compiling(lambda: told(COMPILING)):
-                load()
+            operations.load(lambda: told(COMPILING))
 
 
 def serve(threads: int) -> None:

@@ -10,7 +10,8 @@ import pytest
 import tensorflow as tf
 
 from cnn_pipeline.network.compiled import operations
-from cnn_pipeline.network.convolution import LEAST_CHANNELS, Conv2D
+from cnn_pipeline.network.compiled.operations import LEAST_CHANNELS
+from cnn_pipeline.network.convolution import Conv2D
 
 MANY = LEAST_CHANNELS
 # Channels of the images, filters, and settings; whether it is compiled.

@@ -1,4 +1,4 @@
-"""The compiled convolutions as TensorFlow operations with gradients."""
+"""The compiled convolutions as TensorFlow operations with gradients: the door of this package."""
 
 from __future__ import annotations
 
@@ -10,8 +10,10 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from cnn_pipeline.network.compiled import one_channel, winograd
+from cnn_pipeline.network.compiled import compiling, one_channel, winograd
 
+# With fewer channels or filters, the transforms cost what the products save.
+LEAST_CHANNELS = 16
 # TensorFlow copies arrays that do not start at a multiple of this.
 _ALIGNMENT = 64
 
@@ -19,6 +21,20 @@ _ALIGNMENT = 64
 def on_processor() -> bool:
     """Whether TensorFlow has no GPU, on which its own convolutions are fast."""
     return not tf.config.list_physical_devices("GPU")
+
+
+def convolution_for(
+    width: int, channels: int, filters: int, *, inputs_are_data: bool
+) -> Callable[..., tf.Tensor] | None:
+    """The compiled 3x3 convolution of padded images of this width; None if there is none, or none
+    faster than TensorFlow's. With `inputs_are_data` the inputs need no gradient.
+    """
+    if not on_processor():
+        return None
+    if channels == 1 and inputs_are_data:
+        return convolve_one_channel if filters <= one_channel.MOST_FILTERS else None
+    enough = min(channels, filters) >= LEAST_CHANNELS
+    return convolve if enough and winograd.fits(width, channels, filters) else None
 
 
 def convolve(
@@ -80,8 +96,13 @@ def convolve_one_channel(
     return _operation(forward, backward, [images, kernels, bias], pooled, name, of_images=False)
 
 
-def load() -> None:
-    """Compile every function, or load it from the cache."""
+def load(compiles: Callable[[], None]) -> None:
+    """Load every function from the cache; compile what is not there, after a call of `compiles`."""
+    with compiling(compiles):
+        _call_all()
+
+
+def _call_all() -> None:
     floor = np.float32(0)
     images, kernels = np.zeros((1, 4, 4, 1), np.float32), np.zeros((3, 3, 1, 1), np.float32)
     bias, outputs = np.zeros(1, np.float32), np.zeros((1, 2, 2, 1), np.float32)

@@ -11,7 +11,7 @@ import pytest
 from cnn_pipeline.data.dataset import Split
 from cnn_pipeline.network.build import build_model, build_twin
 from cnn_pipeline.network.compiled import operations
-from cnn_pipeline.network.convolution import LEAST_CHANNELS
+from cnn_pipeline.network.compiled.operations import LEAST_CHANNELS
 from cnn_pipeline.network.device import Device
 from cnn_pipeline.network.engines import Engine, chunks, engine_for, graph
 from cnn_pipeline.network.engines.fused_adam import FusedAdam
