@@ -129,6 +129,7 @@ def test_another_seed_gives_another_network(
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("shared_trainers")
 def test_two_workers_give_what_one_gives(tiny: tuple[Home, Outcome], home: Home) -> None:
     heard: list[Event] = []
     with events.listening(heard.append):

@@ -264,10 +264,13 @@ def python_blocks() -> list[Any]:
 @pytest.mark.parametrize("block", python_blocks())
 def test_python_code_runs_and_prints_what_is_shown(
     block: Block,
+    request: pytest.FixtureRequest,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
+    if "run_sweep(" in block.text:
+        request.getfixturevalue("shared_trainers")
     monkeypatch.chdir(tmp_path)
     # Code that takes the default home shall not write into this checkout.
     monkeypatch.setattr("cnn_pipeline.base.home._project_root", lambda: tmp_path)

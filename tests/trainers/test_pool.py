@@ -27,7 +27,7 @@ from cnn_pipeline.tracking.store import Store
 from cnn_pipeline.tracking.writer import Tracker
 from cnn_pipeline.trainers import fork_server
 from cnn_pipeline.trainers import pool as workers
-from cnn_pipeline.trainers.launching import ForkServer, Spawner, can_fork
+from cnn_pipeline.trainers.launching import ForkServer, Launcher, Spawner, can_fork
 from cnn_pipeline.trainers.messages import (
     FORK_MESSAGES,
     FORK_PACKET_BYTES,
@@ -102,8 +102,8 @@ def statuses(home: Home) -> dict[str, tuple[str, str]]:
 
 
 @pytest.fixture
-def own_pool(tmp_path: Path) -> Iterator[TrainerPool]:
-    with trainers(1, 1, tmp_path / "logs") as pool:
+def own_pool(tmp_path: Path, launcher: Launcher) -> Iterator[TrainerPool]:
+    with trainers(1, 1, tmp_path / "logs", launcher) as pool:
         yield pool
 
 
@@ -207,7 +207,7 @@ def test_a_warm_pool_serves_the_sweep_that_fits_it(tmp_path: Path) -> None:
 
 
 def test_a_trainer_is_replaced_after_its_jobs_without_changing_numbers(
-    home: Home, tmp_path: Path, own_pool: TrainerPool, monkeypatch: pytest.MonkeyPatch
+    home: Home, tmp_path: Path, launcher: Launcher, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """This frees memory that TensorFlow never frees."""
     before = trainers_below(os.getpid())
@@ -216,10 +216,11 @@ def test_a_trainer_is_replaced_after_its_jobs_without_changing_numbers(
     trials = sweep_run.decision.sweep.trials()
     serving: list[set[int]] = []
     accuracies = []
-    for trial in (*trials, trials[0]):
-        with once_it_trains(lambda: serving.append(trainers_below(os.getpid()) - before)):
-            (result,) = run_trials(sweep_run, own_pool, (trial,))
-        accuracies.append(result.metrics["test_accuracy"])
+    with trainers(1, 1, tmp_path / "logs", launcher) as pool:
+        for trial in (*trials, trials[0]):
+            with once_it_trains(lambda: serving.append(trainers_below(os.getpid()) - before)):
+                (result,) = run_trials(sweep_run, pool, (trial,))
+            accuracies.append(result.metrics["test_accuracy"])
     first, second, third, fourth = serving
     assert first == second != third == fourth
     assert len(first) == len(third) == 1
@@ -257,32 +258,33 @@ def test_a_fork_server_that_is_killed_fails_what_it_forked_and_is_replaced(
 
 
 @needs_fork_server
-def test_pools_share_a_fork_server_and_leave_it_open(home: Home, tmp_path: Path) -> None:
+def test_pools_share_a_fork_server_and_leave_it_open(
+    home: Home, tmp_path: Path, launcher: Launcher
+) -> None:
+    before = trainers_below(os.getpid())
+    with (
+        trainers(1, 1, tmp_path / "logs", launcher) as one,
+        trainers(1, 1, tmp_path / "logs", launcher) as other,
+    ):
+        for pool in (one, other):
+            (result,) = run_trials(begin(one_trial(), home, tmp_path), pool)
+            assert result.status == "FINISHED"
+        own = trainers_below(os.getpid()) - before
+        assert len(own) == 2
+    assert gone(own)
+    assert launcher.alive
+
+
+@needs_fork_server
+def test_a_pool_whose_launcher_has_died_starts_its_own(home: Home, tmp_path: Path) -> None:
     with (tmp_path / "server.log").open("ab") as log:
         server = ForkServer(log)
-        before = trainers_below(os.getpid())
-        try:
-            with (
-                trainers(1, 1, tmp_path / "logs", server) as one,
-                trainers(1, 1, tmp_path / "logs", server) as other,
-            ):
-                for pool in (one, other):
-                    (result,) = run_trials(begin(one_trial(), home, tmp_path), pool)
-                    assert result.status == "FINISHED"
-                own = trainers_below(os.getpid()) - before
-                assert len(own) == 2
-            assert gone(own)
-            assert server.alive
-            # A pool whose launcher has died starts its own.
-            server.close()
-            with trainers(1, 1, tmp_path / "logs", server) as one:
-                (result,) = run_trials(begin(one_trial(), home, tmp_path), one)
-            assert result.status == "FINISHED"
-        finally:
-            server.close()
+        server.close()
+    with trainers(1, 1, tmp_path / "logs", server) as one:
+        (result,) = run_trials(begin(one_trial(), home, tmp_path), one)
+    assert result.status == "FINISHED"
 
 
-@pytest.mark.slow
 def test_spawned_trainers_give_the_same_numbers(
     home: Home, tmp_path: Path, pool: TrainerPool
 ) -> None:
@@ -298,15 +300,16 @@ def test_spawned_trainers_give_the_same_numbers(
     assert spawned.metrics["test_loss"] == forked.metrics["test_loss"]
 
 
-@pytest.mark.slow
-def test_a_job_starts_a_trainer_if_none_is_idle(home: Home, tmp_path: Path) -> None:
+def test_a_job_starts_a_trainer_if_none_is_idle(
+    home: Home, tmp_path: Path, launcher: Launcher
+) -> None:
     before = trainers_below(os.getpid())
     most: list[int] = []
 
     def count(_: Event) -> None:
         most.append(len(trainers_below(os.getpid()) - before))
 
-    with trainers(2, 1, tmp_path / "logs") as pool, events.listening(count):
+    with trainers(2, 1, tmp_path / "logs", launcher) as pool, events.listening(count):
         sweep_run = begin(one_trial().model_copy(update={"seeds": (0, 1, 2)}), home, tmp_path)
         with ThreadPoolExecutor() as together:
             results = list(together.map(lambda one: run_trials(sweep_run, pool, (one,)),
@@ -452,7 +455,6 @@ def delayed_once(
     return lambda server: next(messages, None) or receive(server)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("launcher", [pytest.param("forked", marks=needs_fork_server), "spawned"])
 def test_compiling_convolutions_is_reported_once(
     home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, launcher: str

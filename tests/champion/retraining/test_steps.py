@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import zipfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -26,7 +25,7 @@ from cnn_pipeline.settings.trial import DataSettings, Variant
 from cnn_pipeline.tracking.models import stored_model
 from cnn_pipeline.tracking.store import Store
 from cnn_pipeline.trainers.messages import JOBS, ScoreJob
-from cnn_pipeline.trainers.pool import TrainerPool, trainers
+from cnn_pipeline.trainers.pool import TrainerPool
 from tests.champion.retraining.stored import log_run, model_path
 from tests.running import QUICK, SAMPLE, begin, run_trials
 
@@ -60,12 +59,6 @@ def test_settings_come_from_a_file_and_every_fault_is_told(tmp_path: Path) -> No
         load_settings(path)
     told = str(error.value)
     assert "gate.margin" in told and "margn" in told and "sweep.training.epochs" in told
-
-
-@pytest.fixture(scope="module")
-def pool(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TrainerPool]:
-    with trainers(1, 1, tmp_path_factory.mktemp("logs")) as made:
-        yield made
 
 
 @pytest.fixture
