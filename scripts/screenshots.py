@@ -18,10 +18,11 @@ from playwright.sync_api import Page, expect
 
 from cnn_pipeline.base import links
 from cnn_pipeline.base.home import Home
+from cnn_pipeline.services.loopback import free_port
 from cnn_pipeline.tracking.reader import Reader
 from cnn_pipeline.tracking.store import open_store
 from tests.e2e import browser
-from tests.running import free_port, stop
+from tests.running import stop
 
 HEIGHTS = {"list": 640, "charts": 980, "compare": 640, "run": 900}
 MAX_BYTES = 250_000

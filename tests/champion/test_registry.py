@@ -215,7 +215,7 @@ KILLED = """
 import os, signal, sys
 from pathlib import Path
 from cnn_pipeline.champion.registry import Promoter
-from cnn_pipeline.tracking import Store
+from cnn_pipeline.tracking.store import Store
 
 uri, lock, kill_at = sys.argv[1], Path(sys.argv[2]), int(sys.argv[3])
 
