@@ -157,9 +157,9 @@ class Follower:
         self._tell(f"now serving version {champion.version} (was {before.version})")
 
     def _set_problem(self, problem: str) -> None:
-        if problem and problem != self._problem:
+        before, self._problem = self._problem, problem  # before it is told: who reads it may look
+        if problem and problem != before:
             self._tell(f"still serving version {self._current.version.version}: {problem}")
-        self._problem = problem
 
 
 def no_champion(registry: Registry, name: str) -> str:

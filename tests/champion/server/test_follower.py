@@ -150,6 +150,22 @@ def test_an_alias_that_is_gone_leaves_the_old_one(home: Home) -> None:
     assert follower.problem == f"{NAME} has no alias 'champion' any more"
 
 
+def test_whoever_is_told_of_a_problem_finds_it(home: Home) -> None:
+    crown(home, register(home, 0).number)
+    found: list[str] = []
+
+    class Said(list[str]):
+        def append(self, text: str) -> None:
+            found.append(follower.problem)
+
+    follower = follow(home, Said())
+    client = MlflowClient(home.database_uri, registry_uri=home.database_uri)
+    client.delete_registered_model_alias(NAME, CHAMPION)
+    follower.look()
+    assert found == [follower.problem]
+    assert "has no alias" in follower.problem
+
+
 def test_a_store_that_does_not_answer_leaves_the_old_one(home: Home) -> None:
     crown(home, register(home, 0).number)
     follower = follow(home, [])
