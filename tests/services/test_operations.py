@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import configparser
 import importlib
+import json
 import re
 import shlex
 import subprocess
@@ -48,23 +49,37 @@ def test_every_target_of_make_is_there() -> None:
         assert {word for word in line if not word.startswith("-")} <= set(targets)
 
 
+HELP = """
+import contextlib, io, json, runpy, sys
+program, paths = sys.argv[1], json.loads(sys.argv[2])
+said = []
+for path in paths:
+    sys.argv = [program, *path, "--help"]
+    with contextlib.redirect_stdout(io.StringIO()) as out:
+        try:
+            status = runpy.run_module(program, run_name="__main__", alter_sys=True) and 0
+        except SystemExit as end:
+            status = end.code or 0
+    said.append([status, out.getvalue()])
+print(json.dumps(said))
+"""
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("program", ["prefect", "mlflow"])
 def test_every_command_of_others_is_there_with_its_flags(program: str) -> None:
     found = commands(program)
     assert found
-    for line in found:
-        path = [word for word in line if re.fullmatch(r"[a-z][a-z-]*", word)][:2]
-        flags = [word for word in line if word.startswith("--") and word != "--no-prompt"]
-        done = subprocess.run(
-            [sys.executable, "-m", program, *path, "--help"],
-            capture_output=True,
-            text=True,
-            timeout=120,
-        )
-        assert done.returncode == 0, f"{program} {' '.join(path)}: {done.stderr}"
-        for flag in flags:
-            assert flag in done.stdout, f"{program} {' '.join(path)} has no {flag}"
+    paths = [[word for word in line if re.fullmatch(r"[a-z][a-z-]*", word)][:2] for line in found]
+    done = subprocess.run(
+        [sys.executable, "-c", HELP, program, json.dumps(paths)],
+        capture_output=True, text=True, timeout=120, check=True,
+    )  # fmt: skip
+    for line, path, (status, said) in zip(found, paths, json.loads(done.stdout), strict=True):
+        assert status == 0, f"{program} {' '.join(path)}: {done.stderr}"
+        for flag in line:
+            if flag.startswith("--") and flag != "--no-prompt":
+                assert flag in said, f"{program} {' '.join(path)} has no {flag}"
 
 
 @pytest.mark.docs
