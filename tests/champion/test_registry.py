@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -211,36 +213,61 @@ def test_only_one_of_two_promoters_at_once_succeeds(home: Home, promoter: Promot
     assert [d.champion_after for d in promoter.history(NAME)] == [1, winner]
 
 
+# Imports MLflow once, and forks a process for each promotion.
 KILLED = """
-import os, signal, sys
+import json, os, signal, sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from mlflow.store.model_registry import sqlalchemy_store
 from cnn_pipeline.champion.registry import Promoter
 from cnn_pipeline.tracking.store import Store
 
-uri, lock, kill_at = sys.argv[1], Path(sys.argv[2]), int(sys.argv[3])
+for line in sys.stdin:
+    uri, lock, kill_at = json.loads(line)
 
-def kill(step):
-    if step == kill_at:
-        os.kill(os.getpid(), signal.SIGKILL)
+    def kill(step):
+        if step == kill_at:
+            os.kill(os.getpid(), signal.SIGKILL)
 
-promoter = Promoter(Store(uri, None), lock, on_step=kill)
-promoter.promote(promoter.version("toy-cnn", 2), "better", expected=1, tags={"content_key": "k"})
+    child = os.fork()
+    if not child:
+        promoter = Promoter(Store(uri, None), Path(lock), on_step=kill)
+        second = promoter.version("toy-cnn", 2)
+        promoter.promote(second, "better", expected=1, tags={"content_key": "k"})
+        os._exit(0)
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
 """
+
+
+@pytest.fixture(scope="module")
+def promote_killed() -> Iterator[Callable[[str, Path, int], int]]:
+    """Promotes in a process that is killed at a step; returns how that ended."""
+    pipe = subprocess.PIPE
+    with subprocess.Popen(
+        [sys.executable, "-c", KILLED], cwd=ROOT, stdin=pipe, stdout=pipe, text=True
+    ) as process:
+
+        def promote(uri: str, lock: Path, step: int) -> int:
+            assert process.stdin is not None and process.stdout is not None
+            process.stdin.write(json.dumps([uri, str(lock), step]) + "\n")
+            process.stdin.flush()
+            return int(process.stdout.readline())
+
+        yield promote
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("step", range(1, 9))
 def test_a_promotion_killed_at_any_step_is_whole_or_invisible_afterwards(
-    home: Home, promoter: Promoter, step: int
+    home: Home,
+    promoter: Promoter,
+    promote_killed: Callable[[str, Path, int], int],
+    step: int,
 ) -> None:
     first, second = register(promoter, b"1"), register(promoter, b"2")
     promoter.promote(first, "the first", expected=None)
     lock = home.state / "registry.lock"
-    done = subprocess.run(
-        [sys.executable, "-c", KILLED, promoter.store.uri, str(lock), str(step)],
-        cwd=ROOT, timeout=120, check=False,
-    )  # fmt: skip
-    assert done.returncode == -signal.SIGKILL
+    assert promote_killed(promoter.store.uri, lock, step) == -signal.SIGKILL
     # Whoever only reads sees the old or the new champion, and either can be loaded.
     seen = promoter.by_alias(NAME, CHAMPION)
     assert seen is not None and seen.version in (1, 2)

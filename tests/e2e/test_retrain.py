@@ -41,7 +41,7 @@ from prefect.events.worker import EventsWorker
 from prefect.flow_engine import load_flow, run_flow
 from prefect.logging.handlers import APILogWorker
 
-from cnn_pipeline.base.home import Home
+from cnn_pipeline.base.home import Home, cache_dir
 from cnn_pipeline.champion.registry import CHAMPION, PREVIOUS, ModelVersion, Registry
 from cnn_pipeline.champion.retraining.settings import load_settings
 from cnn_pipeline.cli import launch
@@ -214,7 +214,7 @@ def story(tmp_path_factory: pytest.TempPathFactory, shared_trainers: None) -> It
         "x_test": sample.test.images,
         "y_test": sample.test.labels,
     }
-    server = TemporaryServer(folder / "server", folder / "cache")
+    server = TemporaryServer(folder / "server", cache_dir(os.environ))
     made = Story(folder, server.url, Webhook(), arrays)
     try:
         server.wait()

@@ -19,7 +19,7 @@ import pytest
 from PIL import Image
 
 from cnn_pipeline.base.errors import InvalidInput
-from cnn_pipeline.base.home import Home
+from cnn_pipeline.base.home import Home, cache_dir
 from cnn_pipeline.cli.app import COMMANDS, app
 from cnn_pipeline.cli.parsing import Faults
 from cnn_pipeline.experiment.outcome import Outcome
@@ -220,6 +220,8 @@ def execute(shell: str, folder: Path, home: Path) -> subprocess.CompletedProcess
             "PATH": f"{programs}{os.pathsep}{os.environ['PATH']}",
             "HOME": str(folder),
             "CNN_PIPELINE_HOME": str(home),
+            # Else each reader would wait for the migrations of an empty cache.
+            "CNN_PIPELINE_CACHE": str(cache_dir(os.environ)),
             "NO_COLOR": "1",
         },
         capture_output=True,
