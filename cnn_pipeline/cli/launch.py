@@ -143,11 +143,11 @@ def prefect_ready(home: Home, prepare: Callable[[], Any] = _nothing) -> Iterator
     else:
         temporary = TemporaryServer(home.state / "prefect", cache_dir(os.environ))
         url = temporary.url
+    # Import the rest of Prefect while its server starts.
+    from prefect.context import refresh_global_settings_context
+
     try:
         os.environ["PREFECT_API_URL"] = url
-        # Import the rest of Prefect while its server starts.
-        from prefect.context import refresh_global_settings_context
-
         refresh_global_settings_context()
         from flows import train_variants  # noqa: F401
 
@@ -159,6 +159,7 @@ def prefect_ready(home: Home, prepare: Callable[[], Any] = _nothing) -> Iterator
     finally:
         _send_what_is_left()
         os.environ.pop("PREFECT_API_URL", None)
+        refresh_global_settings_context()  # else the next flow would look for this server
         if temporary:
             temporary.stop()
 

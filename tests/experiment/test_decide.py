@@ -595,11 +595,20 @@ pool.TrainerPool = Untrained
 run_sweep(Sweep.model_validate_json(sys.argv[2]), Home(Path(sys.argv[1])))
 print(json.dumps(counts))
 """
-COUNTED_COMMAND = """
+# Runs the commands that it is told on standard input, and counts anew for each.
+COUNTED_COMMANDS = """
+import contextlib, functools, io
+from pathlib import Path
 from cnn_pipeline.cli.app import status_of
-status = status_of(sys.argv[1:])
-print("counted", json.dumps(counts), file=sys.stderr)
-sys.exit(status)
+from cnn_pipeline.trainers import launching, pool
+log = Path(sys.argv[1]).open("ab")
+pool.TrainerPool = functools.partial(pool.TrainerPool, launcher=launching.new_launcher(log))
+for line in sys.stdin:
+    counts.update(dict.fromkeys(counts, 0))
+    out, err = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        status = status_of(json.loads(line))
+    print(json.dumps([status, out.getvalue(), err.getvalue(), counts]), flush=True)
 """
 
 
@@ -625,25 +634,42 @@ def test_run_sweep_computes_each_part_of_its_decision_once(
     assert json.loads(done.stdout) == counts_of_a_decision(trials=2)
 
 
-def command_line(home: Home, folder: Path, *words: str) -> tuple[dict[str, Any], str]:
-    """The stdout and stderr of `cnn-pipeline run --json` for a small sweep."""
+CommandLine = Callable[..., tuple[dict[str, Any], str]]
+
+
+@pytest.fixture(scope="module")
+def command_line(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CommandLine]:
+    """Runs `cnn-pipeline run --json` for a small sweep; gives its stdout and stderr.
+
+    All commands run in one process, beside which a Prefect server is started for each.
+    """
+    folder = tmp_path_factory.mktemp("commands")
     settings = [
         "--data", SAMPLE.source, "--validation-size", "500", "--train-limit", "600",
         "--pooling", "max", "--epochs", "1", "--threads", "1", "--precision", "float32",
     ]  # fmt: skip
-    done = subprocess.run(
-        [sys.executable, "-c", COUNTING + COUNTED_COMMAND, json.dumps(COMPUTED),
-         "run", "--home", str(home.root), "--json", *settings, *words],
-        capture_output=True,
+    script = [sys.executable, "-c", COUNTING + COUNTED_COMMANDS, json.dumps(COMPUTED)]
+    with subprocess.Popen(
+        [*script, str(folder / "trainers.log")],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
         text=True,
-        timeout=2 * DEADLINE,
         env=environment(folder),
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    result: dict[str, Any] = json.loads(done.stdout)
-    said, _, counts = done.stderr.rpartition("counted ")
-    assert json.loads(counts) == counts_of_a_decision(len(result["variants"]))
-    return result, said
+    ) as process:
+        assert process.stdin is not None and process.stdout is not None
+        sent, received = process.stdin, process.stdout
+
+        def run(home: Home, *words: str) -> tuple[dict[str, Any], str]:
+            line = ["run", "--home", str(home.root), "--json", *settings, *words]
+            sent.write(json.dumps(line) + "\n")
+            sent.flush()
+            status, out, said, counts = json.loads(received.readline())
+            assert status == 0, said
+            result: dict[str, Any] = json.loads(out)
+            assert counts == counts_of_a_decision(len(result["variants"]))
+            return result, said
+
+        yield run
 
 
 def reused(result: dict[str, Any]) -> dict[str, str]:
@@ -655,9 +681,9 @@ def trainer_logs(home: Home) -> set[str]:
 
 
 @pytest.mark.slow
-def test_the_command_trains_only_what_is_new(home: Home, tmp_path: Path) -> None:
-    """Trained, unchanged, one variant more, forced, damaged: each as the program runs it."""
-    first, _ = command_line(home, tmp_path, "--filters", "2,3")
+def test_the_command_trains_only_what_is_new(home: Home, command_line: CommandLine) -> None:
+    """Trained, unchanged, one variant more, forced."""
+    first, _ = command_line(home, "--filters", "2,3")
     assert first["trained"] is True
     assert set(reused(first).values()) == {""}
     ids = {variant["name"]: variant["run_id"] for variant in first["variants"]}
@@ -666,14 +692,14 @@ def test_the_command_trains_only_what_is_new(home: Home, tmp_path: Path) -> None
     experiments = [e.experiment_id for e in client.search_experiments()]
     flow_database = (home.state / "prefect" / "prefect.db").stat().st_mtime_ns
 
-    second, said = command_line(home, tmp_path, "--filters", "2,3")
+    second, said = command_line(home, "--filters", "2,3")
     assert second == first | {"trained": False}
     assert len(client.search_runs(experiments)) == 3
     assert trainer_logs(home) == logs, "a trainer was started"
     assert (home.state / "prefect" / "prefect.db").stat().st_mtime_ns == flow_database
     assert "building" not in said
 
-    third, said = command_line(home, tmp_path, "--filters", "2,4,3")
+    third, said = command_line(home, "--filters", "2,4,3")
     assert third["trained"] is True
     assert third["sweep_id"] != first["sweep_id"]
     assert reused(third) == {
@@ -685,7 +711,7 @@ def test_the_command_trains_only_what_is_new(home: Home, tmp_path: Path) -> None
         line for line in said.splitlines() if line.endswith("f4-max-s0: training")
     ]
 
-    forced, said = command_line(home, tmp_path, "--filters", "2,3", "--force")
+    forced, said = command_line(home, "--filters", "2,3", "--force")
     assert forced["trained"] is True
     assert set(reused(forced).values()) == {""}
     assert not {variant["run_id"] for variant in forced["variants"]} & set(ids.values())
@@ -697,13 +723,13 @@ def test_the_command_trains_only_what_is_new(home: Home, tmp_path: Path) -> None
 
 
 @pytest.mark.slow
-def test_the_command_retrains_what_is_damaged(home: Home, tmp_path: Path) -> None:
-    first, _ = command_line(home, tmp_path, "--filters", "2")
+def test_the_command_retrains_what_is_damaged(home: Home, command_line: CommandLine) -> None:
+    first, _ = command_line(home, "--filters", "2")
     (variant,) = first["variants"]
     client = MlflowClient(home.database_uri)
     uri = client.get_run(variant["run_id"]).info.artifact_uri
     (local(uri) / names.PREDICTIONS_FILE).unlink()
-    second, said = command_line(home, tmp_path, "--filters", "2")
+    second, said = command_line(home, "--filters", "2")
     assert second["trained"] is True
     assert reused(second) == {"f2-max-s0": ""}
     assert said.count(f"f2-max-s0: run {variant['run_id']} is not reused") == 1
