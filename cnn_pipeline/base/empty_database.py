@@ -17,7 +17,7 @@ def place_template(cache: Path, package: str, database: Path) -> bool:
     Returns:
         False if the cache has none for the installed version; then nothing is written.
     """
-    content = kept_content(cache, _name(package), version(package))
+    content = kept_content(cache, f"{package}-database", version(package))
     if content is None:
         return False
     # Left by an earlier database; SQLite would replay them.
@@ -52,8 +52,4 @@ def keep_template(cache: Path, package: str, database: Path, *, without: str = "
         return
     # If the database is damaged, the next start migrates again.
     with contextlib.suppress(sqlite3.Error):
-        keep_file(cache, _name(package), version(package), write)
-
-
-def _name(package: str) -> str:
-    return f"{package}-database"
+        keep_file(cache, f"{package}-database", version(package), write)

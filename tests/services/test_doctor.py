@@ -20,8 +20,7 @@ from cnn_pipeline.services.addresses import Addresses, Ports, ServiceFolder
 from cnn_pipeline.services.control import Running
 from cnn_pipeline.services.doctor import FAIL, OK, WARN, Finding, machine
 from cnn_pipeline.services.doctor.machine import check_data, check_disk, check_versions
-from cnn_pipeline.services.doctor.ports import check_ports
-from cnn_pipeline.services.doctor.servers import check_servers
+from cnn_pipeline.services.doctor.servers import check_ports, check_servers
 from cnn_pipeline.services.doctor.store import check_prefect_store, check_store
 from cnn_pipeline.tracking.store import open_store
 from cnn_pipeline.tracking.writer import Tracker

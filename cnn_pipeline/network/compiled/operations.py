@@ -98,21 +98,17 @@ def convolve_one_channel(
 
 def load(compiles: Callable[[], None]) -> None:
     """Load every function from the cache; compile what is not there, after a call of `compiles`."""
-    with compiling(compiles):
-        _call_all()
-
-
-def _call_all() -> None:
     floor = np.float32(0)
     images, kernels = np.zeros((1, 4, 4, 1), np.float32), np.zeros((3, 3, 1, 1), np.float32)
     bias, outputs = np.zeros(1, np.float32), np.zeros((1, 2, 2, 1), np.float32)
     pooled, places = np.zeros((1, 1, 1, 1), np.float32), np.zeros((1, 1, 1, 1), np.uint8)
-    winograd.forward(images, kernels, bias, floor, True, pooled, places)
-    winograd.backward(images, kernels, pooled, places, pooled, True, True, images.copy())
-    one_channel.forward(images, kernels, bias, floor, outputs)
-    one_channel.backward(images, kernels, outputs, outputs, True)
-    one_channel.forward_pooled(images, kernels, bias, floor, pooled, places)
-    one_channel.backward_pooled(images, kernels, pooled, places, pooled, True)
+    with compiling(compiles):
+        winograd.forward(images, kernels, bias, floor, True, pooled, places)
+        winograd.backward(images, kernels, pooled, places, pooled, True, True, images.copy())
+        one_channel.forward(images, kernels, bias, floor, outputs)
+        one_channel.backward(images, kernels, outputs, outputs, True)
+        one_channel.forward_pooled(images, kernels, bias, floor, pooled, places)
+        one_channel.backward_pooled(images, kernels, pooled, places, pooled, True)
 
 
 def _operation(

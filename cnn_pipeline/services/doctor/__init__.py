@@ -9,9 +9,8 @@ from cnn_pipeline.base.home import Home
 from cnn_pipeline.services.control import running
 from cnn_pipeline.services.doctor.finding import FAIL, OK, WARN, Finding
 from cnn_pipeline.services.doctor.machine import check_data, check_disk, check_versions
-from cnn_pipeline.services.doctor.ports import check_ports
 from cnn_pipeline.services.doctor.prefect import check_prefect
-from cnn_pipeline.services.doctor.servers import check_servers
+from cnn_pipeline.services.doctor.servers import check_ports, check_servers
 from cnn_pipeline.services.doctor.store import check_prefect_store, check_store
 
 __all__ = ["FAIL", "OK", "WARN", "Finding", "examine"]

@@ -1,12 +1,15 @@
-"""Checks of the services' processes and servers."""
+"""Checks of the services' processes and servers, and of their ports if none run."""
 
 from __future__ import annotations
 
 import httpx
 
 from cnn_pipeline.base import versions
+from cnn_pipeline.base.home import Home
+from cnn_pipeline.services.addresses import Ports
 from cnn_pipeline.services.control import Running
 from cnn_pipeline.services.doctor.finding import Finding, fail, ok, warn
+from cnn_pipeline.services.loopback import port_is_free
 
 _SECONDS = 10
 
@@ -51,3 +54,22 @@ def _answer(package: str, address: str, page: str) -> Finding:
             "restart the services: cnn-pipeline down, cnn-pipeline up",
         )
     return ok(package, f"{address} answers, version {served}")
+
+
+def check_ports(home: Home) -> list[Finding]:
+    """Check that the ports of `cnn-pipeline up` are free."""
+    found = [
+        warn(
+            "services",
+            f"nothing runs under {home.root}, so scheduled runs do not start",
+            "start the services: cnn-pipeline up",
+        )
+    ]
+    ports = Ports()
+    for flag, port in (("--prefect-port", ports.prefect), ("--mlflow-port", ports.mlflow)):
+        if port_is_free(port):
+            found.append(ok("ports", f"{port} is free"))
+        else:
+            remedy = f"stop that program, or: cnn-pipeline up {flag} N"
+            found.append(warn("ports", f"{port} is in use by another program", remedy))
+    return found
