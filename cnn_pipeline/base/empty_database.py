@@ -37,19 +37,26 @@ def keep_template(cache: Path, package: str, database: Path, *, without: str = "
         without: a table to empty in the copy, because the package fills it in each new database.
     """
 
-    def write(path: Path) -> None:
-        # SQLite's own backup also copies pages that are still in its log.
-        with (
-            contextlib.closing(sqlite3.connect(database)) as source,
-            contextlib.closing(sqlite3.connect(path)) as target,
-        ):
-            source.backup(target)
-            if without:
-                target.execute(f"DELETE FROM {without}")
-                target.commit()
-
     if not database.exists():  # connecting would create one
         return
     # If the database is damaged, the next start migrates again.
     with contextlib.suppress(sqlite3.Error):
-        keep_file(cache, f"{package}-database", version(package), write)
+        keep_file(
+            cache,
+            f"{package}-database",
+            version(package),
+            lambda path: copy_database(database, path, without=without),
+        )
+
+
+def copy_database(database: Path, path: Path, *, without: str = "") -> None:
+    """Copy an SQLite file that may be in use, and empty the table `without` in the copy."""
+    # SQLite's own backup also copies pages that are still in its log.
+    with (
+        contextlib.closing(sqlite3.connect(database)) as source,
+        contextlib.closing(sqlite3.connect(path)) as target,
+    ):
+        source.backup(target)
+        if without:
+            target.execute(f"DELETE FROM {without}")
+            target.commit()

@@ -14,7 +14,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from cnn_pipeline.base.files import sha256_of
+from cnn_pipeline.base.files import read_file, sha256_of
 
 _FOLDER = "made"
 
@@ -27,7 +27,7 @@ def kept_content(root: Path, name: str, of: str) -> bytes | None:
         return None
     for path in paths:
         with contextlib.suppress(OSError):  # replaced by another process, or not readable
-            content = path.read_bytes()
+            content = read_file(path)
             if path.name.rpartition("-")[2] == hashlib.sha256(content).hexdigest():
                 return content
     return None

@@ -17,6 +17,8 @@ from cnn_pipeline.base.errors import InvalidInput
 HOME_VARIABLE = "CNN_PIPELINE_HOME"
 CACHE_VARIABLE = "CNN_PIPELINE_CACHE"
 TRACKING_VARIABLE = "MLFLOW_TRACKING_URI"
+# The tracking server that a deployment was made with: `prefect.yaml` sets it for each run.
+DEPLOYED_VARIABLE = "CNN_PIPELINE_DEPLOYED_WITH"
 
 
 @dataclass(frozen=True)
@@ -57,15 +59,17 @@ class Home:
         return self.artifacts.as_uri()
 
     def write_fault(self) -> str | None:
-        """Why this folder is not writable, or None."""
+        """Why this folder, or what is in it already, is not writable; else None."""
         nearest = next(folder for folder in (self.mlruns, *self.mlruns.parents) if folder.exists())
         if not nearest.is_dir():
             return f"--home: must be a folder, but {nearest} is a file"
-        if not os.access(nearest, os.W_OK | os.X_OK):
-            return (
-                f"--home: must be writable, but {nearest} is not. "
-                f"Give another folder with --home or {HOME_VARIABLE}."
-            )
+        for path in (nearest, self.artifacts, self.state, self.database):
+            needed = os.W_OK | os.X_OK if path.is_dir() else os.W_OK
+            if path.exists() and not os.access(path, needed):
+                return (
+                    f"--home: must be writable, but {path} is not. "
+                    f"Give another folder with --home or {HOME_VARIABLE}."
+                )
         return None
 
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import os
-import re
 from collections.abc import Sequence
 from urllib.parse import quote, urlencode
+
+from cnn_pipeline.base.errors import InvalidInput
+from cnn_pipeline.base.redaction import is_unencoded, redacted, without_user
 
 UI_VARIABLE = "CNN_PIPELINE_MLFLOW_UI"
 DEFAULT_UI = "http://127.0.0.1:5000"
@@ -22,7 +24,22 @@ def ui_address() -> str:
 
 def to_open(server: str) -> str:
     """A server's URL for a browser: without the user and password that programs need."""
-    return re.sub(r"(?<=://)[^/]*@", "", server).rstrip("/")
+    return without_user(server).rstrip("/")
+
+
+def check_address(variable: str, address: str) -> None:
+    """Check that a program can tell the password in an address from the server's name.
+
+    Raises:
+        InvalidInput: it cannot; says so without the password.
+    """
+    if is_unencoded(address):
+        raise InvalidInput(
+            [
+                f"{variable}: special characters of the user and password must be percent-encoded, "
+                f"as %2F for '/', received {redacted(address)}"
+            ]
+        )
 
 
 def run_page(experiment_id: str, run_id: str, ui: str | None = None) -> str:
@@ -36,9 +53,25 @@ def view_page(experiment_id: str, view: str, ui: str | None = None, *, charts: b
     return _page(f"experiments/{experiment_id}/runs", ui, viewStateShareKey=view, **mode)
 
 
+def artifact_page(experiment_id: str, run_id: str, path: str) -> str:
+    """URL of the page that shows an artifact of a run, relative to the UI that shows the link."""
+    return f"#/experiments/{experiment_id}/runs/{run_id}/artifacts/{path}?{urlencode(_MODE)}"
+
+
+def artifact_file(run_id: str, path: str) -> str:
+    """URL of an artifact itself, for a picture in a note; relative to the UI that shows it."""
+    return f"get-artifact?{urlencode({'path': path, 'run_uuid': run_id})}"
+
+
 def model_page(experiment_id: str, model_id: str) -> str:
     """URL of a logged model, relative to the UI that shows the link."""
     return f"#/experiments/{experiment_id}/models/{model_id}?{urlencode(_MODE)}"
+
+
+def view_link(experiment_id: str, view: str) -> str:
+    """URL of a saved view, relative to the UI that shows the link."""
+    query = urlencode({"viewStateShareKey": view, **_MODE})
+    return f"#/experiments/{experiment_id}/runs?{query}"
 
 
 def compare_page(experiment_id: str, run_ids: Sequence[str], ui: str | None = None) -> str:

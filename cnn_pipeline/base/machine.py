@@ -12,18 +12,34 @@ from pathlib import Path
 BACKENDS = ("tensorflow", "jax")
 
 
-def available_cores() -> int:
-    """Processor cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+CONTAINER = Path("/sys/fs/cgroup")
+"""Where Linux shows a container its own limits (control groups, version 2)."""
 
 
-def available_memory() -> int:
-    """Bytes of memory that a new process can get without swapping."""
+def available_cores(container: Path = CONTAINER) -> int:
+    """Processor cores that this process may use, and at least 1.
+
+    A container's limit on processor time counts in whole cores.
+    """
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    with contextlib.suppress(OSError, ValueError):  # no container, or 'max'
+        quota, period = (container / "cpu.max").read_text().split()
+        cores = min(cores or 1, int(quota) // int(period))
+    return cores or 1
+
+
+def available_memory(container: Path = CONTAINER) -> int:
+    """Bytes of memory that a new process can get without swapping, or a container's limit."""
     import psutil
 
-    return int(psutil.virtual_memory().available)
+    available = int(psutil.virtual_memory().available)
+    with contextlib.suppress(OSError, ValueError):  # no container, or 'max'
+        limit = int((container / "memory.max").read_text())
+        used = int((container / "memory.current").read_text())
+        statistics = dict(map(str.split, (container / "memory.stat").read_text().splitlines()))
+        cached = int(statistics["inactive_file"])  # given back when a process asks
+        available = min(available, max(0, limit - used + cached))
+    return available
 
 
 def has_gpu(drivers: Path = Path("/proc/driver/nvidia/gpus")) -> bool:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 UNKNOWN = "-"
+MOST = 20
+"""Variants, effects or names that a table or a sentence shows of many; the rest is counted."""
 
 
 def duration(seconds: float | None) -> str:
@@ -38,9 +42,20 @@ def percent(share: float | None, digits: int = 1) -> str:
     return f"{text} %"
 
 
+def counted(number: int, thing: str) -> str:
+    """'1 seed', '2 seeds'."""
+    return f"{number:,} {thing}" if number == 1 else f"{number:,} {thing}s"
+
+
 def signed(difference: float | None) -> str:
     """'+0.81' percentage points of the difference 0.0081 of two shares."""
     if difference is None:
         return UNKNOWN
     text = f"{100 * difference:+.2f}"
     return "0.00" if float(text) == 0 else text
+
+
+def first_names(names: Sequence[str], most: int = MOST) -> str:
+    """'a, b, c'; of more than `most` only the first, 'and 980 more'."""
+    shown = ", ".join(names[:most])
+    return shown if len(names) <= most else f"{shown} and {len(names) - most:,} more"

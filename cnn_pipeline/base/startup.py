@@ -9,9 +9,11 @@ Imports create hundreds of thousands of objects and hardly any garbage.
 from __future__ import annotations
 
 import atexit
+import functools
 import gc
 import os
 import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -51,6 +53,40 @@ def lean_imports() -> Iterator[None]:
                 del sys.modules[name]
     if first and "keras" in sys.modules:
         _set_keras_defaults()
+
+
+@contextmanager
+def hidden_notes() -> Iterator[None]:
+    """Hide what native code writes to stderr in this block; show it if the block raises.
+
+    TensorFlow writes notes about missing CUDA libraries before it reads `TF_CPP_MIN_LOG_LEVEL`.
+    """
+    sys.stderr.flush()
+    kept = os.dup(2)
+    with tempfile.TemporaryFile() as notes:
+        os.dup2(notes.fileno(), 2)
+        try:
+            yield
+        except BaseException:
+            notes.seek(0)
+            os.write(kept, notes.read())
+            raise
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)
+
+
+@functools.cache  # a server that loads another champion must not lose lines of its log
+def import_keras_quietly() -> None:
+    """Import Keras and let its backend look for GPUs, without notes on the screen."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    with hidden_notes(), lean_imports():
+        import keras
+
+        if keras.backend.backend() == "tensorflow":
+            import tensorflow as tf
+
+            tf.config.list_physical_devices()
 
 
 def _set_keras_defaults() -> None:

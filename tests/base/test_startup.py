@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from cnn_pipeline.base.startup import lean_imports
+from cnn_pipeline.base.startup import hidden_notes, lean_imports
 
 SAY = "\nimport sys\nprint(*sys.modules)\n"
 
@@ -78,3 +78,37 @@ def test_a_file_of_the_users_cannot_choose_the_backend_that_is_left_out(tmp_path
         "assert keras.backend.backend() == 'tensorflow'"
     )
     assert "jax" not in loaded
+
+
+def test_notes_of_native_code_are_hidden_unless_the_block_raises(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    with hidden_notes():
+        os.write(2, b"a note\n")
+    assert capfd.readouterr().err == ""
+    with pytest.raises(ImportError), hidden_notes():
+        _write_and_fail()
+    assert capfd.readouterr().err == "why it failed\n"
+
+
+def _write_and_fail() -> None:
+    os.write(2, b"why it failed\n")
+    raise ImportError
+
+
+@pytest.mark.slow
+def test_keras_is_imported_without_a_note() -> None:
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            "from cnn_pipeline.base.startup import import_keras_quietly as quietly\n"
+            "quietly()\nimport keras\nprint(keras.ops.sum(keras.ops.ones(3)))",
+        ],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        env={**os.environ, "KERAS_BACKEND": "tensorflow"},
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "3.0" in done.stdout
