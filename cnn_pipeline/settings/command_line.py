@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from cnn_pipeline.settings.named import DEFAULT, NAMED
 from cnn_pipeline.settings.spelling import spell
-from cnn_pipeline.settings.sweep import Axes, Sweep
+from cnn_pipeline.settings.sweep import AUTO, ONLY_AUTO, Axes, Sweep
 from cnn_pipeline.settings.trial import DataSettings, Training, Trial, Variant
 
 
@@ -32,13 +32,12 @@ def sweep_commands(sweep: Sweep) -> tuple[str, ...]:
     One line for a named sweep or a grid, else one line per trial.
     """
     for name, make in NAMED.items():
-        if make().trials() == sweep.trials() and make().data == sweep.data:
+        if _trained(make()) == _trained(sweep):
             return (_run({"sweep": (name,)}),)
     grid = _grid(sweep)
     if grid is None:
         return tuple(reproducing_command(trial, sweep.data) for trial in sweep.trials())
-    shared = _shared(sweep.training, sweep.data)
-    return (_run({**grid, "seeds": sweep.seeds, **{k: (v,) for k, v in shared.items()}}),)
+    return (_run({**grid, **_seeds(sweep), **_metric(sweep), **_changed_lists(sweep)}),)
 
 
 def flag_name(field: str) -> str:
@@ -53,12 +52,42 @@ def _run(settings: Mapping[str, Iterable[Any]]) -> str:
     return shlex.join(words)
 
 
+def _trained(sweep: Sweep) -> tuple[Any, ...]:
+    return sweep.trials(), sweep.data, _seeds(sweep), _metric(sweep)
+
+
+def _seeds(sweep: Sweep) -> dict[str, tuple[Any, ...]]:
+    """The flags of the seeds; none for the default."""
+    if sweep.seeds != AUTO:
+        return {"seeds": sweep.seeds}
+    fields = Sweep.model_fields
+    return {
+        name: (getattr(sweep, name),)
+        for name in ONLY_AUTO
+        if getattr(sweep, name) != fields[name].default
+    }
+
+
+def _metric(sweep: Sweep) -> dict[str, tuple[str]]:
+    """The flag of the metric; none where the data decide."""
+    return {} if sweep.metric == AUTO else {"metric": (sweep.metric,)}
+
+
 def _shared(training: Training, data: DataSettings) -> dict[str, Any]:
     """Settings that are not the default."""
     return {
         **_changed(training.model_dump(), Training().model_dump()),
         **_changed(data.model_dump(), DataSettings().model_dump()),
     }
+
+
+def _changed_lists(sweep: Sweep) -> dict[str, tuple[Any, ...]]:
+    """Settings of training and data that are not the default: one value, or those of an axis."""
+    axes = sweep.axes.given
+    own = {name: axes.get(name, (value,)) for name, value in sweep.training.model_dump().items()}
+    base = {name: (value,) for name, value in Training().model_dump().items()}
+    data = _changed(sweep.data.model_dump(), DataSettings().model_dump())
+    return _changed(own, base) | {name: (value,) for name, value in data.items()}
 
 
 def _changed(fields: Mapping[str, Any], base: Mapping[str, Any]) -> dict[str, Any]:
@@ -69,7 +98,7 @@ def _grid(sweep: Sweep) -> dict[str, tuple[Any, ...]] | None:
     """The lists to give on the command line; None if no grid has exactly these variants."""
     if sweep.entries:
         return None
-    variants = [trial.variant for trial in sweep.trials() if trial.seed == sweep.seeds[0]]
+    variants = list(dict.fromkeys(trial.variant for trial in sweep.trials([0])))
     used = [variant.in_use for variant in variants]
     grid: dict[str, tuple[Any, ...]] = {}
     for field, default in Variant().in_use.items():
@@ -80,4 +109,4 @@ def _grid(sweep: Sweep) -> dict[str, tuple[Any, ...]] | None:
         again = Sweep(axes=Axes(**grid))
     except ValidationError:
         return None
-    return grid if [trial.variant for trial in again.trials()] == variants else None
+    return grid if [trial.variant for trial in again.trials([0])] == variants else None

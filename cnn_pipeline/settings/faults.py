@@ -45,8 +45,19 @@ def shown(value: Any) -> str:
     """The received value on one line, at most 60 characters."""
     if isinstance(value, bool):
         return str(value).lower()
-    text = repr(value)
+    try:
+        text = repr(value)
+    except ValueError:  # Python prints whole numbers of at most 4300 digits
+        return "a number of more than 4300 digits"
     return text if len(text) <= 60 else text[:57] + "..."
+
+
+def split_fields(
+    model: type[BaseModel], document: Mapping[str, Any]
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The part of a document that is fields of `model`, and the rest."""
+    own = {name: value for name, value in document.items() if name in model.model_fields}
+    return own, {name: value for name, value in document.items() if name not in own}
 
 
 def find_faults(
@@ -126,12 +137,16 @@ def _union_faults(
     data: Any,
 ) -> list[Fault]:
     """Faults of the branch that the value was meant for, else one line that names all branches."""
-    wrong_type = {"int_type", "float_type", "bool_type", "string_type", "tuple_type"}
+    wrong_type = {
+        "int_type", "float_type", "bool_type", "string_type", "tuple_type", "literal_error",
+    }  # fmt: skip
     meant = [(path, item) for path, at, item in items if not (at and item["type"] in wrong_type)]
     meant = [(path, item) for path, item in meant if not _is_echo(item, data, path)]
     if meant:
         return [Fault(path, _message(item, path, model)) for path, item in meant]
-    wanted = dict.fromkeys(_REQUIRED[item["type"]] for _, _, item in items)
+    wanted = dict.fromkeys(
+        _REQUIRED.get(item["type"]) or item["ctx"]["expected"] for _, _, item in items
+    )
     return [Fault(node, f"must be {' or '.join(wanted)}, received {shown(_at(data, node))}")]
 
 
@@ -214,8 +229,9 @@ def _message(item: Mapping[str, Any], path: Location, model: type[BaseModel]) ->
         things = "characters" if isinstance(received, str) else "values"
         return f"must have at most {context['max_length']} {things}, received {len(received)}"
     if kind == "string_pattern_mismatch":
+        signs = "'-', '_' and '.'" if "." in context["pattern"] else "'-' and '_'"
         return (
-            "must be lower-case letters, digits, '-' and '_', beginning with a letter or a digit, "
+            f"must be lower-case letters, digits, {signs}, beginning with a letter or a digit, "
             f"received {shown(received)}"
         )
     if kind == "value_error":

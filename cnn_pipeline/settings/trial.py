@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -26,16 +28,39 @@ from cnn_pipeline.base.metric_names import ExpectedMetric
 from cnn_pipeline.settings.spelling import spell
 
 NAME_PATTERN = r"^[a-z0-9][a-z0-9_-]{0,63}$"
+# A variant's name may hold a decimal point: 'f64-max-lr0.003'.
+LABEL_PATTERN = r"^[a-z0-9][a-z0-9_.-]{0,63}$"
 
 Pooling = Literal["max", "average", "strided", "none"]
 Padding = Literal["valid", "same"]
 Optimizer = Literal["adam", "adamw", "rmsprop", "sgd"]
+Schedule = Literal["constant", "cosine", "one-cycle"]
+AugmentationKind = Literal["none", "flip", "shift", "flip+shift", "random-erase"]
+Activation = Literal["relu", "leaky_relu", "gelu", "silu", "tanh"]
 Precision = Literal["auto", "float32", "bfloat16"]
+ClassWeights = Literal["none", "balanced"]
 Direction = Literal["higher", "lower"]
+Fit = Literal["pad", "crop", "stretch"]
+Color = Literal["auto", "grey", "rgb"]
 
 # JSON and TOML give lists, strict mode accepts only tuples.
 _AsTuple = BeforeValidator(lambda value: tuple(value) if isinstance(value, list) else value)
 
+
+def _image_size(text: str) -> str:
+    if not re.fullmatch("[1-9][0-9]{0,3}x[1-9][0-9]{0,3}", text):
+        raise ValueError(f"must be height x width in pixels, as 64x48, received {text!r}")
+    return text
+
+
+def _background(text: str) -> str:
+    if not re.fullmatch("white|black|#[0-9a-f]{6}", text.lower()):
+        raise ValueError(f"must be white, black or #rrggbb, as #ff8000, received {text!r}")
+    return text.lower()
+
+
+ImageSize = Annotated[str, AfterValidator(_image_size)]
+Background = Annotated[str, AfterValidator(_background)]
 FilterCount = Annotated[int, Field(ge=1, le=1024)]
 FilterList = Annotated[tuple[FilterCount, ...], Field(min_length=1, max_length=6), _AsTuple]
 FiltersInput = FilterCount | FilterList
@@ -51,9 +76,26 @@ PoolSize = Annotated[int, Field(ge=1, le=8)]
 DenseUnits = Annotated[int, Field(ge=1, le=16_384)]
 Dropout = Annotated[float, Field(ge=0.0, le=0.95)]
 Seed = Annotated[int, Field(ge=0, le=2**31 - 1)]
-# A trial's name, a label and a seed, must match NAME_PATTERN too.
+Epochs = Annotated[int, Field(ge=1, le=10_000)]
+BatchSize = Annotated[int, Field(ge=1, le=65_536)]
+LearningRate = Annotated[float, Field(gt=0.0, le=10.0)]
+EmaMomentum = Annotated[float, Field(ge=0.0, lt=1.0)]
+Patience = Annotated[int, Field(ge=1, le=10_000)]
+WeightDecay = Annotated[float, Field(ge=0.0, le=100.0)]
+# A trial's name, a label and a seed, must match LABEL_PATTERN too.
 MAX_LABEL = 48
-Label = Annotated[str, Field(pattern=NAME_PATTERN, max_length=MAX_LABEL)]
+Label = Annotated[str, Field(pattern=LABEL_PATTERN, max_length=MAX_LABEL)]
+
+
+def _is_expression(text: str) -> str:
+    try:
+        re.compile(text)
+    except (re.error, RecursionError, OverflowError) as error:
+        raise ValueError(f"must be a regular expression, received {text!r}: {error}") from None
+    return text
+
+
+_Expression = AfterValidator(_is_expression)
 
 
 class Settings(BaseModel):
@@ -65,8 +107,11 @@ class Settings(BaseModel):
 
     def content_hash(self) -> str:
         """First 12 hex digits of the SHA-256 of the canonical JSON."""
-        canonical = json.dumps(self.model_dump(mode="json"), sort_keys=True)
+        canonical = json.dumps(self._hashed(), sort_keys=True)
         return hashlib.sha256(canonical.encode()).hexdigest()[:12]
+
+    def _hashed(self) -> dict[str, Any]:
+        return self.model_dump(mode="json")
 
 
 class Variant(Settings):
@@ -89,7 +134,9 @@ class Variant(Settings):
     dropout: Dropout = 0.0
     """Dropout rate after the dense layer; 0 is no dropout."""
     batch_norm: bool = False
-    """Batch normalisation between each convolution and its ReLU."""
+    """Batch normalisation between each convolution and its activation."""
+    activation: Activation = "relu"
+    """Activation after each convolution and after the dense layer, as Keras defines it."""
 
     @model_validator(mode="after")
     def _canonical(self) -> Self:
@@ -113,6 +160,13 @@ class Variant(Settings):
                 "Use pooling='none', or a pool_size of 2 or more."
             )
         return self
+
+    def _hashed(self) -> dict[str, Any]:
+        """Names hold the hash, so those of networks with ReLU stay as they were without choice."""
+        fields = super()._hashed()
+        if self.activation == "relu":
+            del fields["activation"]
+        return fields
 
     def _set(self, **fields: Any) -> None:
         self.__dict__.update(fields)  # the model is frozen
@@ -158,12 +212,17 @@ class Variant(Settings):
             parts.append("do" + f"{self.dropout:.6f}".rstrip("0").partition(".")[2])
         if self.batch_norm:
             parts.append("bn")
-        name = "-".join(parts)
-        if len(name) <= MAX_LABEL:
-            return name
-        # If too much differs, a hash stands for the rest.
-        kept = name[: MAX_LABEL - 9].rstrip("-")
-        return f"{kept}-{self.content_hash()[:8]}"
+        if "activation" in changed:
+            parts.append(self.activation)
+        return shortened("-".join(parts), self.content_hash())
+
+
+def shortened(name: str, digest: str) -> str:
+    """The name as a label: if too much differs, a hash stands for the rest."""
+    if len(name) <= MAX_LABEL:
+        return name
+    kept = name[: MAX_LABEL - 9].rstrip("-.")
+    return f"{kept}-{digest[:8]}"
 
 
 def unused_settings(fields: Mapping[str, object]) -> set[str]:
@@ -175,27 +234,64 @@ def unused_settings(fields: Mapping[str, object]) -> set[str]:
     return {"pool_size"} if fields.get("pooling") == "none" else set()
 
 
+ADAMW_DECAY = 0.004
+"""Weight decay of Keras' AdamW where none is set."""
+
+
 class Training(Settings):
     """How a network is trained."""
 
-    epochs: Annotated[int, Field(ge=1, le=10_000)] = 5
+    epochs: Epochs = 5
     """Passes over the training images."""
-    batch_size: Annotated[int, Field(ge=1, le=65_536)] = 128
+    batch_size: BatchSize = 128
     """Images per training step."""
     optimizer: Optimizer = "adam"
     """Keras optimizer, with its default arguments except for the learning rate."""
-    learning_rate: Annotated[float, Field(gt=0.0, le=10.0)] = 0.001
-    """Learning rate; the default is that of Keras' Adam."""
+    learning_rate: LearningRate = 0.001
+    """Learning rate, the highest one of a schedule; the default is that of Keras' Adam."""
+    schedule: Schedule = "constant"
+    """The same rate in all steps, half a cosine to 0, or one cycle: up for 30 %, then to 0."""
+    weight_decay: WeightDecay | None = None
+    """Share of each weight that a step takes off, times the learning rate; none: as in Keras."""
+    augmentation: AugmentationKind = "none"
+    """Random changes of the training images: left-right flips, shifts by 10 %, erased squares."""
+    ema_momentum: EmaMomentum = 0.0
+    """Momentum of the moving average of the weights that is scored and kept; 0 keeps the last."""
     precision: Precision = "auto"
     """Precision of the training steps; auto uses bfloat16 if the device is fast at it."""
     threads: Annotated[int, Field(ge=0, le=1024)] = 0
     """CPU threads per trainer; 0 divides all cores among the trainers."""
     stop_at_accuracy: Annotated[float, Field(gt=0.0, le=1.0)] | None = None
     """Stop after the first epoch with a training accuracy above this, from 0 to 1."""
+    patience: Patience | None = None
+    """Stop after so many epochs without a better validation accuracy; keep the best's weights."""
+    class_weights: ClassWeights = "none"
+    """Weights of the classes in the loss; 'balanced' lets each count the same, however rare."""
+
+    @model_validator(mode="after")
+    def _decays(self) -> Self:
+        if self.weight_decay is not None and self.weight_decay * self.learning_rate >= 1:
+            raise ValueError(
+                "weight_decay must be less than 1 / learning_rate, or a step takes off each weight "
+                f"more than it is, received weight_decay={self.weight_decay:g}, "
+                f"learning_rate={self.learning_rate:g}"
+            )
+        return self
+
+    @property
+    def recipe(self) -> Training:
+        """The same training in one spelling: Adam with a weight decay is AdamW, in Keras too."""
+        decay = self.weight_decay
+        if decay is None and self.optimizer == "adamw":
+            decay = ADAMW_DECAY
+        optimizer = self.optimizer
+        if optimizer in ("adam", "adamw"):
+            optimizer = "adamw" if decay else "adam"
+        return self.model_copy(update={"optimizer": optimizer, "weight_decay": decay or None})
 
 
 class DataSettings(Settings):
-    """Which images, and how they are split."""
+    """Which images, how they are split, and how pictures of any kind become images of one size."""
 
     source: Annotated[str, Field(min_length=1, max_length=4096)] = "fashion-mnist"
     """'fashion-mnist', 'fashion-mnist-sample', or the path to your own data."""
@@ -205,6 +301,27 @@ class DataSettings(Settings):
     """Train on a stratified subset of this many images."""
     split_seed: Seed = 0
     """Seed of the split and of the subset."""
+    test_share: Annotated[float, Field(gt=0.0, lt=1.0)] | None = None
+    """Share of your own images to test on, stratified, if they have no test images; default 0.2."""
+    group_by: Annotated[str, Field(min_length=1, max_length=1000), _Expression] | None = None
+    """Regular expression that finds a group in file names; the images of a group stay together."""
+    name: Annotated[str, Field(pattern=NAME_PATTERN, max_length=MAX_LABEL)] | None = None
+    """Name of your own data, and so of its experiment; default that of the file or folder."""
+
+    @property
+    def of_own_data(self) -> dict[str, object]:
+        """The settings that only own data have, as far as they are set."""
+        fields = {"test_share": self.test_share, "group_by": self.group_by, "name": self.name}
+        return {field: value for field, value in fields.items() if value is not None}
+
+    image_size: ImageSize | None = None
+    """Height and width of the images, as 64x48; default: the common one, else the median."""
+    fit: Fit = "pad"
+    """How a picture of another size gets it: with bars, cut to the middle, or stretched."""
+    color: Color = "auto"
+    """Channels of the images; auto is rgb if any picture is in colour."""
+    background: Background = "white"
+    """What is put under transparent pixels and around padded pictures: white, black or #rrggbb."""
 
     def num_validation(self, num_images: int, num_classes: int) -> int:
         """Number of validation images, out of `num_images` training images of `num_classes`.

@@ -28,6 +28,7 @@ variants = st.builds(
     dense_units=st.integers(1, 16_384),
     dropout=st.floats(0, 0.95),
     batch_norm=st.booleans(),
+    activation=st.sampled_from(["relu", "leaky_relu", "gelu", "silu", "tanh"]),
 )
 trainings = st.builds(
     Training,
@@ -35,9 +36,15 @@ trainings = st.builds(
     batch_size=st.integers(1, 65_536),
     optimizer=st.sampled_from(["adam", "adamw", "rmsprop", "sgd"]),
     learning_rate=st.floats(0, 10, exclude_min=True),
+    schedule=st.sampled_from(["constant", "cosine", "one-cycle"]),
+    weight_decay=st.none() | st.floats(0, 0.099),
+    ema_momentum=st.floats(0, 1, exclude_max=True),
+    class_weights=st.sampled_from(["none", "balanced"]),
     precision=st.sampled_from(["auto", "float32", "bfloat16"]),
     threads=st.integers(0, 1024),
     stop_at_accuracy=st.none() | st.floats(0, 1, exclude_min=True),
+    augmentation=st.sampled_from(["none", "flip", "shift", "flip+shift", "random-erase"]),
+    patience=st.none() | st.integers(1, 10_000),
 )
 sources = st.sampled_from(
     ["fashion-mnist", "fashion-mnist-sample", "/data/my photos", "it's $HOME;`x`", "späces/*.npz"]
@@ -48,6 +55,13 @@ data_settings = st.builds(
     validation_size=st.integers(1, 10_000_000),
     train_limit=st.none() | st.integers(1, 100_000_000),
     split_seed=st.integers(0, 2**31 - 1),
+    image_size=st.none() | st.sampled_from(["8x8", "480x9999"]),
+    fit=st.sampled_from(["pad", "crop", "stretch"]),
+    color=st.sampled_from(["auto", "grey", "rgb"]),
+    background=st.sampled_from(["white", "black", "#00ff7f"]),
+    test_share=st.none() | st.floats(0.01, 0.99),
+    group_by=st.none() | st.sampled_from([r"^(\d+)_", "a,b|c d", "'$HOME'"]),
+    name=st.none() | st.just("photos-2"),
 )
 
 
@@ -100,12 +114,19 @@ def test_the_command_says_only_what_differs() -> None:
     [
         (Sweep(variant=Variant(filters=8), axes=Axes(dropout=(0.0, 0.5))), 1),
         (Sweep(variant=Variant(pooling="none"), axes=Axes(pooling=("none", "max"))), 1),
-        (Sweep(axes=Axes(filters=((8, 16), (8, 16, 32)))), 1),
+        (Sweep(axes=Axes(filters=((8, 16), (8, 16, 32))), seeds=(3, 4)), 1),
         (Sweep(axes=Axes(filters=(8, (8, 16)), pooling=("max", "none"), pool_size=(3,))), 1),
+        (
+            Sweep(
+                axes=Axes(learning_rate=(0.01, 1e-5), epochs=(5,), optimizer=("sgd", "adam")),
+                training=Training(epochs=3, learning_rate=0.5, batch_size=64),
+            ),
+            1,
+        ),
         # One line would give 8 filters the two layers that are the default.
-        (Sweep(variant=Variant(conv_layers=3), axes=Axes(filters=(8, (8, 16)))), 2),
+        (Sweep(variant=Variant(conv_layers=3), axes=Axes(filters=(8, (8, 16))), seeds=(0,)), 2),
         # One line would train each of them with one layer and with two.
-        (Sweep(axes=Axes(filters=(8, (16,)))), 2),
+        (Sweep(axes=Axes(filters=(8, (16,))), seeds=(0,)), 2),
     ],
 )
 def test_the_commands_of_a_grid_train_its_variants(sweep: Sweep, lines: int) -> None:
@@ -115,3 +136,13 @@ def test_the_commands_of_a_grid_train_its_variants(sweep: Sweep, lines: int) -> 
     assert [(t.variant, t.training, t.seed) for t in trials] == [
         (t.variant, t.training, t.seed) for t in sweep.trials()
     ]
+    if lines == 1:
+        assert understood(commands[0]).seeds_text == sweep.seeds_text
+
+
+def test_the_metric_is_repeated_where_it_was_asked_for_or_found() -> None:
+    sweep = filters_and_pooling().measured_on((90, 10))
+    (line,) = sweep_commands(sweep)
+    assert "--metric balanced_accuracy" in line
+    assert understood(line).trials() == sweep.trials() and understood(line).metric == sweep.metric
+    assert "--metric" not in sweep_commands(filters_and_pooling())[0]

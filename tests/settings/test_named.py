@@ -1,5 +1,6 @@
 """The named sweeps, and sweeps from files."""
 
+import os
 import shlex
 from pathlib import Path
 
@@ -38,7 +39,7 @@ def test_the_default_is_filters_with_and_without_pooling() -> None:
     assert sweep.labels == (
         "f16-max", "f16-none", "f32-max", "f32-none", "f64-max", "f64-none",
     )  # fmt: skip
-    assert sweep.seeds == (0,)
+    assert (sweep.seeds, sweep.decide, sweep.max_rounds) == ("auto", 1.0, 10)
     assert (sweep.training.epochs, sweep.training.batch_size) == (5, 128)
     assert sweep.data == DataSettings()
     assert sweep.baseline_label == "f64-max"
@@ -46,7 +47,7 @@ def test_the_default_is_filters_with_and_without_pooling() -> None:
 
 def test_pooling_differs_in_pooling_alone() -> None:
     trials = named.pooling().trials()
-    assert [trial.variant.pooling for trial in trials] == ["max", "average", "none", "strided"]
+    assert [trial.variant.pooling for trial in trials] == 2 * ["max", "average", "none", "strided"]
     assert {trial.variant.filters for trial in trials} == {(64, 64)}
 
 
@@ -153,12 +154,43 @@ def test_a_file_may_list_entries(tmp_path: Path) -> None:
     ("file", "name"), [("My Sweep.toml", "my-sweep"), ("_x_.toml", "x"), ("a.b.toml", "a-b")]
 )
 def test_the_name_comes_from_the_file(tmp_path: Path, file: str, name: str) -> None:
-    assert files.load_sweep_file(write(tmp_path, "", file)).name == name
+    assert files.load_sweep_file(write(tmp_path, "seeds = [0]", file)).name == name
 
 
 def test_a_file_name_without_letters_needs_a_name(tmp_path: Path) -> None:
     with pytest.raises(InvalidInput, match="name: must be lower-case letters"):
-        files.load_sweep_file(write(tmp_path, "", "ü.toml"))
+        files.load_sweep_file(write(tmp_path, "seeds = [0]", "ü.toml"))
+
+
+@pytest.mark.parametrize("text", ["", "\n", "# seeds = [0]\n"])
+def test_an_empty_file_is_a_fault(tmp_path: Path, text: str) -> None:
+    fault = "must hold at least one setting, received an empty file"
+    assert faults_in(tmp_path, text) == [fault]
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("a = " + "[" * 3000, "is nested too deeply"),
+        ("seeds = [0x" + "f" * 5000 + "]", "received a number of more than 4300 digits"),
+        ("decide = " + "9" * 5000, "is not valid TOML"),
+        ("# " + "x" * 1_000_000, "must have at most 1,000,000 bytes"),
+        ("axes.filters = [%s]\naxes.dense_units = [%s]"
+         % ((", ".join(map(str, range(1, 1001))),) * 2),
+         "axes: must give at most 1000 variants, received 1000000"),
+    ],
+    ids=["deep", "hexadecimal", "decimal", "long", "grid"],
+)  # fmt: skip
+def test_a_hostile_file_is_refused(tmp_path: Path, text: str, reason: str) -> None:
+    faults = faults_in(tmp_path, text)
+    assert reason in faults[0]
+
+
+def test_a_pipe_or_device_is_refused(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.toml")
+    for path in (tmp_path / "pipe.toml", Path("/dev/zero")):
+        with pytest.raises(InvalidInput, match="must be a file, and is a"):
+            files.load_sweep_file(path)
 
 
 def test_every_fault_of_a_file_is_listed_with_its_toml_path(tmp_path: Path) -> None:
@@ -189,7 +221,7 @@ def test_every_fault_of_a_file_is_listed_with_its_toml_path(tmp_path: Path) -> N
         "training.learning_rate: must be a finite number, received nan",
         "data.train_limit: must be a whole number, received inf",
         "colour: unknown key; known are name, description, variant, axes, entries, seeds, "
-        "training, data, baseline",
+        "decide, max_rounds, metric, training, data, baseline",
         "seeds lists 0 2 times",
     ]
 

@@ -2,6 +2,7 @@
 
 import math
 import re
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -10,7 +11,7 @@ from pydantic import ValidationError
 
 from cnn_pipeline.settings.sweep import Axes, Entry, Sweep
 from cnn_pipeline.settings.trial import (
-    NAME_PATTERN,
+    LABEL_PATTERN,
     DataSettings,
     Expectation,
     Training,
@@ -190,6 +191,14 @@ def test_a_wrong_training_is_refused(fields: dict[str, object]) -> None:
         {"train_limit": 0},
         {"split_seed": -1},
         {"split_seed": 2**31},
+        {"image_size": "64"},
+        {"image_size": "0x8"},
+        {"image_size": "64x48px"},
+        {"image_size": 64},
+        {"fit": "object"},
+        {"color": "gray"},
+        {"background": "corners"},
+        {"background": "#fff"},
     ],
 )
 def test_wrong_data_settings_are_refused(fields: dict[str, object]) -> None:
@@ -233,8 +242,103 @@ def test_a_sweep_without_axes_is_the_base_alone() -> None:
     assert [trial.variant for trial in sweep.trials()] == [Variant(filters=8)]
 
 
+def test_seeds_are_added_in_rounds_of_which_two_are_certain() -> None:
+    sweep = Sweep(axes=Axes(filters=(32, 16)), max_rounds=4)
+    assert (sweep.seeds, sweep.first_seeds, sweep.all_seeds) == ("auto", (0, 1), (0, 1, 2, 3))
+    assert [trial.name for trial in sweep.trials()] == [
+        "f32-max-s0", "f16-max-s0", "f32-max-s1", "f16-max-s1",
+    ]  # fmt: skip
+    assert [trial.name for trial in sweep.trials([3])] == ["f32-max-s3", "f16-max-s3"]
+
+
+def test_one_variant_leaves_nothing_to_decide() -> None:
+    assert Sweep().first_seeds == Sweep().all_seeds == (0,)
+
+
+def test_listed_seeds_are_all_certain() -> None:
+    sweep = Sweep(seeds=(5, 1, 3))
+    assert sweep.first_seeds == sweep.all_seeds == (5, 1, 3)
+
+
+@pytest.mark.parametrize("sweep", [Sweep(), Sweep(decide=0.5, max_rounds=3), Sweep(seeds=(0, 1))])
+def test_json_and_back_is_the_same_sweep(sweep: Sweep) -> None:
+    again = Sweep.model_validate_json(sweep.model_dump_json())
+    assert again == sweep
+    assert again.content_hash() == sweep.content_hash()
+
+
+def test_listed_seeds_are_written_without_what_holds_for_auto_alone() -> None:
+    assert not {"decide", "max_rounds"} & Sweep(seeds=(0, 1)).model_dump().keys()
+    assert {"decide", "max_rounds"} < Sweep().model_dump().keys()
+
+
+def test_a_setting_of_the_training_is_an_axis_too() -> None:
+    sweep = Sweep(
+        axes=Axes(pooling=("max", "none"), learning_rate=(0.003, 0.001), epochs=(9,)),
+        training=Training(learning_rate=0.5, batch_size=32),
+        seeds=(0,),
+    )
+    assert sweep.labels == ("f64-max-lr0.003", "f64-max", "f64-none-lr0.003", "f64-none")
+    assert [trial.training for trial in sweep.trials()] == [
+        Training(learning_rate=rate, batch_size=32, epochs=9) for rate in (0.003, 0.001) * 2
+    ]
+
+
+def test_the_baseline_has_the_training_that_is_shared() -> None:
+    axes = Axes(pooling=("none", "max"), optimizer=("sgd", "adam"))
+    assert Sweep(axes=axes).baseline_label == "f64-max"
+    sgd = Sweep(axes=axes, training=Training(optimizer="sgd"))
+    assert sgd.baseline_label == "f64-max-sgd"
+
+
+@pytest.mark.parametrize(
+    ("axes", "names"),
+    [
+        ({"learning_rate": (1e-5, 1, 0.25)}, ("lr0.00001", "lr1", "lr0.25")),
+        ({"optimizer": ("adamw", "sgd")}, ("adamw", "sgd")),
+        ({"batch_size": (32, 256), "epochs": (5, 50)}, ("b32", "b32-e50", "b256", "b256-e50")),
+        ({"schedule": ("cosine", "constant")}, ("cosine", "")),
+        ({"class_weights": ("none", "balanced")}, ("", "balanced")),
+        ({"patience": (3, 10)}, ("patience3", "patience10")),
+        ({"ema_momentum": (0.99, 0.999)}, ("ema0.99", "ema0.999")),
+        ({"weight_decay": (0.0, 0.01)}, ("wd0", "wd0.01")),
+        (
+            {"augmentation": ("none", "flip+shift", "random-erase")},
+            ("", "flip-shift", "random-erase"),
+        ),
+        ({"activation": ("relu", "gelu"), "schedule": ("one-cycle",)}, ("", "gelu")),
+    ],
+)
+def test_a_name_tells_what_differs_in_the_training(
+    axes: dict[str, Any], names: tuple[str, ...]
+) -> None:
+    found = Sweep(axes=Axes(**axes)).labels
+    assert found == tuple("-".join(filter(None, ["f64-max", name])) for name in names)
+
+
+def test_values_of_axes_must_fit_together() -> None:
+    with pytest.raises(ValidationError) as error:
+        Sweep(axes=Axes(learning_rate=(0.001, 1.0), weight_decay=(0.1, 5.0)))
+    assert "weight_decay must be less than 1 / learning_rate" in messages(error)
+
+
+def test_names_with_a_hash_are_those_from_before_the_choice_of_an_activation() -> None:
+    fields = {"filters": [1024, 512, 256, 128, 64, 32], "kernel_size": 15, "padding": "same"}
+    assert Variant(**fields, dense_units=16_384, pooling="average", batch_norm=True).name == (
+        "f1024-512-256-128-64-32-average-k15-sam-8958a811"
+    )
+
+
+def test_names_of_trainings_stay_short_and_their_own() -> None:
+    variant = {"filters": [1024, 512, 256, 128, 64, 32], "padding": "same"}
+    rates = (0.1234567891, 0.1234567892, 1e-300)
+    sweep = Sweep(variant=variant, axes=Axes(learning_rate=rates, ema_momentum=(0.9, 0.99)))
+    assert len(set(sweep.labels)) == 6
+    assert all(re.fullmatch(LABEL_PATTERN, trial.name) for trial in sweep.trials([2**31 - 1]))
+
+
 def test_layers_may_be_listed_along_an_axis() -> None:
-    sweep = Sweep(axes=Axes(filters=(64, (32, 64), (8, 16, 32))))
+    sweep = Sweep(axes=Axes(filters=(64, (32, 64), (8, 16, 32))), seeds=(0,))
     assert [trial.variant.filters for trial in sweep.trials()] == [
         (64, 64),
         (32, 64),
@@ -243,7 +347,7 @@ def test_layers_may_be_listed_along_an_axis() -> None:
 
 
 def test_pooling_along_an_axis_gets_its_window_back() -> None:
-    sweep = Sweep(variant=Variant(pooling="none"), axes=Axes(pooling=("none", "max")))
+    sweep = Sweep(variant=Variant(pooling="none"), axes=Axes(pooling=("none", "max")), seeds=(0,))
     assert [trial.variant.pool_size for trial in sweep.trials()] == [1, 2]
 
 
@@ -251,11 +355,22 @@ def test_an_entry_changes_the_training_of_its_trial_only() -> None:
     sweep = Sweep(
         entries=(Entry(), Entry(label="long", training={"epochs": 9})),
         training=Training(batch_size=32),
+        seeds=(0,),
     )
     short, long = sweep.trials()
     assert (short.training.epochs, long.training.epochs) == (5, 9)
     assert short.training.batch_size == long.training.batch_size == 32
     assert long.name == "long-s0"
+
+
+def test_adam_and_adamw_differ_where_no_decay_is_set() -> None:
+    sweep = Sweep(axes=Axes(optimizer=("adam", "adamw")))
+    assert sweep.labels == ("f64-max", "f64-max-adamw")
+    assert (
+        Training(optimizer="adamw").recipe == Training(optimizer="adam", weight_decay=0.004).recipe
+    )
+    assert Training(optimizer="sgd", weight_decay=0.0).recipe == Training(optimizer="sgd")
+    assert Training().recipe == Training()
 
 
 @pytest.mark.parametrize(
@@ -264,9 +379,24 @@ def test_an_entry_changes_the_training_of_its_trial_only() -> None:
         ({"axes": {"filters": []}}, "axes.filters is empty"),
         ({"axes": {"filters": [16, 16]}}, "'f16-max' is listed twice"),
         ({"axes": {"filters": [64, [64, 64]]}}, "'f64-max' is listed twice"),
+        (
+            {"axes": {"optimizer": ["adam", "adamw"]}, "training": {"weight_decay": 0.01}},
+            "'f64-max-adamw' is listed twice (also as 'f64-max'); "
+            "both train with optimizer adamw and weight_decay 0.01",
+        ),
+        (
+            {"axes": {"optimizer": ["adam", "adamw"], "weight_decay": [0.0, 0.01]}},
+            "both train with optimizer adam and no weight_decay",
+        ),
         ({"axes": {"pooling": ["none"], "pool_size": [2, 3]}}, "pool_size changes nothing"),
         ({"axes": {"filters": [8]}, "entries": [{}]}, "not both"),
         ({"seeds": [0, 0]}, "seeds lists 0 2 times"),
+        ({"seeds": [0], "decide": 1.0}, "decide needs seeds 'auto'"),
+        ({"seeds": [0, 0], "max_rounds": 3}, "max_rounds needs seeds 'auto'"),
+        ({"seeds": "all"}, "'auto'"),
+        ({"decide": 0.0}, "greater than 0"),
+        ({"decide": 20.5}, "less than or equal to 20"),
+        ({"max_rounds": 1}, "greater than or equal to 2"),
         ({"seeds": []}, "at least 1 item"),
         ({"seeds": [True]}, "valid integer"),
         ({"seeds": [-1]}, "greater than or equal to 0"),
@@ -301,7 +431,7 @@ def test_a_name_stays_short_and_its_own_where_everything_differs() -> None:
     assert len(names) == 2
     for name in names:
         trial = Trial(variant=Variant(), training=Training(), seed=2**31 - 1, label=name)
-        assert re.fullmatch(NAME_PATTERN, trial.name)
+        assert re.fullmatch(LABEL_PATTERN, trial.name)
 
 
 def test_an_expectation_must_name_a_variant_of_the_sweep() -> None:
@@ -321,3 +451,23 @@ def test_every_field_says_what_it_is() -> None:
     for model in (Variant, Training, DataSettings, Axes, Sweep, Entry, Expectation):
         for name, field in model.model_fields.items():
             assert field.description, f"{model.__name__}.{name}"
+
+
+def test_the_metric_of_auto_follows_from_the_classes() -> None:
+    """More than three times as many images of the largest class as of the smallest."""
+    sweep = Sweep()
+    assert sweep.metric == "auto" and sweep.measure == "accuracy"
+    assert sweep.measured_on((300, 200, 100)) is sweep
+    unequal = sweep.measured_on((301, 0, 100))
+    assert unequal.metric == unequal.measure == "balanced_accuracy"
+    for asked in ("accuracy", "balanced_accuracy", "macro_f1"):
+        chosen = Sweep(metric=asked)
+        assert chosen.measured_on((999, 1)) is chosen and chosen.measure == asked
+
+
+def test_a_metric_is_written_where_it_was_asked_for_or_found() -> None:
+    """Without one, a sweep is the same as before there were metrics."""
+    assert "metric" not in Sweep().model_dump()
+    for sweep in (Sweep(metric="accuracy"), Sweep().measured_on((9, 1))):
+        assert Sweep.model_validate(sweep.model_dump()) == sweep
+        assert sweep.content_hash() != Sweep().content_hash()
