@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
+
+from cnn_pipeline.data.preparation import Preparation
 
 Images = NDArray[np.uint8]
 Labels = NDArray[np.int64]
@@ -15,31 +18,63 @@ Labels = NDArray[np.int64]
 MAX_BYTES = 4 * 2**30
 """Limit for the pixels of one array of the user's own data, which training holds in memory."""
 
-_MAX_CLASSES = 1000
+MAX_CLASSES = 1000
 
 
 @dataclass(frozen=True, eq=False)
 class Part:
-    """Training or test data as read. `images_file` and `labels_file` name the files for errors.
+    """Training, validation or test data as read.
 
-    Images are uint8 `[n, h, w, c]`, 0 to 255; labels are int64 `[n]`.
+    Images are uint8 `[n, h, w, c]`, 0 to 255; labels are int64 `[n]`. `images_file` and
+    `labels_file` name the files for errors.
     """
 
     images: Images
     labels: Labels
     images_file: str
     labels_file: str
+    names: tuple[str, ...] = ()
+    """What the data call each image; empty where images have no names."""
+    groups: NDArray[np.int64] | None = None
+    """The group of each image, `[n]`; no group may be split. None: each image is its own."""
+
+    def take(self, positions: NDArray[np.int64]) -> Part:
+        """The images and labels at `positions`."""
+        return replace(
+            self,
+            images=self.images[positions],
+            labels=self.labels[positions],
+            names=tuple(self.names[at] for at in positions) if self.names else (),
+            groups=None if self.groups is None else self.groups[positions],
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Parts:
+    """What the reader of a format has found.
+
+    Without `test`, test images are drawn from `train`; without `validation`, validation images.
+    `notes` say in sentences what was converted or left out. `preparation` is what was done to
+    pictures in files; None for arrays.
+    """
+
+    train: Part
+    test: Part | None = None
+    validation: Part | None = None
+    class_names: tuple[str, ...] | None = None
+    notes: tuple[str, ...] = ()
+    preparation: Preparation | None = None
+
+    @property
+    def others(self) -> tuple[Part, ...]:
+        """The parts beside `train`."""
+        return tuple(part for part in (self.validation, self.test) if part is not None)
 
 
 def image_faults(file: str, images: NDArray[np.generic]) -> list[str]:
     """Why `images` are not uint8 `[n, h, w, 1 or 3]`; empty if they are."""
     if images.dtype != np.uint8:
-        return [
-            (
-                f"{file}: pixels must be uint8, 0 to 255, received {images.dtype}; "
-                "shares of 1 become pixels by (x * 255).round().astype('uint8')"
-            )
-        ]
+        return [(f"{file}: pixels must be uint8, 0 to 255, received {images.dtype}")]
     if images.ndim != 4 or images.shape[3] not in (1, 3) or 0 in images.shape:
         return [
             (
@@ -62,34 +97,39 @@ def label_faults(file: str, labels: NDArray[np.generic]) -> list[str]:
     return []
 
 
-def pair_faults(train: Part, test: Part, class_names: tuple[str, ...] | None) -> list[str]:
-    """Why two valid parts are not a data set; empty if they are.
+def pair_faults(
+    train: Part, others: Sequence[Part], class_names: tuple[str, ...] | None
+) -> list[str]:
+    """Why valid parts are not a data set; empty if they are.
 
     Training labels must be 0 to k-1 without gaps. k must be at least 2 and equal the number of
-    class names, if given. Test labels must be among the training labels, and all images must have
+    class names, if given. Other labels must be among the training labels, and all images must have
     the same shape.
     """
     faults = []
-    for part in (train, test):
+    for part in (train, *others):
         if len(part.images) != len(part.labels):
             faults.append(
                 f"{part.labels_file}: must have one label per image, received "
                 f"{len(part.labels):,} labels for the {len(part.images):,} images of "
                 f"{part.images_file}"
             )
-    if train.images.shape[1:] != test.images.shape[1:]:
-        faults.append(
-            f"{test.images_file}: images must have the shape of the training images, "
-            f"{_text(train.images)}, received {_text(test.images)}"
-        )
+    faults += [
+        f"{part.images_file}: images must have the shape of the training images, "
+        f"{_text(train.images)}, received {_text(part.images)}"
+        for part in others
+        if part.images.shape[1:] != train.images.shape[1:]
+    ]
     known = np.unique(train.labels)
-    if len(known) == 0 or known[0] < 0 or known[-1] >= _MAX_CLASSES:
+    if len(known) == 0 or known[0] < 0 or known[-1] >= MAX_CLASSES:
         received = f"{known[0]} to {known[-1]}" if len(known) else "none"
+        if len(known) and known[0] == -1:
+            received += "; where -1 means that there is none, leave these images out"
         return [
             *faults,
             (
                 f"{train.labels_file}: labels must be 0 to k-1 for k classes, "
-                f"at most {_MAX_CLASSES}, received {received}"
+                f"at most {MAX_CLASSES}, received {received}"
             ),
         ]
     classes = int(known[-1]) + 1 if class_names is None else len(class_names)
@@ -101,7 +141,7 @@ def pair_faults(train: Part, test: Part, class_names: tuple[str, ...] | None) ->
             f"{train.labels_file}: every class 0 to {classes - 1} must have a training image, "
             f"there is none for {_list(gaps)}"
         )
-    for part in (train, test):
+    for part in (train, *others):
         outside = sorted(set(np.unique(part.labels).tolist()) - set(range(classes)))
         if outside:
             faults.append(
@@ -110,17 +150,24 @@ def pair_faults(train: Part, test: Part, class_names: tuple[str, ...] | None) ->
     return faults
 
 
-def content_digest(train: Part, test: Part, class_names: tuple[str, ...]) -> str:
+def content_digest(
+    train: Part, test: Part, class_names: tuple[str, ...], validation: Part | None = None
+) -> str:
     """SHA-256 (hex) of the content: class names, shapes, every pixel and every label.
 
-    Identical data have the same digest in every file format.
+    Identical data have the same digest in every file format. Validation images that are drawn from
+    `train` are part of it. Groups that no split divides count where there are any.
     """
+    parts = {"train": train, "test": test}
+    if validation is not None:
+        parts["validation"] = validation
     arrays = {
-        "train_images": train.images,
-        "train_labels": train.labels.astype("<i8"),
-        "test_images": test.images,
-        "test_labels": test.labels.astype("<i8"),
+        f"{role}_{name}": array
+        for role, part in parts.items()
+        for name, array in (("images", part.images), ("labels", part.labels.astype("<i8")))
     }
+    if train.groups is not None:
+        arrays["train_groups"] = train.groups.astype("<i8")
     content = {
         "class_names": class_names,
         "arrays": {

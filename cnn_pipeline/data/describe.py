@@ -1,14 +1,26 @@
-"""Describe a data set: counts, shape, digest and duplicate images."""
+"""Describe a data set: counts, shape, digest, duplicate images and warnings."""
 
 from __future__ import annotations
 
 import hashlib
+import textwrap
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import TypeAdapter
 
+from cnn_pipeline.base.file_cache import keep_file, kept_content
+from cnn_pipeline.data import near_duplicates
+from cnn_pipeline.data.class_warnings import class_warnings
 from cnn_pipeline.data.dataset import Dataset
+from cnn_pipeline.data.near_duplicates import NearDuplicate
+
+_FILE = "near-duplicates"
+_NEAR = TypeAdapter(tuple[NearDuplicate, ...])
+_SHOWN = 3  # near duplicates that are listed as text
 
 
 @dataclass(frozen=True)
@@ -37,12 +49,27 @@ class Description:
     splits: tuple[SplitDescription, ...]
     shared_with_test: int
     repeated_in_train: int
+    near_duplicates: tuple[NearDuplicate, ...] = ()
+    """Test images that are nearly the same as a training or validation image, most alike first;
+    those with an identical one are not among them."""
+    preparation: str = ""
+    """How a picture of another size or kind is prepared: 'pad on #ffffff, light on dark'."""
+    notes: tuple[str, ...] = ()
+    """What was converted, left out or drawn, with how many images, one sentence each."""
+    warnings: tuple[str, ...] = ()
+    """What the numbers of images per class make doubtful, one sentence each."""
 
 
-def describe(dataset: Dataset) -> Description:
-    """Count images and duplicates. Images are identical if their 128-bit BLAKE2b hashes are."""
+def describe(dataset: Dataset, cache: Path | None = None) -> Description:
+    """Count images and duplicates. Images are identical if their 128-bit BLAKE2b hashes are.
+
+    `cache` is a folder that keeps the near duplicates for the next call: finding them takes
+    seconds.
+    """
     seen = _hashes(dataset.train.images) + _hashes(dataset.validation.images)
+    tested = _hashes(dataset.test.images)
     distinct = set(seen)
+    counts = [class_counts(dataset, split) for split in ("train", "validation", "test")]
     return Description(
         name=dataset.name,
         source=dataset.source,
@@ -51,13 +78,17 @@ def describe(dataset: Dataset) -> Description:
         dtype=str(dataset.train.images.dtype),
         class_names=dataset.class_names,
         splits=tuple(
-            SplitDescription(
-                role=split.role, images=len(split), per_class=class_counts(dataset, split.role)
+            SplitDescription(role=split.role, images=len(split), per_class=per_class)
+            for split, per_class in zip(
+                (dataset.train, dataset.validation, dataset.test), counts, strict=True
             )
-            for split in (dataset.train, dataset.validation, dataset.test)
         ),
-        shared_with_test=sum(row in distinct for row in _hashes(dataset.test.images)),
+        shared_with_test=sum(row in distinct for row in tested),
         repeated_in_train=len(seen) - len(distinct),
+        near_duplicates=_near_duplicates(dataset, [*seen, *tested], cache),
+        preparation=dataset.preparation.shown,
+        notes=dataset.notes,
+        warnings=class_warnings(dataset.class_names, *counts),
     )
 
 
@@ -92,6 +123,11 @@ def render(description: Description) -> str:
             f"source      {description.source}",
             f"digest      sha256:{description.digest}",
             f"images      {height}x{width}x{channels} ({colour}), {description.dtype}",
+            f"pictures    {description.preparation}",
+            *(
+                textwrap.fill(note, 80, initial_indent=" " * 12, subsequent_indent=" " * 14)
+                for note in description.notes
+            ),
             (
                 f"duplicates  {description.shared_with_test:,} test images are also among the "
                 "training or validation images"
@@ -100,10 +136,50 @@ def render(description: Description) -> str:
                 f"            {description.repeated_in_train:,} training or validation images "
                 "repeat an earlier one"
             ),
+            *_near_lines(description),
             "",
             *table,
+            *warning_lines(description.warnings),
         ]
     )
+
+
+def warning_lines(warnings: Sequence[str]) -> list[str]:
+    """Warnings as lines of at most 80 columns, after an empty one; none if there are none."""
+    lines = [textwrap.fill(f"warning: {text}", 80, subsequent_indent="  ") for text in warnings]
+    return ["", *lines] if lines else []
+
+
+def _near_lines(description: Description) -> list[str]:
+    near = description.near_duplicates
+    lines = [f"            {len(near):,} further test images are nearly the same as one of those"]
+    for entry in near[:_SHOWN]:
+        first, second = (description.class_names[i] for i in (entry.label, entry.other_label))
+        lines.append(
+            f"            test image {entry.test} ({first}) and {entry.role} image "
+            f"{entry.position} ({second})"
+        )
+    if len(near) > _SHOWN:
+        lines.append(f"            and {len(near) - _SHOWN:,} more")
+    return lines
+
+
+def _near_duplicates(
+    dataset: Dataset, hashes: list[bytes], cache: Path | None
+) -> tuple[NearDuplicate, ...]:
+    """Those of these images in this order, kept from an earlier call if there was one."""
+    if cache is None:
+        return near_duplicates.near_duplicates(dataset)
+    rule = repr((near_duplicates.LIMIT, [len(dataset.train), len(dataset.validation)]))
+    splits = (dataset.train, dataset.validation, dataset.test)
+    labels = b"".join(split.labels.tobytes() for split in splits)
+    of = hashlib.sha256(b"".join(hashes) + labels + rule.encode()).hexdigest()
+    content = kept_content(cache, _FILE, of)
+    if content is not None:
+        return _NEAR.validate_json(content)
+    found = near_duplicates.near_duplicates(dataset)
+    keep_file(cache, _FILE, of, lambda path: path.write_bytes(_NEAR.dump_json(found)))
+    return found
 
 
 def _hashes(images: NDArray[np.uint8]) -> list[bytes]:

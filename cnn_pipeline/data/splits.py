@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
+from cnn_pipeline.data.groups import draw_groups, order_by_name
 from cnn_pipeline.settings.trial import DataSettings
 
 Indices = NDArray[np.int64]
+TEST_SEED = 0
+"""Seed of the draw of test images. It is no setting, so that results can be compared."""
 
 
 def allocate(counts: Indices, size: int, lower: Indices, upper: Indices) -> Indices:
@@ -45,7 +50,9 @@ def stratified(
     return np.flatnonzero(mask), np.flatnonzero(~mask)
 
 
-def split_train(labels: NDArray[np.int64], settings: DataSettings) -> tuple[Indices, Indices]:
+def split_train(
+    labels: NDArray[np.int64], settings: DataSettings, groups: Indices | None = None
+) -> tuple[Indices, Indices]:
     """Positions of the training images and of the validation images, each in file order.
 
     Every class keeps a training image. The validation images depend only on `validation_size` and
@@ -54,21 +61,72 @@ def split_train(labels: NDArray[np.int64], settings: DataSettings) -> tuple[Indi
     Args:
         labels: int64 `[n]` with every class from 0 to k-1.
         settings: sizes that `check_settings` accepts.
+        groups: int64 `[n]`, images that must stay together: then sizes are only as near as whole
+            groups allow, and there may be no validation image at all.
     """
     counts = np.bincount(labels)
     size = settings.num_validation(len(labels), len(counts))
     taken = allocate(counts, size, np.minimum(1, counts - 1), counts - 1)
-    validation, train = stratified(labels, taken, _generator(settings.split_seed, 0))
-    if settings.train_limit is not None and settings.train_limit < len(train):
-        left = counts - taken
-        few = allocate(left, settings.train_limit, np.ones_like(left), left)
-        drawn, _ = stratified(labels[train], few, _generator(settings.split_seed, 1))
-        train = train[drawn]
-    return train, validation
+    if groups is None:
+        validation, train = stratified(labels, taken, _generator(settings.split_seed, 0))
+    else:
+        groups = np.unique(groups, return_inverse=True)[1]  # some may be in the test
+        order = _generator(settings.split_seed, 3).permutation(int(groups.max()) + 1)
+        validation = draw_groups(labels, groups, order, taken)
+        train = np.setdiff1d(np.arange(len(labels)), validation)
+    return train[limit_train(labels[train], settings)], validation
 
 
-def check_settings(settings: DataSettings, n_train: int, n_classes: int) -> list[str]:
-    """Why the split does not fit `n_train` training images of `n_classes`; empty if it does."""
+def limit_train(labels: NDArray[np.int64], settings: DataSettings) -> Indices:
+    """Positions of a stratified subset of `train_limit` images, or of all of them."""
+    if settings.train_limit is None or settings.train_limit >= len(labels):
+        return np.arange(len(labels))
+    counts = np.bincount(labels)
+    few = allocate(counts, settings.train_limit, np.ones_like(counts), counts)
+    return stratified(labels, few, _generator(settings.split_seed, 1))[0]
+
+
+def split_test(
+    labels: NDArray[np.int64],
+    share: float,
+    groups: Indices | None = None,
+    names: Sequence[str] = (),
+    seed: int = TEST_SEED,
+) -> tuple[Indices, Indices]:
+    """Positions of the training images and of the test images, each in file order.
+
+    For data that come without test images. Every class keeps an image for training, and gets one
+    for the test if it has two. They do not depend on `split_seed`, which changes the validation
+    images: results of other validation images can be compared. Nearly all of them stay test images
+    when images are added.
+
+    Args:
+        labels: int64 `[n]` with every class from 0 to k-1.
+        share: share of the images that become test images, between 0 and 1.
+        groups: int64 `[n]`, images that must stay together: then the share is only as near as whole
+            groups allow, and a class, or the test, may have no image.
+        names: of the images, which decide; their positions by default.
+        seed: of the draw.
+    """
+    counts = np.bincount(labels)
+    lower, upper = np.minimum(1, counts - 1), counts - 1
+    size = int(np.clip(round(share * len(labels)), lower.sum(), upper.sum()))
+    if groups is None:
+        groups = np.arange(len(labels))
+    order = order_by_name(groups, names or [str(at) for at in range(len(labels))], seed)
+    test = draw_groups(labels, groups, order, allocate(counts, size, lower, upper))
+    return np.setdiff1d(np.arange(len(labels)), test), test
+
+
+def check_settings(
+    settings: DataSettings, n_train: int, n_classes: int, n_validation: int = 0
+) -> list[str]:
+    """Why the split does not fit `n_train` training images of `n_classes`; empty if it does.
+
+    `n_validation` counts the validation images that the data have themselves: none is drawn then.
+    """
+    if n_validation:
+        return _own_validation_faults(settings, n_train, n_classes, n_validation)
     faults = []
     most = n_train - n_classes
     size = settings.num_validation(n_train, n_classes)
@@ -88,6 +146,32 @@ def check_settings(settings: DataSettings, n_train: int, n_classes: int) -> list
         faults.append(
             f"train_limit must be at least {n_classes} (one image per class) and at most "
             f"{max(left, 0):,} ({n_train:,} less validation_size), "
+            f"received {settings.train_limit:,}; leave it out to train on all"
+        )
+    return faults
+
+
+def not_own_faults(settings: DataSettings) -> list[str]:
+    """Why settings do not fit a named data set: they are for own data only."""
+    return [
+        f"{field} must be left out: it is for your own data, received {value} with "
+        f"{settings.source}"
+        for field, value in settings.of_own_data.items()
+    ]
+
+
+def _own_validation_faults(
+    settings: DataSettings, n_train: int, n_classes: int, n_validation: int
+) -> list[str]:
+    faults = []
+    if settings.validation_size is not None:
+        faults.append(
+            f"validation_size must be left out: the data have {n_validation:,} validation images "
+            f"of their own, received {settings.validation_size:,}"
+        )
+    if settings.train_limit is not None and not n_classes <= settings.train_limit <= n_train:
+        faults.append(
+            f"train_limit must be {n_classes} (one image per class) to {n_train:,}, "
             f"received {settings.train_limit:,}; leave it out to train on all"
         )
     return faults

@@ -177,6 +177,7 @@ def assert_only_good_files(folder: Path, tiny) -> None:
     assert left == tiny.payloads
 
 
+@pytest.mark.fault(fault="a hostile or broken mirror, with another one", promises="I4 I7")
 @pytest.mark.parametrize("behave", FAULTS, ids=lambda behave: behave.__name__)
 def test_bad_server_is_named_and_the_next_source_serves(
     behave, tiny, serve, tmp_path, caplog
@@ -196,6 +197,7 @@ def test_bad_server_is_named_and_the_next_source_serves(
     assert len(files_asked) == (1 if behave in SLOW_SERVER else 4)
 
 
+@pytest.mark.fault(fault="a hostile or broken mirror, the only one", promises="I4")
 @pytest.mark.parametrize("behave", FAULTS, ids=lambda behave: behave.__name__)
 def test_without_another_source_the_reason_is_told_and_nothing_is_kept(
     behave, tiny, serve, tmp_path
@@ -387,6 +389,7 @@ def start_child(cache: Path, url: str, tiny, **options) -> subprocess.Popen[str]
     )
 
 
+@pytest.mark.fault(fault="two processes fetch at once", moment="into one cache", promises="I4 I6")
 def test_two_processes_at_once_download_each_file_once(tiny, serve, tmp_path) -> None:
     def slowly(handler, payload, server):
         time.sleep(0.2)
@@ -401,6 +404,9 @@ def test_two_processes_at_once_download_each_file_once(tiny, serve, tmp_path) ->
     assert_only_good_files(tmp_path / "tiny", tiny)
 
 
+@pytest.mark.fault(
+    fault="kill -9 of a download", moment="half of a file was sent", promises="I4 I7"
+)
 def test_killed_download_leaves_nothing_and_the_next_one_succeeds(tiny, serve, tmp_path) -> None:
     stalled = serve(stalled_after_headers)
     child = start_child(tmp_path, stalled.url, tiny)
@@ -427,6 +433,7 @@ def test_held_lock_is_waited_for_no_longer_than_told(tiny, tmp_path) -> None:
         fetch(tmp_path, tiny.catalog, [], lock_seconds=0.1)
 
 
+@pytest.mark.fault(fault="full disk", moment="before a download", promises="I4 I8")
 def test_full_disk_is_seen_before_anything_is_asked(tiny, serve, tmp_path, monkeypatch) -> None:
     server = serve()
     usage = shutil.disk_usage(tmp_path)
@@ -438,6 +445,7 @@ def test_full_disk_is_seen_before_anything_is_asked(tiny, serve, tmp_path, monke
     assert server.requests == []
 
 
+@pytest.mark.fault(fault="full disk", moment="in a download", promises="I4 I7")
 def test_write_that_fails_midway_drops_the_temporary_file(tiny, serve, tmp_path) -> None:
     def limit_file_size() -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, 60_000))

@@ -16,7 +16,7 @@ import pytest
 from PIL import Image
 
 from cnn_pipeline.base.errors import InvalidInput
-from cnn_pipeline.data.formats import image_folder
+from cnn_pipeline.data.formats import image_files
 from cnn_pipeline.data.formats.local import LocalData, read_local
 
 RNG = np.random.default_rng(0)
@@ -144,6 +144,85 @@ def test_npz_as_cifar_has_it(tmp_path) -> None:
     assert data.train.labels.tolist() == Y_TRAIN.tolist()
 
 
+def test_npz_with_validation_images_and_names_as_people_write_them(tmp_path) -> None:
+    np.savez(
+        path := tmp_path / "c.npz",
+        train_images=X_TRAIN / 255,
+        train_labels=np.array(["ant", "bee", "cow"])[Y_TRAIN],
+        val_images=X_TEST[:3] / 255,
+        val_labels=np.array(["bee", "ant", "ant"]),
+        test_images=X_TEST / 255,
+        test_labels=np.array(["ant", "bee", "cow"])[Y_TEST],
+        notes=np.array("made by hand"),
+    )
+
+    data = read_local(path)
+
+    assert_same_content(data)
+    assert data.class_names == ("ant", "bee", "cow")
+    assert data.validation is not None
+    assert np.array_equal(data.validation.images[..., 0], X_TEST[:3])
+    assert data.validation.labels.tolist() == [1, 0, 0]
+    assert data.notes == (
+        "train_images: float64 of 0 to 1 became pixels of 0 to 255",
+        "val_images: float64 of 0 to 1 became pixels of 0 to 255",
+        "test_images: float64 of 0 to 1 became pixels of 0 to 255",
+        "not used: notes",
+    )
+
+
+def test_npz_without_test_images(tmp_path) -> None:
+    np.savez(path := tmp_path / "c.npz", X=X_TRAIN, y=Y_TRAIN + 1)
+
+    data = read_local(path)
+
+    assert data.test is None and data.validation is None
+    assert data.train.labels.tolist() == Y_TRAIN.tolist()
+    assert data.class_names == ("1", "2", "3")
+
+
+def test_names_of_the_classes_in_the_npz(tmp_path) -> None:
+    path = write_npz(tmp_path / "c.npz", target_names=np.array(["cow", "ant", "bee"]))
+
+    assert read_local(path).class_names == ("cow", "ant", "bee")
+    (tmp_path / "classes.txt").write_text("a\nb\nc\n")
+    assert read_local(path).class_names == ("a", "b", "c")
+    for names in (np.array(["a", "b"]), np.array(["a", "b", ""]), np.array([b"\xff", b"b", b"c"])):
+        (tmp_path / "classes.txt").unlink(missing_ok=True)
+        assert faults_of(write_npz(tmp_path / "c.npz", target_names=names))
+
+
+def test_idx_as_emnist_has_it(tmp_path) -> None:
+    write_idx(tmp_path, train_labels=idx(Y_TRAIN + 1), t10k_labels=idx(Y_TEST + 1))
+    for path in [*tmp_path.iterdir()]:
+        name = "emnist-letters-" + path.name.replace("t10k", "test") + ".gz"
+        (tmp_path / name).write_bytes(gzip.compress(path.read_bytes()))
+        path.unlink()
+
+    data = read_local(tmp_path)
+
+    assert_same_content(data)
+    assert data.class_names == ("1", "2", "3")
+    labels, turned = data.notes
+    assert labels.endswith("labels 1 to 3 became classes 0 to 2, named as the labels")
+    assert "rows and columns exchanged" in turned
+    (tmp_path / "classes.txt").write_text("a\nb\nc\n")
+    assert read_local(tmp_path).class_names == ("a", "b", "c")
+
+
+def test_idx_files_of_several_sets(tmp_path) -> None:
+    write_idx(tmp_path)
+    for path in [*tmp_path.iterdir()]:
+        for name in ("emnist-letters-", "emnist-digits-"):
+            (tmp_path / f"{name}{path.name}").write_bytes(path.read_bytes())
+
+    assert_same_content(read_local(tmp_path))  # those with MNIST's own names
+    for path in tmp_path.glob("t*"):
+        path.unlink()
+    (fault,) = faults_of(tmp_path)
+    assert "one set, received those of emnist-digits-, emnist-letters-; move the four" in fault
+
+
 def test_npz_in_column_order(tmp_path) -> None:
     assert_same_content(
         read_local(write_npz(tmp_path / "c.npz", x_train=np.asfortranarray(X_TRAIN)))
@@ -228,6 +307,13 @@ def test_name_is_a_slug(folder, name, tmp_path) -> None:
             "Compressed file ended",
         ),
         (
+            {"train_images": gzip.compress(idx(X_TRAIN)) + b"<html>"},
+            "train-images-idx3",
+            "the packed data must end with the file, received other bytes behind them",
+        ),
+        ({"train_images": bytes([0, 0, 0x0D, 3]) + bytes(372)}, "train-images-idx3",
+         r"unsigned bytes \(08\), received 32-bit floats \(0d\); save the arrays as an .npz"),
+        (
             {"train_images": gzip.compress(idx(X_TRAIN) + bytes(10**7))},
             "train-images-idx3",
             "exactly 376 bytes, received 377",
@@ -283,17 +369,28 @@ class Explosive:
     ("changes", "reason"),
     [
         ({"x_train": None}, "must hold the array x_train, received x_test.npy, y_test.npy"),
-        ({"x_train": X_TRAIN / 255}, "x_train: pixels must be uint8, 0 to 255, received float64"),
+        ({"x_train": X_TRAIN / 255}, "x_train: pixels must have the scale of x_test, .* float64"),
         ({"x_train": X_TRAIN[0]}, "x_train: images must have shape"),
+        ({"x_train": X_TRAIN[0, 0]}, "x_train: images must have shape"),
         ({"x_train": X_TRAIN[:0]}, "x_train: images must have shape"),
         ({"x_test": X_TEST[:, :3]}, "x_test: images must have the shape of the training images"),
-        ({"y_train": Y_TRAIN.astype(float)}, "y_train: labels must be whole numbers"),
-        ({"y_train": np.eye(3)[Y_TRAIN]}, "y_train: labels must be whole numbers of shape"),
-        ({"y_train": Y_TRAIN - 1}, "y_train: labels must be 0 to k-1 .* received -1 to 1"),
-        ({"y_train": Y_TRAIN * 10**12}, "y_train: labels must be 0 to k-1"),
+        ({"y_train": Y_TRAIN + 0.5}, "y_train: labels must be whole numbers"),
+        ({"y_train": np.eye(3)[Y_TRAIN] / 2}, "y_train: labels must be whole numbers of shape"),
+        (
+            {"y_train": Y_TRAIN - 1},
+            "y_train: labels .* 0 to k-1 .* received -1 to 1; where -1 means that there is none",
+        ),
+        ({"y_train": Y_TRAIN * 10**12}, "y_test: labels must be among those of y_train, 0, 10000"),
         ({"y_train": np.full(12, 2**64 - 1, np.uint64)}, "y_train: labels must be below"),
-        ({"y_train": Y_TRAIN * 2}, "y_train: every class 0 to 4 .* none for 1, 3"),
+        ({"y_train": Y_TRAIN * 2}, "y_test: labels must be among those of y_train, 0, 2, 4, .* 1"),
+        ({"y_train": Y_TRAIN * 0 + 4}, "y_train: every class 0 to 4 .* none for 0, 1, 2, 3"),
         ({"y_test": Y_TEST * 2}, "y_test: labels must be 0 to 2, received 4"),
+        (
+            {"y_test": Y_TEST + 1, "y_train": Y_TRAIN + 1, "x_val": X_TEST, "y_val": Y_TEST},
+            "y_val: labels must be among those of y_train, 1 to 3, received 0",
+        ),
+        ({"x_val": X_TEST}, "must hold the array y_val, received x_test.npy, x_train.npy, x_val"),
+        ({"x_val": X_TEST[:, :3], "y_val": Y_TEST}, "x_val: images must have the shape of the tra"),
         ({"y_test": Y_TEST[:5]}, "y_test: must have one label per image, received 5"),
         ({"y_train": np.array([Explosive()] * 12)}, "never unpickled"),
     ],
@@ -375,26 +472,14 @@ def test_every_bad_image_at_once(tmp_path) -> None:
     (ant / "b.png").write_bytes(good[: len(good) // 2])
     (ant / "c.png").write_bytes(b"<html>")
     (ant / "notes.txt").write_text("x")
-    (ant / "folder").mkdir()
-    Image.fromarray(X_TRAIN[0].T).save(ant / "d.png")
-    Image.fromarray(X_TRAIN[0].astype(np.uint16)).save(ant / "e.png")
-    Image.new("RGBA", (5, 6), (1, 2, 3, 4)).save(ant / "f.png")
-    Image.fromarray(X_TRAIN[0]).save(ant / "g.gif")
-    shutil.copy(ant / "g.gif", ant / "h.png")
 
     faults = dict(fault.removeprefix(f"{ant}/").split(": ", 1) for fault in faults_of(tmp_path))
 
     assert {name: text.split(",")[0].split(":")[0] for name, text in faults.items()} == {
-        "a.png": "cannot be read as PNG or JPEG",
-        "b.png": "cannot be read as PNG or JPEG",
-        "c.png": "cannot be read as PNG or JPEG",
-        "d.png": f"must be 5x6 pixels as {ant / '000.png'}",
-        "e.png": "must be grey or RGB with 8 bits per channel",
-        "f.png": "must have no transparent pixels; put it on a background first",
-        "folder": "must be a .png",
-        "g.gif": "must be a .png",
-        "h.png": "cannot be read as PNG or JPEG",
-        "notes.txt": "must be a .png",
+        "a.png": "the file is empty",
+        "b.png": "the picture is damaged",
+        "c.png": "this is not a PNG",
+        "notes.txt": "must be a picture file with a suffix of .bmp",
     }
 
 
@@ -413,21 +498,23 @@ def test_bad_layout_of_image_folders(tmp_path) -> None:
     )
 
 
-@pytest.mark.parametrize("role", ["train", "test"])
-def test_missing_role(role, tmp_path) -> None:
-    shutil.rmtree(write_images(tmp_path) / role)
+def test_missing_training_images(tmp_path) -> None:
+    shutil.rmtree(write_images(tmp_path) / "train")
 
     assert faults_of(tmp_path) == (
-        f"{tmp_path / role}: there must be a folder of this name with one folder per class",
+        f"{tmp_path}/train: there must be a folder of this name with one folder per class",
     )
 
 
 def test_too_large_images_are_refused_before_they_are_decoded(tmp_path, monkeypatch) -> None:
     write_images(tmp_path)
-    monkeypatch.setattr(image_folder, "MAX_BYTES", 18 * 6 * 5 * 3 - 1)
+    monkeypatch.setattr(image_files, "MAX_BYTES", 18 * 6 * 5 - 1)
     monkeypatch.setattr(Image.Image, "load", lambda _: pytest.fail("decoded"))
 
-    assert "18 images of 5x6 pixels need more than 1,619 bytes" in faults_of(tmp_path)[0]
+    assert faults_of(tmp_path) == (
+        "image_size must be smaller: 18 images of 6x5x1 need more than 539 bytes, received none; "
+        "use image_size=64x64",
+    )
 
 
 @pytest.mark.parametrize(
@@ -458,19 +545,38 @@ def test_class_names_that_are_no_text(tmp_path) -> None:
 
 
 def test_path_that_holds_no_data(tmp_path) -> None:
-    (tmp_path / "notes.txt").write_text("x")
+    for name in ("plain", "empty", "loose", "listed"):
+        (tmp_path / name).mkdir()
+    for name in ("plain/notes.txt", "loose/a.png", "loose/b.png", "listed/a.png", "listed/all.csv"):
+        (tmp_path / name).write_bytes(b"any")
 
     assert "which does not exist" in faults_of(tmp_path / "fashion-mnst")[0]
-    assert "received something else" in faults_of(tmp_path)[0]
-    assert "received something else" in faults_of(tmp_path / "notes.txt")[0]
+    for name, received in {
+        "plain": "a folder without pictures",
+        "plain/notes.txt": "a file .txt",
+        "empty": "an empty folder",
+        "loose": "a folder with 2 pictures in no folder of a class; move those of each class",
+        "loose/a.png": "one picture; give the folder of its collection",
+        "listed": f"a folder with all.csv; if it lists the pictures, give {tmp_path}/listed/all",
+    }.items():
+        (fault,) = faults_of(tmp_path / name)
+        assert f"IDX files; received {received}" in fault
 
 
-def test_thousands_of_bad_files_are_counted_not_listed(tmp_path) -> None:
-    folder = write_images(tmp_path) / "train" / "ant"
-    for at in range(70):
-        (folder / f"{at}.txt").write_text("x")
+def test_many_bad_files_are_told_by_kind(tmp_path) -> None:
+    ant, bee = (write_images(tmp_path) / "train" / name for name in ("ant", "bee"))
+    for at in range(10, 80):
+        (ant / f"{at}.txt").write_text("x")
+        (bee / f"{at}.png").write_bytes(b"")
+    (bee / "one.txt").write_text("x")
 
-    faults = faults_of(tmp_path)
+    first, second = faults_of(tmp_path)
 
-    assert len(faults) == 51
-    assert faults[-1] == "... and 20 more faults"
+    assert first == (
+        f"{tmp_path}/train: must be a picture file with a suffix of .bmp, .gif, .jfif, .jpe, "
+        ".jpeg, .jpg, .png, .tif, .tiff, .webp; convert it, move it away, or list the pictures in "
+        "a CSV; 71 such faults, for example ant/10.txt, ant/11.txt and ant/12.txt"
+    )
+    assert second == (
+        f"{bee}: the file is empty; 70 such faults, for example 10.png, 11.png and 12.png"
+    )

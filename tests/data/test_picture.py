@@ -12,10 +12,13 @@ import pytest
 from PIL import Image
 
 from cnn_pipeline.base.errors import InvalidInput
-from cnn_pipeline.data.picture import MAX_PIXELS, prepare_image
+from cnn_pipeline.data.decoding import MAX_PIXELS
+from cnn_pipeline.data.picture import prepare_image
+from cnn_pipeline.data.preparation import AS_IS
 
 GREY = (28, 28, 1)
 RGB = (32, 40, 3)
+KINDS = "PNG, JPEG, GIF, WEBP, BMP or TIFF"
 
 
 @pytest.fixture
@@ -134,11 +137,11 @@ def test_an_even_picture_says_that_nothing_stands_out() -> None:
 
 
 def test_as_is_only_changes_the_size(shoe: np.ndarray) -> None:
-    same = prepare_image(png(255 - shoe), GREY, convention="as-is")
+    same = prepare_image(png(255 - shoe), GREY, preparation=AS_IS)
     np.testing.assert_array_equal(same.pixels[..., 0], 255 - shoe)
     assert same.steps == ()
     wide = np.full((30, 60), 200, np.uint8)
-    prepared = prepare_image(png(wide), GREY, convention="as-is")
+    prepared = prepare_image(png(wide), GREY, preparation=AS_IS)
     assert (prepared.pixels == 200).all()
     assert prepared.steps == (
         "resized from 60x30 to 28x28",
@@ -263,10 +266,11 @@ def test_damaged_files_are_refused_or_read_but_never_crash(shoe: np.ndarray) -> 
         png(enlarged(shoe, 2)),
         encoded(enlarged(shoe, 2), "JPEG"),
         png(Image.fromarray(shoe), save_all=True, append_images=[Image.fromarray(255 - shoe)]),
+        *(encoded(shoe, kind) for kind in ("GIF", "WEBP", "BMP", "TIFF")),
     ]
     reasons = []
-    for i in range(600):
-        content = bytearray(contents[i % 3])
+    for i in range(200 * len(contents)):
+        content = bytearray(contents[i % len(contents)])
         for _ in range(4):
             content[rng.integers(len(content))] = rng.integers(256)
         try:
@@ -280,11 +284,11 @@ def test_damaged_files_are_refused_or_read_but_never_crash(shoe: np.ndarray) -> 
 def test_what_is_not_a_picture_is_refused(tmp_path: Path, shoe: np.ndarray) -> None:
     missing = tmp_path / "missing.png"
     assert reason(missing) == f"{missing}: there is no such file"
-    assert reason(tmp_path) == f"{tmp_path}: must be a PNG or JPEG file, received no file"
+    assert reason(tmp_path) == f"{tmp_path}: must be a picture file, received no file"
     assert reason(b"", name="empty.png") == "empty.png: the file is empty"
     page = b"<html>not found</html>"
-    assert reason(page, name="a.png") == "a.png: this is not a PNG or JPEG picture"
-    assert "not a PNG or JPEG" in reason(encoded(shoe, "GIF"))
+    assert reason(page, name="a.png") == f"a.png: this is not a {KINDS} picture"
+    assert KINDS in reason(encoded(shoe, "PPM"))
     assert "cannot be read" in reason("a\0b.png")
 
 

@@ -11,7 +11,13 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from cnn_pipeline.data.splits import allocate, check_settings, split_train
+from cnn_pipeline.data.splits import (
+    allocate,
+    check_settings,
+    limit_train,
+    split_test,
+    split_train,
+)
 from cnn_pipeline.settings.trial import DataSettings
 
 class_counts = st.lists(st.integers(1, 40), min_size=2, max_size=8)
@@ -161,3 +167,40 @@ def test_all_size_faults_at_once_and_the_limits_themselves_pass() -> None:
     assert len(check_settings(DataSettings(validation_size=1, train_limit=1), 100, 10)) == 2
     assert check_settings(DataSettings(validation_size=10, train_limit=10), 20, 10) == []
     assert check_settings(DataSettings(validation_size=90, train_limit=10), 100, 10) == []
+
+
+@given(class_counts, st.sampled_from([0.01, 0.2, 0.5, 0.9]))
+def test_test_images_are_drawn_by_class_and_each_class_keeps_one_to_train(counts, share) -> None:
+    labels = labels_of(counts)
+
+    train, test = split_test(labels, share)
+
+    assert np.array_equal(np.sort(np.concatenate([train, test])), np.arange(len(labels)))
+    assert (np.diff(train) > 0).all() and (np.diff(test) > 0).all()
+    drawn = np.bincount(labels[test], minlength=len(counts))
+    assert (drawn < counts).all()
+    assert [bool(n) for n in drawn] == [n > 1 for n in counts]
+    assert np.array_equal(split_test(labels, share)[1], test)
+
+
+def test_the_share_of_test_images_is_exact_where_classes_are_large() -> None:
+    labels = labels_of([600, 300, 100])
+
+    test = split_test(labels, 0.2)[1]
+
+    assert np.bincount(labels[test]).tolist() == [120, 60, 20]
+    assert not np.array_equal(split_test(labels, 0.2, seed=1)[1], test)
+
+
+def test_validation_images_of_their_own_leave_all_training_images() -> None:
+    labels = labels_of([60, 30, 10])
+
+    assert limit_train(labels, DataSettings()).tolist() == list(range(100))
+    few = limit_train(labels, DataSettings(train_limit=20))
+    assert np.bincount(labels[few]).tolist() == [12, 6, 2]
+    assert check_settings(DataSettings(train_limit=100), 100, 3, n_validation=1) == []
+    faults = check_settings(
+        DataSettings(validation_size=7, train_limit=101), 100, 3, n_validation=12
+    )
+    assert "validation_size must be left out: the data have 12 validation images" in faults[0]
+    assert "train_limit must be 3 (one image per class) to 100, received 101" in faults[1]

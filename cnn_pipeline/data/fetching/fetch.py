@@ -75,11 +75,9 @@ def fetch(
             asked = tuple(default_sources(catalog, folder) if sources is None else sources)
             unusable: dict[Source, str] = {}
             for file in missing:
-                with FileLock(folder / f".{file.name}.lock", timeout=lock_seconds):
+                with _file_lock(folder, file, lock_seconds):
                     served[file.name] = _fetch_one(file, catalog, folder, scratch, asked, unusable)
-        # A killed process may have left files, too.
-        if scratch.exists():
-            _remove_scratch(scratch)
+        _remove_leftovers(folder, catalog)
     except Timeout as error:
         raise DataError(
             f"Waited {lock_seconds:g} s for another process that is fetching into {folder}. "
@@ -121,8 +119,10 @@ def _fetch_one(
         return CACHE_SOURCE
     if final.exists():
         logger.warning("%s is damaged and is fetched again", final)
-    packed = folder / f".{file.name}.packed"
-    part = folder / f".{file.name}.part"
+    packed, part = _temporary(folder, file)
+    for path in (final, packed, part):
+        if path.is_dir():
+            raise DataError(f"{path} must be a file, and is a folder. Delete it.")
     reasons = []
     try:
         for source in sources:
@@ -132,6 +132,7 @@ def _fetch_one(
             try:
                 # A new file each time: an abandoned download may still write to the old one.
                 packed.unlink(missing_ok=True)
+                part.unlink(missing_ok=True)
                 with packed.open("w+b") as delivered, part.open("wb") as payload:
                     source.deliver(file, delivered, scratch)
                     delivered.seek(0)
@@ -169,7 +170,24 @@ def _no_source(file: CatalogFile, catalog: Catalog, folder: Path, reasons: Seque
     )
 
 
-def _remove_scratch(scratch: Path) -> None:
-    """Delete the folder, unless another process uses it or the cache is read-only."""
-    with contextlib.suppress(OSError), scratch_lock(scratch).acquire(timeout=0):
-        shutil.rmtree(scratch, ignore_errors=True)
+def _temporary(folder: Path, file: CatalogFile) -> tuple[Path, Path]:
+    """What is delivered for a file, and the payload in it."""
+    return folder / f".{file.name}.packed", folder / f".{file.name}.part"
+
+
+def _remove_leftovers(folder: Path, catalog: Catalog) -> None:
+    """Delete what killed processes left, unless another one uses it or the cache is read-only."""
+    scratch = folder / ".scratch"
+    if scratch.exists():
+        with contextlib.suppress(OSError), scratch_lock(scratch).acquire(timeout=0):
+            shutil.rmtree(scratch, ignore_errors=True)
+    for file in catalog.files:
+        left = [path for path in _temporary(folder, file) if path.exists()]
+        if left:
+            with contextlib.suppress(OSError), _file_lock(folder, file, 0):
+                for path in left:
+                    path.unlink(missing_ok=True)
+
+
+def _file_lock(folder: Path, file: CatalogFile, seconds: float) -> FileLock:
+    return FileLock(folder / f".{file.name}.lock", timeout=seconds)

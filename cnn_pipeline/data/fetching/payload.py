@@ -8,7 +8,7 @@ import zlib
 from pathlib import Path
 from typing import BinaryIO
 
-from cnn_pipeline.base.files import sha256_of
+from cnn_pipeline.base.files import open_file, sha256_of
 from cnn_pipeline.data.catalog import CatalogFile
 
 GZIP_MAGIC = b"\x1f\x8b"
@@ -74,7 +74,7 @@ def read_verified(path: Path, file: CatalogFile) -> bytes:
         PayloadError: the file is not the payload.
         OSError: it cannot be read.
     """
-    with path.open("rb") as stream:
+    with open_file(path) as stream:
         data = stream.read(file.payload_bytes + 1)
     if len(data) != file.payload_bytes or hashlib.sha256(data).hexdigest() != file.sha256:
         raise PayloadError("damaged: size or sha256 is wrong")

@@ -14,6 +14,7 @@ from typing import BinaryIO, Protocol
 from filelock import FileLock
 
 from cnn_pipeline.base.events import DownloadProgress, Stage, emit
+from cnn_pipeline.base.files import open_file
 from cnn_pipeline.data.catalog import Catalog, CatalogFile
 from cnn_pipeline.data.fetching.download import DownloadError, Limits, download
 
@@ -67,7 +68,7 @@ class Folder:
             raise SourceError("not there", unusable=not self.path.is_dir())
         try:
             size = found.stat().st_size
-            packed = found.open("rb")
+            packed = open_file(found)
         except OSError as error:
             raise SourceError(f"cannot be read: {error.strerror}", unusable=False) from error
         with packed:

@@ -8,6 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 _UBYTE = 0x08
+_OTHER_TYPES = {
+    0x09: "signed bytes",
+    0x0B: "16-bit whole numbers",
+    0x0C: "32-bit whole numbers",
+    0x0D: "32-bit floats",
+    0x0E: "64-bit floats",
+}
 _MAX_DIMS = 4
 
 
@@ -15,12 +22,17 @@ class IdxError(ValueError):
     """The bytes are not a complete IDX file of unsigned bytes; the message says why."""
 
 
-def header_size(magic: bytes) -> int:
+def header_size(magic: bytes | bytearray) -> int:
     """Length in bytes of the header that starts with the four bytes `magic`.
 
     Raises:
         IdxError: not the magic number of an IDX file of unsigned bytes with 1 to 4 dimensions.
     """
+    if len(magic) >= 4 and not magic[0] and not magic[1] and magic[2] in _OTHER_TYPES:
+        raise IdxError(
+            f"an IDX file must hold unsigned bytes (08), received {_OTHER_TYPES[magic[2]]} "
+            f"({magic[2]:02x}); save the arrays as an .npz file, which may hold them"
+        )
     if len(magic) < 4 or magic[0] or magic[1] or magic[2] != _UBYTE:
         raise IdxError(
             "an IDX file of unsigned bytes must start with the bytes 00 00 08, "
@@ -31,7 +43,7 @@ def header_size(magic: bytes) -> int:
     return 4 + 4 * magic[3]
 
 
-def parse_shape(header: bytes) -> tuple[int, ...]:
+def parse_shape(header: bytes | bytearray) -> tuple[int, ...]:
     """Sizes of the dimensions in a header of `header_size` bytes, big-endian.
 
     Raises:
@@ -43,8 +55,8 @@ def parse_shape(header: bytes) -> tuple[int, ...]:
     return tuple(int.from_bytes(header[at : at + 4], "big") for at in range(4, size, 4))
 
 
-def parse_idx(data: bytes) -> NDArray[np.uint8]:
-    """The array in a complete IDX file: uint8, read-only, a view of `data`.
+def parse_idx(data: bytes | bytearray) -> NDArray[np.uint8]:
+    """The array in a complete IDX file: uint8, a view of `data`.
 
     Raises:
         IdxError: wrong magic number, or a length that is not exactly header plus values.
@@ -57,4 +69,7 @@ def parse_idx(data: bytes) -> NDArray[np.uint8]:
             f"{'x'.join(map(str, shape))} values need exactly {expected:,} bytes, "
             f"received {len(data):,}"
         )
-    return np.frombuffer(data, dtype=np.uint8, offset=size).reshape(shape)
+    try:
+        return np.frombuffer(data, dtype=np.uint8, offset=size).reshape(shape)
+    except ValueError:  # no values, but of dimensions beyond NumPy's
+        raise IdxError(f"dimensions must not be as large as {list(shape)}") from None

@@ -7,18 +7,22 @@ import math
 import re
 import zlib
 from pathlib import Path
-from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 
-from cnn_pipeline.data.arrays import MAX_BYTES, Part, image_faults, label_faults
+from cnn_pipeline.base.files import open_file
+from cnn_pipeline.data.arrays import MAX_BYTES, Part, Parts, image_faults, label_faults
 from cnn_pipeline.data.fetching.payload import GZIP_MAGIC
+from cnn_pipeline.data.formats.array_labels import to_classes
 from cnn_pipeline.data.formats.idx import IdxError, header_size, parse_idx, parse_shape
+from cnn_pipeline.data.formats.reading import Stream, read_up_to
 
 _NAME = re.compile(
-    r"(?P<role>train|t10k|test)-(?P<kind>images|labels)[-.]idx\d-ubyte(\.gz)?", re.IGNORECASE
+    r"(?P<set>(.*-)?)(?P<role>train|t10k|test)-(?P<kind>images|labels)[-.]idx\d-ubyte(\.gz)?",
+    re.IGNORECASE | re.DOTALL,
 )
+_EMNIST = "emnist-"
 _MORE = 1
 """Bytes read beyond the expected length, to detect a file that is too long."""
 
@@ -28,18 +32,26 @@ def holds_idx(folder: Path) -> bool:
     return any(_NAME.fullmatch(path.name) for path in folder.iterdir())
 
 
-def read_idx_folder(folder: Path) -> tuple[Part, Part] | list[str]:
+def read_idx_folder(folder: Path, class_names: tuple[str, ...] | None = None) -> Parts | list[str]:
     """Training and test data, or all faults.
 
     Files have MNIST's names: `train-images-idx3-ubyte`, `train-labels-idx1-ubyte`, and the same
-    with `t10k-` or `test-`. `.idx3-ubyte` and `.gz` work, too.
+    with `t10k-` or `test-`. `.idx3-ubyte` and `.gz` work, too, and so does the name of the set
+    before them, as in `emnist-letters-train-images-idx3-ubyte`.
+
+    Args:
+        folder: holds the files of one set.
+        class_names: names of the classes, in their order.
     """
+    found_set = _only_set(folder)
+    if isinstance(found_set, list):
+        return found_set
     faults: list[str] = []
     found: dict[tuple[str, str], tuple[Path, NDArray[np.uint8]]] = {}
     for role in ("train", "test"):
         for kind in ("images", "labels"):
             try:
-                path = _find(folder, role, kind)
+                path = _find(folder, found_set, role, kind)
                 array = _read_kind(path, kind)
             except IdxError as error:
                 faults.append(str(error))
@@ -49,29 +61,58 @@ def read_idx_folder(folder: Path) -> tuple[Part, Part] | list[str]:
             found[role, kind] = (path, array)
     if faults:
         return faults
+    roles = ("train", "test")
+    labels = to_classes(
+        {str(found[r, "labels"][0]): found[r, "labels"][1] for r in roles}, class_names
+    )
+    if labels.faults:
+        return list(labels.faults)
     train, test = (
         Part(
             images=found[role, "images"][1],
-            labels=found[role, "labels"][1].astype(np.int64),
+            labels=labels.labels[str(found[role, "labels"][0])],
             images_file=str(found[role, "images"][0]),
             labels_file=str(found[role, "labels"][0]),
         )
-        for role in ("train", "test")
+        for role in roles
     )
-    return train, test
+    notes = list(labels.notes)
+    if any(path.name.lower().startswith(_EMNIST) for path, _ in found.values()):
+        notes.append(
+            "EMNIST stores its images with rows and columns exchanged, and they stay as they are: "
+            "a picture for `predict` must be mirrored along its diagonal, too"
+        )
+    return Parts(train, test, class_names=labels.class_names, notes=tuple(notes))
 
 
-def _find(folder: Path, role: str, kind: str) -> Path:
+def _only_set(folder: Path) -> str | list[str]:
+    """What stands before the names of MNIST; a fault if there are several, as EMNIST's archive has.
+
+    Files with nothing before their names go first.
+    """
+    sets = {
+        match["set"].lower() for path in folder.iterdir() if (match := _NAME.fullmatch(path.name))
+    }
+    if "" in sets or len(sets) < 2:
+        return "" if "" in sets else sets.pop()
+    return [
+        f"{folder}: must hold the files of one set, received those of {', '.join(sorted(sets))}; "
+        "move the four files of one set into a folder of their own"
+    ]
+
+
+def _find(folder: Path, of_set: str, role: str, kind: str) -> Path:
     prefixes = ("train",) if role == "train" else ("t10k", "test")
     paths = [
         path
         for path in sorted(folder.iterdir())
         if (match := _NAME.fullmatch(path.name))
+        and match["set"].lower() == of_set
         and match["role"].lower() in prefixes
         and match["kind"].lower() == kind
     ]
     if len(paths) != 1:
-        usual = f"{prefixes[0]}-{kind}-idx{3 if kind == 'images' else 1}-ubyte"
+        usual = f"{of_set}{prefixes[0]}-{kind}-idx{3 if kind == 'images' else 1}-ubyte"
         received = " and ".join(path.name for path in paths) or "none"
         raise IdxError(
             f"{folder / usual}: there must be one file of {role} {kind}, received {received}"
@@ -97,20 +138,29 @@ def _read_kind(path: Path, kind: str) -> NDArray[np.uint8]:
 
 
 def _read(path: Path) -> NDArray[np.uint8]:
-    with path.open("rb") as raw:
+    with open_file(path) as raw:
         magic = raw.read(2)
         raw.seek(0)
         if magic != GZIP_MAGIC:
             return _read_stream(raw)
         with gzip.GzipFile(fileobj=raw) as unpacked:
-            return _read_stream(unpacked)  # type: ignore[arg-type]
+            try:
+                return _read_stream(unpacked)
+            except gzip.BadGzipFile as error:
+                if "Not a gzipped file" not in str(error):
+                    raise
+                # The first bytes were right, so these are after the end of the packed data.
+                raise IdxError(
+                    "the packed data must end with the file, received other bytes behind them; "
+                    "download the file again, or repair it with gunzip and gzip"
+                ) from None
 
 
-def _read_stream(stream: BinaryIO) -> NDArray[np.uint8]:
-    header = stream.read(4)
-    header += stream.read(header_size(header) - 4)
+def _read_stream(stream: Stream) -> NDArray[np.uint8]:
+    header = bytes(read_up_to(stream, 4))
+    header += read_up_to(stream, header_size(header) - 4)
     shape = parse_shape(header)
     size = math.prod(shape)
     if size > MAX_BYTES:
         raise IdxError(f"at most {MAX_BYTES:,} values can be read, the header announces {size:,}")
-    return parse_idx(header + stream.read(size + _MORE))
+    return parse_idx(header + read_up_to(stream, size + _MORE))

@@ -1,22 +1,32 @@
-"""Read the user's own data in one of three forms."""
+"""Read the user's own data, whatever form they have."""
 
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
 
 from cnn_pipeline.base.errors import InvalidInput
-from cnn_pipeline.data.arrays import Part, pair_faults
+from cnn_pipeline.base.files import read_file
+from cnn_pipeline.base.quantities import counted
+from cnn_pipeline.data.arrays import Part, Parts, pair_faults
 from cnn_pipeline.data.catalog import CATALOGS
+from cnn_pipeline.data.formats.by_kind import by_kind
 from cnn_pipeline.data.formats.idx_folder import holds_idx, read_idx_folder
-from cnn_pipeline.data.formats.image_folder import holds_image_folders, read_image_folder
+from cnn_pipeline.data.formats.image_folder import read_image_folder, read_image_table
+from cnn_pipeline.data.formats.layout import CLASSES_FILE, holds_classes
+from cnn_pipeline.data.formats.listing import is_picture
 from cnn_pipeline.data.formats.npz import read_npz
+from cnn_pipeline.data.preparation import AS_IS, Preparation
+from cnn_pipeline.data.prepare_arrays import prepare_arrays
+from cnn_pipeline.settings.trial import DataSettings
 
 _FORMS = (
-    "a folder with the four IDX files, an .npz file with x_train, y_train, x_test and y_test, "
-    "or a folder with train/<class>/*.png and test/<class>/*.png (or .jpg)"
+    "a folder of images in folders of classes (<class>/*.png, or train/<class>/*.png, val/ and "
+    "test/), a CSV of path,label, an .npz file with x_train, y_train, x_test and y_test, or a "
+    "folder with the four IDX files"
 )
 _MAX_FAULTS = 50
 _MAX_CLASS_NAME = 64
@@ -24,67 +34,121 @@ _MAX_CLASS_NAME = 64
 
 @dataclass(frozen=True)
 class LocalData:
-    """The user's own data, read and checked, but not split."""
+    """The user's own data, read and checked, but not split.
+
+    Without `test`, test images are drawn from `train`; without `validation`, validation images.
+    `notes` say in sentences what was converted or left out.
+    """
 
     name: str
     class_names: tuple[str, ...]
     train: Part
-    test: Part
+    test: Part | None
+    validation: Part | None = None
+    notes: tuple[str, ...] = ()
+    preparation: Preparation = AS_IS
 
 
-def read_local(path: Path) -> LocalData:
-    """Read the data at `path`: IDX files, an `.npz`, or folders of images.
+def read_local(
+    path: Path,
+    settings: DataSettings = DataSettings(),  # noqa: B008 - frozen
+    cache: Path | None = None,
+) -> LocalData:
+    """Read the data at `path`: folders of images, a CSV of them, an `.npz`, or IDX files.
 
     Class names are the lines of `classes.txt` in the folder (or beside the `.npz`), or else the
-    names of the folders, or '0', '1' and so on.
+    names of the folders, or '0', '1' and so on. Images are prepared as `settings` declare;
+    `cache` keeps what was prepared from picture files.
 
     Raises:
         InvalidInput: names every bad file with the reason.
     """
-    path = path.expanduser().resolve()
+    path = local_path(path)
     try:
-        return _read(path)
+        return _read(path, settings, cache)
     except OSError as error:
         where = error.filename or path
         raise InvalidInput([f"{where}: cannot be read: {error.strerror or error}"]) from error
 
 
-def _read(path: Path) -> LocalData:
+def _received(path: Path) -> str:
+    """What there is instead of data, and what to do with it."""
+    if path.is_file():
+        if is_picture(path):
+            return "one picture; give the folder of its collection"
+        return f"a file {path.suffix}" if path.suffix else "a file without a suffix"
+    files = [one.name for one in path.iterdir() if one.is_file()]
+    tables = sorted(name for name in files if name.lower().endswith(".csv"))
+    if tables:
+        return f"a folder with {tables[0]}; if it lists the pictures, give {path / tables[0]}"
+    if pictures := sum(is_picture(Path(name)) for name in files):
+        return (
+            f"a folder with {counted(pictures, 'picture')} in no folder of a class; move those of "
+            "each class into a folder with its name, or list them in a CSV"
+        )
+    return "a folder without pictures" if any(path.iterdir()) else "an empty folder"
+
+
+def local_path(path: Path | str) -> Path:
+    """The real path of data, without links and '~'. A link to itself stays as it is."""
+    return Path(os.path.realpath(Path(path).expanduser()))
+
+
+def _read(path: Path, settings: DataSettings, cache: Path | None) -> LocalData:
     if not path.exists():
         raise InvalidInput(
             [f"data must be {', '.join(CATALOGS)} or a path, received {path}, which does not exist"]
         )
     folder = path if path.is_dir() else path.parent
-    names, faults = _read_class_names(folder / "classes.txt")
-    result: tuple[Part, Part] | tuple[Part, Part, tuple[str, ...]] | list[str]
+    names, faults = _read_class_names(folder / CLASSES_FILE)
+    result: Parts | tuple[Part, Part] | tuple[Part, Part, tuple[str, ...]] | list[str]
     if path.suffix.lower() == ".npz" and path.is_file():
-        result = read_npz(path)
+        result = read_npz(path, names)
     elif path.is_dir() and holds_idx(path):
-        result = read_idx_folder(path)
-    elif path.is_dir() and holds_image_folders(path):
-        result = read_image_folder(path, names)
+        result = read_idx_folder(path, names)
+    elif path.suffix.lower() == ".csv" and path.is_file():
+        result = read_image_table(path, names, settings, cache)
+    elif path.is_dir() and holds_classes(path):
+        result = read_image_folder(path, names, settings, cache)
     else:
-        raise InvalidInput([f"{path}: data must be {_FORMS}; received something else"])
+        raise InvalidInput([f"{path}: data must be {_FORMS}; received {_received(path)}"])
     if isinstance(result, list):
         raise InvalidInput(_shortened(faults + result))
-    if len(result) == 3:
-        train, test, names = result
-        faults += _name_faults(names, str(folder / "train"))
-    else:
-        train, test = result
-    faults += pair_faults(train, test, names)
+    parts = result if isinstance(result, Parts) else _as_parts(*result)
+    if parts.class_names is not None:
+        names = parts.class_names
+        faults += _name_faults(names, parts.train.labels_file)
+    if settings.group_by is not None and not parts.train.names:
+        faults.append(f"{path}: group_by needs the names of files, which these data do not have")
+    if settings.name in CATALOGS:
+        faults.append(f"name must be another than {settings.name}, which is not your own data")
+    faults += pair_faults(parts.train, parts.others, names)
     if faults:
         raise InvalidInput(_shortened(faults))
     if names is None:
-        names = tuple(str(label) for label in range(int(train.labels.max()) + 1))
-    return LocalData(_data_set_name(path), names, train, test)
+        names = tuple(str(label) for label in range(int(parts.train.labels.max()) + 1))
+    if parts.preparation is None:
+        parts = prepare_arrays(parts, settings)
+    return LocalData(
+        settings.name or _data_set_name(path),
+        names,
+        parts.train,
+        parts.test,
+        parts.validation,
+        parts.notes,
+        parts.preparation or AS_IS,
+    )
+
+
+def _as_parts(train: Part, test: Part, names: tuple[str, ...] | None = None) -> Parts:
+    return Parts(train, test, class_names=names)
 
 
 def _read_class_names(path: Path) -> tuple[tuple[str, ...] | None, list[str]]:
-    if not path.is_file():
+    if not path.exists():
         return None, []
     try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
+        lines = read_file(path).decode("utf-8-sig").splitlines()
     except UnicodeDecodeError as error:
         return None, [f"{path}: must be UTF-8 text, received a bad byte at {error.start:,}"]
     names = tuple(line.strip() for line in lines)
@@ -114,6 +178,7 @@ def _data_set_name(path: Path) -> str:
 
 
 def _shortened(faults: list[str]) -> list[str]:
-    """At most `_MAX_FAULTS` faults: a wrong folder may have one per image."""
+    """At most `_MAX_FAULTS` faults, by kind: a wrong folder may have one per image."""
+    faults = by_kind(faults)
     more = len(faults) - _MAX_FAULTS
     return [*faults[:_MAX_FAULTS], f"... and {more:,} more faults"] if more > 0 else faults
