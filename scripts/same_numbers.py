@@ -4,6 +4,9 @@
     .venv/bin/python scripts/same_numbers.py > after.txt       # with the change
     diff before.txt after.txt
 
+    make numbers                      # compare with the digits of an older commit
+    make numbers ARGS=--write         # store new ones, after a change that must move numbers
+
 Hashed are the weights of the logged model, every metric that is not a time, and the predictions on
 the test images. Each line is for one trial, trained with one thread or two. Numbers are only equal
 on one processor: another has other kernels.
@@ -17,15 +20,19 @@ import os
 import sys
 import tempfile
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import h5py
 import pandas as pd
 
-from cnn_pipeline.base.home import Home
+from cnn_pipeline.base.files import write_whole
+from cnn_pipeline.base.home import TRACKING_VARIABLE, Home
+from cnn_pipeline.base.machine import processor_name
+from cnn_pipeline.base.versions import git_state, numeric_packages, versions
 from cnn_pipeline.experiment.run import run_sweep
+from cnn_pipeline.network.device import vector_instructions
 from cnn_pipeline.settings.sweep import Entry, Sweep
 from cnn_pipeline.settings.trial import DataSettings, Training, Variant
 from cnn_pipeline.tracking.models import copy_model_file, stored_model
@@ -40,22 +47,72 @@ TRIALS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "early-stop": ({}, {"epochs": 6, "stop_at_accuracy": 0.6}),
     "no-pooling": ({"pooling": "none", "filters": [8, 16]}, {}),
 }
+THREADS = (1, 2)
+STORED = Path(__file__).parent.parent / "tests" / "reference" / "numbers.json"
 TIMES = ("seconds", "latency", "images_per_second", "time/")
 
 
-def main() -> int:
-    """Print one line for each number of threads, trial and kind of digest."""
-    for threads in (1, 2):
-        for name, digests in digests_of(fixed_sweep(threads)).items():
-            for kind, digest in digests.items():
-                print(f"threads {threads}  {name:<16} {kind:<13} {digest}", flush=True)
+def main(words: list[str]) -> int:
+    """Print one line for each number of threads, trial and kind of digest; or compare or store."""
+    if words == ["--check"]:
+        return check(json.loads(STORED.read_text(encoding="utf-8")))
+    found = {}
+    for line, digest in digests():
+        print(f"{line:<40} {digest}", flush=True)
+        found[line] = digest
+    if words == ["--write"]:
+        stored = {"commit": git_state().commit, "machine": machine(), "digests": found}
+        write_whole(STORED, json.dumps(stored, indent=2) + "\n")
+        print(f"wrote {STORED}")
     return 0
+
+
+def check(stored: Mapping[str, Any]) -> int:
+    """Compare with stored digests where machine and libraries are the same; 1 if a number moved."""
+    if others := other_machine(stored["machine"], machine()):
+        print("not compared, because numbers are only equal on one kind of machine:")
+        print("\n".join(others))
+        return 0
+    moved = [line for line, digest in digests() if stored["digests"].get(line) != digest]
+    for line in moved:
+        print(f"moved since commit {stored['commit'][:12]}: {line}")
+    if not moved:
+        print(f"all {len(stored['digests'])} digests are those of commit {stored['commit'][:12]}")
+    return 1 if moved else 0
+
+
+def other_machine(then: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
+    """What numbers depend on and is not as it was, a line each."""
+    return [
+        f"{name}: {then.get(name, 'none')} then, {now.get(name, 'none')} now"
+        for name in dict.fromkeys([*then, *now])
+        if then.get(name) != now.get(name)
+    ]
+
+
+def machine() -> dict[str, str]:
+    """What the numbers of these trials depend on, beside the code."""
+    known = versions()
+    return {
+        "processor": processor_name(),
+        "instructions": " ".join(vector_instructions()),
+        **{name: known.get(name, "not installed") for name in sorted(numeric_packages())},
+    }
+
+
+def digests() -> Iterator[tuple[str, str]]:
+    """Train all trials. Yields what is hashed, as 'threads 1 plain-s0 weights', and its hash."""
+    for threads in THREADS:
+        for name, kinds in digests_of(fixed_sweep(threads)).items():
+            for kind, digest in kinds.items():
+                yield f"threads {threads} {name} {kind}", digest
 
 
 def fixed_sweep(threads: int) -> Sweep:
     """The trials, on 4,000 training images."""
     return Sweep(
         name="same-numbers",
+        seeds=(0,),
         entries=tuple(
             Entry(variant=Variant(**{"filters": 32, **variant}), label=label, training=training)
             for label, (variant, training) in TRIALS.items()
@@ -77,6 +134,7 @@ def digests_of(sweep: Sweep) -> dict[str, dict[str, str]]:
     """
     found = {}
     with tempfile.TemporaryDirectory() as name:
+        os.environ.pop(TRACKING_VARIABLE, None)  # a server has no place for these
         folder = Path(name)
         home = Home(folder)
         results = run_sweep(sweep, home, workers=1).results
@@ -130,4 +188,4 @@ def _sha256(text: str) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

@@ -11,15 +11,20 @@ from typing import Any
 import keras
 import numpy as np
 
+from cnn_pipeline.network.augmentation import Augmentation
 from cnn_pipeline.network.convolution import Conv2D
-from cnn_pipeline.network.plan import plan_layers
+from cnn_pipeline.network.plan import ACTIVATIONS, plan_layers
 from cnn_pipeline.settings.trial import Variant
 
+_IMAGES = "channels_last"  # also where the user's process has imported Keras first, with keras.json
+# Never falling, so they commute with the largest of some numbers.
+_MONOTONE = ("relu", "leaky_relu")
 _POOLING = {"max": keras.layers.MaxPooling2D, "average": keras.layers.AveragePooling2D}
 _KINDS = {
-    keras.layers.Conv2D: "convolution {k}x{k}, ReLU",
+    keras.layers.Conv2D: "convolution {k}x{k}, {a}",
     keras.layers.BatchNormalization: "batch normalisation",
-    keras.layers.ReLU: "ReLU",
+    keras.layers.ReLU: "{a}",
+    keras.layers.Activation: "{a}",
     keras.layers.MaxPooling2D: "max-pooling {p}x{p}",
     keras.layers.AveragePooling2D: "average-pooling {p}x{p}",
     keras.layers.Flatten: "flatten",
@@ -46,7 +51,12 @@ def build_model(
 
 
 def build_twin(
-    model: keras.Sequential, variant: Variant, *, precision: str, seed: int
+    model: keras.Sequential,
+    variant: Variant,
+    *,
+    precision: str,
+    seed: int,
+    augmentation: str = "none",
 ) -> keras.Sequential:
     """A network with the weights of `model` that computes the same function and trains faster.
 
@@ -54,15 +64,21 @@ def build_twin(
 
     - layers compute in `precision`: 'float32', or 'bfloat16' with float32 weights;
     - convolutions use faster arithmetic if there is one (`convolution`);
-    - max-pooling comes before ReLU: the two commute, and ReLU then gets a quarter of the numbers;
+    - max-pooling comes before ReLU: the two commute, and ReLU then gets a quarter of the numbers.
+      GELU, SiLU and tanh keep their place;
     - the output is logits, because softmax and cross-entropy in one operation are stable.
+
+    With `augmentation`, a first layer changes the images in training.
 
     Output: float32 `[n, classes]`, logits. Copy the weights back with `model.set_weights`.
     """
     keras.utils.set_random_seed(seed)
     dtype = "mixed_bfloat16" if precision == "bfloat16" else "float32"
     image_shape, classes = model.input_shape[1:], model.output_shape[-1]
-    twin = keras.Sequential(_layers(variant, image_shape, classes, dtype=dtype, twin=True))
+    layers = _layers(variant, image_shape, classes, dtype=dtype, twin=True)
+    if augmentation != "none":
+        layers.insert(1, Augmentation(augmentation, seed=seed))  # after the input
+    twin = keras.Sequential(layers)
     twin.set_weights(model.get_weights())
     return twin
 
@@ -80,9 +96,10 @@ def layer_outputs(
     outputs = taps(images, training=False)
     steps = [("image", "input", images)]
     for layer, values in zip(shown, outputs, strict=True):
-        kind = _KINDS[type(layer)].format(k=variant.kernel_size, p=variant.pool_size)
+        name = ACTIVATIONS[variant.activation]
+        kind = _KINDS[type(layer)].format(k=variant.kernel_size, p=variant.pool_size, a=name)
         if isinstance(layer, keras.layers.Conv2D) and variant.batch_norm:
-            kind = kind.removesuffix(", ReLU")
+            kind = kind.removesuffix(f", {name}")
         steps.append((layer.name, kind, keras.ops.convert_to_numpy(values)))
     return steps
 
@@ -96,9 +113,11 @@ def _layers(
     ]
     for number, filters in enumerate(variant.filters, start=1):
         layers += _convolution(variant, number, filters, dtype=dtype, twin=twin)
-    layers.append(keras.layers.Flatten(dtype=dtype, name="flatten"))
+    layers.append(keras.layers.Flatten(data_format=_IMAGES, dtype=dtype, name="flatten"))
     layers.append(
-        keras.layers.Dense(variant.dense_units, activation="relu", dtype=dtype, name="dense")
+        keras.layers.Dense(
+            variant.dense_units, activation=variant.activation, dtype=dtype, name="dense"
+        )
     )
     if variant.dropout:
         layers.append(keras.layers.Dropout(variant.dropout, dtype=dtype, name="dropout"))
@@ -117,14 +136,19 @@ def _convolution(
         "kernel_size": variant.kernel_size,
         "strides": variant.pool_size if variant.pooling == "strided" else 1,
         "padding": variant.padding,
-        "activation": None if variant.batch_norm else "relu",
+        "data_format": _IMAGES,
+        "activation": None if variant.batch_norm else variant.activation,
         "use_bias": not variant.batch_norm,
         "dtype": dtype,
         "name": f"conv{number}",
     }
     pooling = _POOLING.get(variant.pooling)
-    pool = [pooling(variant.pool_size, dtype=dtype, name=f"pool{number}")] if pooling else []
-    pool_first = twin and variant.pooling == "max"
+    pool = (
+        [pooling(variant.pool_size, data_format=_IMAGES, dtype=dtype, name=f"pool{number}")]
+        if pooling
+        else []
+    )
+    pool_first = twin and variant.pooling == "max" and variant.activation in _MONOTONE
     if twin:
         if pool_first and not variant.batch_norm:
             settings["max_pooling"], pool = variant.pool_size, []
@@ -134,5 +158,12 @@ def _convolution(
     if not variant.batch_norm:
         return [convolution, *pool]
     norm = keras.layers.BatchNormalization(dtype=dtype, name=f"norm{number}")
-    relu = keras.layers.ReLU(dtype=dtype, name=f"relu{number}")
-    return [convolution, norm, *pool, relu] if pool_first else [convolution, norm, relu, *pool]
+    last = _activation(variant.activation, number, dtype=dtype)
+    return [convolution, norm, *pool, last] if pool_first else [convolution, norm, last, *pool]
+
+
+def _activation(kind: str, number: int, *, dtype: str) -> keras.layers.Layer:
+    name = f"{kind}{number}"
+    if kind == "relu":
+        return keras.layers.ReLU(dtype=dtype, name=name)
+    return keras.layers.Activation(kind, dtype=dtype, name=name)

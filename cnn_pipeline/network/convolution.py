@@ -88,7 +88,7 @@ class Conv2D(keras.layers.Conv2D):  # type: ignore[misc]
         if self._max_pooling == 1:
             return outputs
         size = (self._max_pooling, self._max_pooling)
-        return keras.ops.max_pool(outputs, size, strides=size)
+        return keras.ops.max_pool(outputs, size, strides=size, data_format=self.data_format)
 
 
 def _biased(outputs: Any, bias: Any) -> tuple[Any, Callable[..., tuple[Any, Any]]]:

@@ -8,6 +8,8 @@ from pathlib import Path
 
 from cnn_pipeline.base.machine import _cpuinfo_field, backend_name, processor_name
 
+_VECTORS = ("amx", "asimd", "avx", "fma", "sse4", "sve")
+
 
 @dataclass(frozen=True)
 class Device:
@@ -98,3 +100,11 @@ def has_fast_bfloat16(cpuinfo: Path = Path("/proc/cpuinfo")) -> bool:
 def processor_flags(cpuinfo: Path = Path("/proc/cpuinfo")) -> frozenset[str]:
     """Instruction sets that Linux reports; empty without /proc/cpuinfo (macOS)."""
     return frozenset(_cpuinfo_field("flags", cpuinfo).split())
+
+
+def vector_instructions(cpuinfo: Path = Path("/proc/cpuinfo")) -> list[str]:
+    """The instruction sets by which libraries choose their kernels, sorted; [] on macOS.
+
+    Two virtual machines may show one processor's name and not the same of these.
+    """
+    return sorted(name for name in processor_flags(cpuinfo) if name.startswith(_VECTORS))

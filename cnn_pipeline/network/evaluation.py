@@ -16,6 +16,8 @@ import numpy.typing as npt
 import pandas as pd
 
 from cnn_pipeline.base.errors import InvalidInput
+from cnn_pipeline.base.metric_names import Metric
+from cnn_pipeline.network.image_scores import score
 
 CALIBRATION_BINS = 15  # Guo et al. 2017, "On Calibration of Modern Neural Networks", section 5
 CLIP = 1e-7  # keras.config.epsilon(), with which Keras' cross-entropy clips probabilities
@@ -136,6 +138,10 @@ class Evaluation:
     def accuracy(self) -> float:
         """Share of images whose most probable class is the true one."""
         return float(np.count_nonzero(self.correct) / len(self.labels))
+
+    def score(self, metric: Metric) -> float:
+        """The accuracy or another metric of a sweep, from 0 to 1; see `image_scores`."""
+        return score(metric, self.labels, self.predictions)
 
     @property
     def loss(self) -> float:

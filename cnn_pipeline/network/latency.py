@@ -45,3 +45,40 @@ class Timed:
         while len(self._seconds[size]) <= _CALLS[size]:
             self(batch)
         return float(np.median(self._seconds[size][1:])) / size * 1000
+
+
+@dataclass(frozen=True)
+class InTurn:
+    """Latencies of two models for one image, measured in turn."""
+
+    first_ms: float
+    """Median milliseconds of the first model."""
+    ratio: float
+    """Median over the pairs of calls: first model's time divided by the second's."""
+
+
+def measure_in_turn(
+    first: Callable[[np.ndarray], np.ndarray],
+    second: Callable[[np.ndarray], np.ndarray],
+    image: np.ndarray,
+    pairs: int = 2 * _CALLS[1],
+    clock: Callable[[], float] = time.perf_counter,
+) -> InTurn:
+    """Call two models in turn with `image`, `[1, h, w, c]`.
+
+    Other work on the host slows both calls of a pair alike, so it changes the ratio little. Within
+    a pair each goes first every other time.
+    """
+    models = (first, second)
+    seconds = np.empty((pairs, 2))
+    for predict in models:  # may trace
+        predict(image)
+    for pair in range(pairs):
+        for which in (0, 1) if pair % 2 else (1, 0):
+            started = clock()
+            models[which](image)
+            seconds[pair, which] = clock() - started
+    return InTurn(
+        first_ms=float(np.median(seconds[:, 0])) * 1000,
+        ratio=float(np.median(seconds[:, 0] / seconds[:, 1])),
+    )

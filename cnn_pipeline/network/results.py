@@ -38,6 +38,8 @@ class TrialResult:
     """The run that trained it, if this run is a copy of its record; else empty."""
     content_key: str = ""
     """Key of everything that its numbers depend on; empty if it was not recorded."""
+    device: str = ""
+    """Name of the processor or GPU that trained it; empty if it is not known."""
 
     @property
     def finished(self) -> bool:

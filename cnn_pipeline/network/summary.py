@@ -61,11 +61,17 @@ def layers_json(plan: Plan) -> str:
 
 
 def trial_note(
-    trial: Trial, plan: Plan, metrics: Mapping[str, float], command: str, model_page: str
+    trial: Trial,
+    plan: Plan,
+    metrics: Mapping[str, float],
+    command: str,
+    model_page: str,
+    images: str,
 ) -> str:
-    """Description of the run in MLflow's UI, as Markdown.
+    """Description of the run in MLflow's UI, as Markdown: what came out, then what was asked.
 
-    `command` trains the trial again; `model_page` is the address of the logged model's page.
+    `command` trains the trial again; `model_page` is the address of the logged model's page;
+    `images` are their shape and how pictures become like them.
     """
     hypothesis = trial.hypothesis or (
         f"What do {spell(trial.variant.filters)} filters with "
@@ -81,13 +87,12 @@ def trial_note(
         )
     )
     return (
-        f"**{hypothesis}**\n\n"
+        f"**{percent(test, 2)} on test, {percent(validation, 2)} on validation**, "
+        f"{plan.num_params:,} parameters, {plan.macs:,} multiply-accumulates an image, "
+        f"{duration(seconds)} of training, {latency:.2f} ms an image at batch 1\n\n"
+        f"{hypothesis}\n\n"
         f"`{plan.architecture}`\n\n"
-        f"- validation accuracy {percent(validation, 2)} (the variant is chosen by it)\n"
-        f"- test accuracy {percent(test, 2)}\n"
-        f"- {plan.num_params:,} parameters, {plan.macs:,} multiply-accumulates an image\n"
-        f"- {duration(seconds)} of training, {latency:.2f} ms an image "
-        f"at batch 1\n"
-        f"- [the logged model]({model_page})\n\n"
+        f"Images: {images}.\n\n"
+        f"[The logged model]({model_page}). The variant is chosen by validation accuracy.\n\n"
         f"Train it again:\n\n```\n{command}\n```\n"
     )

@@ -36,18 +36,21 @@ from cnn_pipeline.network.train import epoch_order
 COUNT, EPOCHS, SHAPE = 300, 2, (12, 12, 1)  # the last batch of 32 has 12 images
 # Adam divides a gradient near nought by itself: rounding becomes a step.
 TOLERANCE = {"sgd": 1e-5, "adam": 2e-4}
-optimizer = "sgd"
+optimizer, schedule, momentum = "sgd", "constant", 0.0
 rng = np.random.default_rng(0)
 images = rng.integers(0, 256, (COUNT, *SHAPE), dtype=np.uint8)
 split = Split("train", images, rng.integers(0, 10, COUNT))
 told, compiled = [], []
+
+def tell(images, sums):
+    told.append(images)
 
 step = jax_loop.JaxEngine._step
 jax_loop.JaxEngine._step = lambda self, *given: compiled.append(len(given[2])) or step(self, *given)
 
 def training():
     return Training(optimizer=optimizer, learning_rate=0.1 if optimizer == "sgd" else 0.01,
-                    batch_size=32)
+                    batch_size=32, epochs=EPOCHS, schedule=schedule, ema_momentum=momentum)
 
 def trained(kind, variant, count=COUNT):
     del told[:], compiled[:]
@@ -57,15 +60,22 @@ def trained(kind, variant, count=COUNT):
     some = Split("train", images[:count], split.labels[:count])
     numbers = []
     for epoch in range(EPOCHS):
-        numbers += engine.epoch(some, epoch_order(0, epoch, count), told.append)
+        numbers += engine.epoch(some, epoch_order(0, epoch, count), tell)
         numbers += engine.evaluate(some)
-    return numbers, twin.get_weights()
+    weights = twin.get_weights()
+    if momentum:
+        twin.optimizer.finalize_variable_values(twin.trainable_weights)
+        weights += twin.get_weights()
+    return numbers, weights
+
+weights = None
 
 def by_fit(twin):
-    return KerasEngine(twin, training())
+    return KerasEngine(twin, training(), COUNT, weights)
 
 def by_loop(twin):
-    engine = engine_for(twin, training(), Device("gpu", "any", 1, fast_bfloat16=True))
+    device = Device("gpu", "any", 1, fast_bfloat16=True)
+    engine = engine_for(twin, training(), COUNT, device, weights)
     assert isinstance(engine, jax_loop.JaxEngine)
     return engine
 
@@ -91,10 +101,18 @@ for optimizer in TOLERANCE:
         assert first[0] == again[0]
         assert all(np.array_equal(a, b) for a, b in zip(first[1], again[1], strict=True))
 
-optimizer = "sgd"
+schedule, momentum = "cosine", 0.9
+assert_close(trained(by_fit, plain), trained(by_loop, plain))
+
+optimizer, schedule, momentum = "sgd", "constant", 0.0
 normalised = plain.model_copy(update={"batch_norm": True})
 assert_close(trained(by_fit, normalised), trained(by_loop, normalised))
 assert compiled == [32, 12] and told[-1] == COUNT, (compiled, told)
+unweighted = trained(by_loop, plain)
+weights = np.linspace(0.2, 1.8, 10, dtype=np.float32)
+assert_close(trained(by_fit, plain), trained(by_loop, plain))
+assert abs(trained(by_loop, plain)[0][0] - unweighted[0][0]) > 1e-3
+weights = None
 for count in (64, 20):  # no shorter last batch, no other
     for variant in (plain, normalised):
         assert_close(trained(by_loop, variant, count), trained(by_fit, variant, count))

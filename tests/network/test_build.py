@@ -20,6 +20,10 @@ VARIANTS = [
     Variant(**SMALL, pooling="average", dropout=0.5),
     Variant(**SMALL, pooling="strided", padding="same"),
     Variant(**SMALL, pooling="none"),
+    Variant(**SMALL, pooling="max", activation="leaky_relu"),
+    Variant(**SMALL, pooling="max", activation="gelu"),
+    Variant(**SMALL, pooling="max", activation="silu", batch_norm=True),
+    Variant(**SMALL, pooling="average", activation="tanh"),
 ]
 
 
@@ -30,6 +34,22 @@ def test_the_tutorials_layers_in_order() -> None:
     assert kinds == f"Rescaling {convolutions} Flatten Dense Dense"
     assert model.inputs[0].dtype == "uint8"
     assert {weight.dtype for weight in model.weights} == {"float32"}
+
+
+@pytest.mark.parametrize("pooling", ["max", "average", "none"])
+def test_a_users_channels_first_changes_nothing(pooling: str) -> None:
+    """As in a notebook that has imported Keras, with `keras.json`, before this package."""
+    variant = Variant(filters=2, pooling=pooling, dense_units=4, batch_norm=True)
+    expected = build_model(variant, (12, 10, 3), 3, seed=0)
+    keras.config.set_image_data_format("channels_first")
+    try:
+        built = build_model(variant, (12, 10, 3), 3, seed=0)
+        twin = build_twin(built, variant, precision="float32", seed=0)
+        logits = twin(np.zeros((2, 12, 10, 3), dtype=np.uint8))
+    finally:
+        keras.config.set_image_data_format("channels_last")
+    assert built.to_json() == expected.to_json()
+    assert logits.shape == (2, 3)
 
 
 def test_the_same_seed_gives_the_same_weights_in_any_order() -> None:
@@ -86,6 +106,20 @@ def test_the_twins_convolution_pools_by_itself_where_nothing_stands_between() ->
     twin = build_twin(model, VARIANTS[0], precision="float32", seed=0)
     assert [layer.name for layer in twin.layers][:3] == ["rescale", "conv1", "conv2"]
     assert [tuple(w.shape) for w in twin.weights] == [tuple(w.shape) for w in model.weights]
+
+
+def test_the_activation_follows_each_convolution_and_the_dense_layer() -> None:
+    variant = Variant(**SMALL, activation="silu")
+    model = build_model(variant, SHAPE, 10, seed=0)
+    named = {layer.name: getattr(layer, "activation", None) for layer in model.layers}
+    silu = keras.activations.silu
+    assert (named["conv1"], named["conv2"], named["dense"]) == (silu, silu, silu)
+    assert named["probabilities"] is keras.activations.softmax
+    assert layer_outputs(model, variant, IMAGES[:1])[1][1] == "convolution 3x3, SiLU"
+    normalised = Variant(**SMALL, activation="gelu", batch_norm=True)
+    model = build_model(normalised, SHAPE, 10, seed=0)
+    kinds = {name: kind for name, kind, _ in layer_outputs(model, normalised, IMAGES[:1])}
+    assert (kinds["conv1"], kinds["gelu1"]) == ("convolution 3x3", "GELU")
 
 
 def test_trained_weights_go_back_into_the_model() -> None:

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 
 from cnn_pipeline.network import latency
-from cnn_pipeline.network.latency import LARGE_BATCH, Latency, Timed
+from cnn_pipeline.network.latency import LARGE_BATCH, Latency, Timed, measure_in_turn
 
 IMAGES = np.zeros((10, 4, 4, 1), np.uint8)
 
@@ -69,3 +74,44 @@ def test_it_is_the_median_so_one_interruption_changes_nothing(timed: tuple[Model
     model.first[LARGE_BATCH] = [5.0, 100.0]
     found = predict.latency(IMAGES)
     assert found == Latency(pytest.approx(2.0), pytest.approx(0.5))
+
+
+def test_a_ratio_measured_in_turn_does_not_change_with_the_load_of_the_host() -> None:
+    """The host is up to 40 times slower from one pair of calls to the next."""
+    now = 0.0
+    calls = 0
+
+    def model(seconds: float) -> Callable[[np.ndarray], np.ndarray]:
+        def predict(image: np.ndarray) -> np.ndarray:
+            nonlocal now, calls
+            pair, calls = (calls - 2) // 2, calls + 1
+            now += seconds * (1 + 39 * (pair % 7) / 6)
+            return image
+
+        return predict
+
+    image = np.zeros((1, 2, 2, 1), dtype=np.uint8)
+    both = measure_in_turn(model(0.003), model(0.002), image, clock=lambda: now)
+    assert both.ratio == pytest.approx(1.5)
+    assert both.first_ms == pytest.approx(3.0 * 20.5)
+
+
+def test_a_busy_host_slows_both_models() -> None:
+    """Twice as many busy loops as cores: each call takes longer, and the ratio stays."""
+    numbers = np.random.default_rng(0).random(20_000)
+
+    def model(times: int) -> Callable[[np.ndarray], np.ndarray]:
+        return lambda image: np.sort(np.tile(numbers, (times, 1)))
+
+    loops = [
+        subprocess.Popen([sys.executable, "-c", "while True: pass"])
+        for _ in range(2 * (os.cpu_count() or 1))
+    ]
+    try:
+        both = measure_in_turn(model(2), model(1), numbers)
+    finally:
+        for loop in loops:
+            loop.kill()
+        for loop in loops:
+            loop.wait()
+    assert 1.5 < both.ratio < 2.7

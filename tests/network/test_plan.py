@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cnn_pipeline.base.errors import InvalidInput
-from cnn_pipeline.network.plan import estimate_seconds, plan_layers
+from cnn_pipeline.network.plan import augmentation_seconds, estimate_seconds, plan_layers
 from cnn_pipeline.settings.trial import Training, Variant
 
 SHAPE = (28, 28, 1)
@@ -101,3 +101,17 @@ def test_the_estimate_grows_with_the_work() -> None:
     more_images = estimate_seconds(large, two, 60_000, 100)
     more_to_score = estimate_seconds(large, two, 60_000, 10_000)
     assert little < more_filters < more_epochs < more_images < more_to_score
+
+
+def test_the_estimate_counts_the_augmentation_by_image_and_size() -> None:
+    small, large = (plan_layers(Variant(), shape, 10) for shape in (SHAPE, (56, 56, 1)))
+    kinds = ("flip", "shift", "flip+shift", "random-erase")
+    flip, shift, both, erase = (
+        augmentation_seconds(small, Training(augmentation=kind), 1000) for kind in kinds
+    )
+    assert min(flip, shift, erase) > 0 and both == pytest.approx(flip + shift)
+    shifted = Training(augmentation="shift")
+    assert augmentation_seconds(large, shifted, 1000) == pytest.approx(4 * shift)
+    assert augmentation_seconds(small, Training(), 1000) == 0
+    without = estimate_seconds(small, Training(), 1000, 100)
+    assert estimate_seconds(small, shifted, 1000, 100) == pytest.approx(without + shift)

@@ -13,7 +13,8 @@ import pytest
 from cnn_pipeline.data.dataset import Split
 from cnn_pipeline.network.build import build_model, build_twin
 from cnn_pipeline.network.device import Device
-from cnn_pipeline.network.history import Epoch, History
+from cnn_pipeline.network.engines.keras_fit import KerasEngine
+from cnn_pipeline.network.history import Epoch, History, out_of_patience
 from cnn_pipeline.network.train import Callback, Diverged, epoch_order, train
 from cnn_pipeline.settings.trial import Training, Variant
 
@@ -138,3 +139,99 @@ def test_every_optimizer_takes_its_learning_rate(optimizer: str) -> None:
     twin, history = fit(Training(epochs=1, batch_size=64, optimizer=optimizer, learning_rate=0.02))
     assert float(twin.optimizer.learning_rate) == pytest.approx(0.02)
     assert history.epochs[0].learning_rate == 0.02
+
+
+def new_twin() -> keras.Model:
+    model = build_model(VARIANT, SHAPE, 2, seed=0)
+    return build_twin(model, VARIANT, precision="float32", seed=0)
+
+
+def weights_after_epochs(training: Training) -> list[list[np.ndarray]]:
+    """The weights that the validation of each epoch scores."""
+    twin, seen = new_twin(), []
+
+    class Spy(Callback):
+        def on_epoch(self, epoch: Epoch) -> None:
+            seen.append(twin.get_weights())
+
+    history = train(twin, TRAIN, VALIDATION, training, DEVICE, seed=0, callbacks=(Spy(),))
+    assert all(map(np.array_equal, twin.get_weights(), seen[-1]))
+    loss = KerasEngine(twin, training, len(TRAIN.labels)).evaluate(VALIDATION)[0]
+    assert loss == pytest.approx(history.epochs[-1].val_loss, abs=1e-5)
+    return seen
+
+
+def test_an_average_is_scored_and_kept_and_changes_no_step() -> None:
+    """One step an epoch, so that the weights after every step are known."""
+    training = Training(epochs=3, batch_size=300)
+    steps = weights_after_epochs(training)
+    averaged = weights_after_epochs(training.model_copy(update={"ema_momentum": 0.75}))
+    wanted = steps[0]
+    for weights, averages in zip(steps, averaged, strict=True):
+        wanted = [0.75 * a + 0.25 * w for a, w in zip(wanted, weights, strict=True)]
+        for mine, theirs in zip(wanted, averages, strict=True):
+            np.testing.assert_allclose(theirs, mine, atol=1e-6)
+    assert not np.allclose(steps[-1][0], averaged[-1][0], atol=1e-4)
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "sgd"])
+def test_a_cosine_ends_at_nought_and_is_told_epoch_by_epoch(optimizer: str) -> None:
+    """300 images in batches of 64 are 5 steps an epoch, the last of which counts."""
+    seen: list[float] = []
+
+    class Spy(Callback):
+        def on_epoch(self, epoch: Epoch) -> None:
+            seen.append(float(twin.optimizer.learning_rate))
+
+    training = Training(
+        epochs=4, batch_size=64, optimizer=optimizer, learning_rate=0.02, schedule="cosine"
+    )
+    twin = new_twin()
+    history = train(twin, TRAIN, VALIDATION, training, DEVICE, seed=0, callbacks=(Spy(),))
+    told = [epoch.learning_rate for epoch in history.epochs]
+    assert told[0] == 0.02 and told[2] == pytest.approx(0.01)
+    # A rate after an epoch is that of the next one's first step.
+    assert seen == pytest.approx([*told[1:], 0], abs=1e-8)
+
+
+def test_patience_ends_with_the_weights_of_the_best_epoch() -> None:
+    """A huge learning rate makes later epochs worse than an earlier one."""
+    kept: list[list[np.ndarray]] = []
+
+    class Spy(Callback):
+        def on_epoch(self, epoch: Epoch) -> None:
+            kept.append(twin.get_weights())
+
+    training = Training(epochs=30, batch_size=64, learning_rate=0.003, patience=2)
+    twin = new_twin()
+    history = train(twin, TRAIN, VALIDATION, training, DEVICE, seed=0, callbacks=(Spy(),))
+    best = history.best.epoch
+    accuracies = [epoch.val_accuracy for epoch in history.epochs]
+    assert best == accuracies.index(max(accuracies))
+    assert len(history.epochs) == best + 3
+    assert history.kept is history.best
+    assert history.stop_reason == (
+        f"validation accuracy did not pass the {max(accuracies):.4f} of epoch {best + 1} in "
+        "2 epochs, and its weights are kept"
+    )
+    for mine, wanted in zip(twin.get_weights(), kept[best], strict=True):
+        assert np.array_equal(mine, wanted)
+    assert not np.array_equal(twin.get_weights()[0], kept[-1][0])
+
+
+@pytest.mark.parametrize(
+    ("accuracies", "patience", "over"),
+    [
+        ([], 1, False),
+        ([0.5], 1, False),
+        ([0.5, 0.5], 1, True),  # an equal one is no better
+        ([0.5, 0.4, 0.6], 1, False),
+        ([0.5, 0.4, 0.4], 2, True),
+        ([0.5, 0.4, 0.4], 3, False),
+        ([0.5, 0.4, 0.4], None, False),
+    ],
+)
+def test_patience_counts_epochs_since_the_best_one(
+    accuracies: list[float], patience: int | None, over: bool
+) -> None:
+    assert out_of_patience(accuracies, patience) is over

@@ -7,6 +7,8 @@ from collections.abc import Callable
 
 import numpy as np
 
+from cnn_pipeline.network.history import Sums
+
 SECONDS_BETWEEN_TOLD = 0.4
 _FIRST_CHUNK = 16
 
@@ -25,25 +27,31 @@ class Chunks:
         self,
         steps: int,
         call: Callable[[slice], tuple[np.ndarray, int]],
-        told: Callable[[int], None],
+        told: Callable[[int, Sums], None],
+        start: Sums | None = None,
     ) -> tuple[np.ndarray, int]:
         """Run `steps` steps and return their losses, float64 `[steps]`, and the number of hits.
 
         Args:
             steps: number of steps, at least 0.
             call: runs the steps in a slice and returns their losses and number of hits.
-            told: called after each chunk with the number of steps so far.
+            told: called after each chunk with the number of steps so far and their sums.
+            start: sums of the steps that have been run already.
         """
         losses = np.empty(steps)
-        hits = done = 0
+        hits = first = 0
+        if start is not None:
+            first, hits = len(start.losses), start.hits
+            losses[:first] = start.losses
+        done = first
         while done < steps:
             started = time.perf_counter()
             chunk = slice(done, min(done + self._length, steps))
             losses[chunk], right = call(chunk)
             hits += right
-            if done:  # the first call may compile
+            if done > first:  # the first call may compile
                 each = (time.perf_counter() - started) / (chunk.stop - done)
                 self._length = max(1, int(SECONDS_BETWEEN_TOLD / each))
             done = chunk.stop
-            told(done)
+            told(done, Sums(losses[:done], hits))
         return losses, hits

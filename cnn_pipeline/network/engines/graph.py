@@ -23,11 +23,17 @@ from typing import Any
 import keras
 import numpy as np
 import tensorflow as tf
+from numpy.typing import NDArray
 
 from cnn_pipeline.data.dataset import Split
 from cnn_pipeline.network.engines.chunks import Chunks
 from cnn_pipeline.network.engines.fused_adam import FusedAdam
-from cnn_pipeline.network.engines.keras_fit import keras_optimizer, normalises_batches
+from cnn_pipeline.network.engines.keras_fit import (
+    keras_optimizer,
+    normalises_batches,
+    optimizer_arguments,
+)
+from cnn_pipeline.network.history import Sums
 from cnn_pipeline.settings.trial import Training
 
 # With batches of 500 and no pooling, the first validation spent 0.6 s allocating memory.
@@ -37,12 +43,20 @@ EVALUATION_BATCH = 256
 class GraphEngine:
     """Trains with TensorFlow functions instead of `compile` and `fit`."""
 
-    def __init__(self, model: keras.Model, training: Training, threads: int) -> None:
+    def __init__(
+        self,
+        model: keras.Model,
+        training: Training,
+        images: int,
+        threads: int,
+        weights: NDArray[np.float32] | None = None,
+    ) -> None:
         self._model = model
+        self._weights = weights
         self._batch_size = training.batch_size
         # Batch normalisation needs the whole batch.
         self._parts = 1 if normalises_batches(model) else threads
-        self._optimizer = _optimizer(training)
+        self._optimizer = _optimizer(training, images)
         self._optimizer.build(model.trainable_variables)
         # Where `compile` would put it.
         model.optimizer = self._optimizer
@@ -55,14 +69,21 @@ class GraphEngine:
         )
 
     def epoch(
-        self, split: Split, order: np.ndarray, told: Callable[[int], None]
+        self,
+        split: Split,
+        order: np.ndarray,
+        told: Callable[[int, Sums], None],
+        start: Sums | None = None,
     ) -> tuple[float, float]:
         """Train on `split` once in this order; loss and accuracy while the weights changed."""
         size = self._batch_size
         full = len(order) // size
         batches, rest = order[: full * size].reshape(full, size), order[full * size :]
         losses, right = self._chunks.run(
-            full, lambda chunk: self._call(split, batches[chunk]), lambda steps: told(steps * size)
+            full,
+            lambda chunk: self._call(split, batches[chunk]),
+            lambda steps, sums: told(steps * size, sums),
+            start,
         )
         if len(rest):
             last, hits = self._call(split, rest[None])
@@ -147,7 +168,10 @@ class GraphEngine:
         variables = [variable.value for variable in self._model.trainable_variables]
         with tf.GradientTape() as tape:
             logits = self._model(images, training=True)
-            loss = tf.reduce_sum(_cross_entropies(labels, logits))
+            losses = _cross_entropies(labels, logits)
+            if self._weights is not None:
+                losses *= tf.gather(tf.constant(self._weights), labels)
+            loss = tf.reduce_sum(losses)
             # This part's share of the mean over the whole batch.
             share = loss / tf.cast(size, tf.float32)
         return loss, _hits(labels, logits), tape.gradient(share, variables)
@@ -157,10 +181,10 @@ class GraphEngine:
         return _cross_entropies(labels, logits), _hits(labels, logits)
 
 
-def _optimizer(training: Training) -> keras.optimizers.Optimizer:
+def _optimizer(training: Training, images: int) -> keras.optimizers.Optimizer:
     if training.optimizer == "adam":
-        return FusedAdam(training.learning_rate)
-    return keras_optimizer(training)
+        return FusedAdam(**optimizer_arguments(training, images))
+    return keras_optimizer(training, images)
 
 
 def _cut(batch: tf.Tensor, size: tf.Tensor, parts: int) -> list[tf.Tensor]:

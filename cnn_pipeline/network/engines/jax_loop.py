@@ -23,6 +23,7 @@ import jax
 import jax.numpy as jnp
 import keras
 import numpy as np
+from numpy.typing import NDArray
 
 from cnn_pipeline.data.dataset import Split
 from cnn_pipeline.network.engines.chunks import Chunks
@@ -31,6 +32,7 @@ from cnn_pipeline.network.engines.keras_fit import (
     keras_optimizer,
     normalises_batches,
 )
+from cnn_pipeline.network.history import Sums
 from cnn_pipeline.settings.trial import Training
 
 Values = list[jax.Array]
@@ -41,9 +43,16 @@ State = tuple[Values, Values, Values]
 class JaxEngine:
     """Trains with JAX functions instead of `compile` and `fit`."""
 
-    def __init__(self, model: keras.Model, training: Training) -> None:
+    def __init__(
+        self,
+        model: keras.Model,
+        training: Training,
+        images: int,
+        weights: NDArray[np.float32] | None = None,
+    ) -> None:
         self._model = model
-        self._optimizer = keras_optimizer(training)
+        self._weights = weights
+        self._optimizer = keras_optimizer(training, images)
         self._optimizer.build(model.trainable_variables)
         # Where `compile` would put it.
         model.optimizer = self._optimizer
@@ -54,7 +63,11 @@ class JaxEngine:
         self._scores = jax.jit(self._score)
 
     def epoch(
-        self, split: Split, order: np.ndarray, told: Callable[[int], None]
+        self,
+        split: Split,
+        order: np.ndarray,
+        told: Callable[[int, Sums | None], None],
+        start: Sums | None = None,
     ) -> tuple[float, float]:
         """Train on `split` once in this order; loss and accuracy while the weights changed."""
         images, labels = jnp.asarray(split.images), jnp.asarray(split.labels, jnp.int32)
@@ -64,7 +77,8 @@ class JaxEngine:
             losses, hits = self._chunks.run(
                 len(batches),
                 partial(self._call, images, labels, batches, sizes),
-                partial(_tell, told, ends),
+                partial(_tell, told, ends, done == 0),
+                None if done else start,
             )
             total += float(losses.sum())
             right += hits
@@ -169,7 +183,10 @@ class JaxEngine:
 
         def mean_loss(trainable: Values) -> tuple[jax.Array, Any]:
             logits, moved = self._model.stateless_call(trainable, other, images, training=True)
-            loss = jnp.where(counts, _cross_entropies(labels, logits), 0.0).sum()
+            losses = _cross_entropies(labels, logits)
+            if self._weights is not None:
+                losses *= jnp.asarray(self._weights)[labels]
+            loss = jnp.where(counts, losses, 0.0).sum()
             right = (_hits(labels, logits) & counts).sum(dtype=jnp.int32)
             return loss / size, (moved, loss, right)
 
@@ -186,9 +203,15 @@ class JaxEngine:
         return _cross_entropies(labels, logits), _hits(labels, logits)
 
 
-def _tell(told: Callable[[int], None], ends: np.ndarray, steps: int) -> None:
+def _tell(
+    told: Callable[[int, Sums | None], None],
+    ends: np.ndarray,
+    goes_on: bool,
+    steps: int,
+    sums: Sums,
+) -> None:
     """Report images instead of steps; `ends` is the number of images after each step."""
-    told(int(ends[steps - 1]))
+    told(int(ends[steps - 1]), sums if goes_on else None)
 
 
 def _cross_entropies(labels: jax.Array, logits: jax.Array) -> jax.Array:

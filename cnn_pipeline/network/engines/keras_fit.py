@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from typing import Any
 
 import keras
 import numpy as np
+from numpy.typing import NDArray
 
 from cnn_pipeline.data.dataset import Split
+from cnn_pipeline.network.history import Sums
+from cnn_pipeline.network.schedule import learning_rate
 from cnn_pipeline.settings.trial import Training
 
 EVALUATION_BATCH = 1000
@@ -19,28 +23,49 @@ STEPS_PER_EXECUTION = 16
 class KerasEngine:
     """Trains with `compile` and `fit`."""
 
-    def __init__(self, model: keras.Model, training: Training) -> None:
+    def __init__(
+        self,
+        model: keras.Model,
+        training: Training,
+        images: int,
+        weights: NDArray[np.float32] | None = None,
+    ) -> None:
         model.compile(
-            optimizer=keras_optimizer(training),
+            optimizer=keras_optimizer(training, images),
             loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
             metrics=["accuracy"],
             steps_per_execution=STEPS_PER_EXECUTION,
         )
         self._model = model
         self._batch_size = training.batch_size
+        self._weights = None if weights is None else dict(enumerate(map(float, weights)))
 
     def epoch(
-        self, split: Split, order: np.ndarray, told: Callable[[int], None]
+        self,
+        split: Split,
+        order: np.ndarray,
+        told: Callable[[int, None], None],
+        start: Sums | None = None,
     ) -> tuple[float, float]:
-        """Train on `split` once in this order; loss and accuracy while the weights changed."""
+        """Train on `split` once in this order; loss and accuracy while the weights changed.
+
+        Raises:
+            ValueError: `start` is given, but `fit` cannot go on within an epoch.
+        """
+        if start is not None:
+            raise ValueError("Keras' fit goes on between epochs only")
+        progress = _Progress(told, self._batch_size, len(order))
         fitted = self._model.fit(
             split.images[order],
             split.labels[order],
             batch_size=self._batch_size,
             shuffle=False,
+            class_weight=self._weights,
             verbose=0,
-            callbacks=[_Progress(told, self._batch_size, len(order))],
+            callbacks=[progress],
         ).history
+        if progress.weights is not None:
+            self._model.set_weights(progress.weights)
         return float(fitted["loss"][-1]), float(fitted["accuracy"][-1])
 
     def evaluate(self, split: Split) -> tuple[float, float]:
@@ -51,11 +76,25 @@ class KerasEngine:
         return float(loss), float(accuracy)
 
 
-def keras_optimizer(training: Training) -> keras.optimizers.Optimizer:
-    """Keras' optimizer with the name and learning rate in `training`."""
+def keras_optimizer(training: Training, images: int) -> keras.optimizers.Optimizer:
+    """Keras' optimizer as `training` has it, for a training with so many images."""
     return keras.optimizers.get(
-        {"class_name": training.optimizer, "config": {"learning_rate": training.learning_rate}}
+        {"class_name": training.optimizer, "config": optimizer_arguments(training, images)}
     )
+
+
+def optimizer_arguments(training: Training, images: int) -> dict[str, Any]:
+    """Arguments of an optimizer: learning rate, weight decay, and average of the weights.
+
+    Keras decays every variable of the network, apart from the gradient, with any optimizer
+    (Loshchilov and Hutter 2019, 'Decoupled weight decay regularization').
+    """
+    arguments: dict[str, Any] = {"learning_rate": learning_rate(training, images)}
+    if training.weight_decay or (training.weight_decay == 0 and training.optimizer == "adamw"):
+        arguments["weight_decay"] = training.weight_decay  # None is an error of Keras' AdamW
+    if training.ema_momentum:
+        arguments |= {"use_ema": True, "ema_momentum": training.ema_momentum}
+    return arguments
 
 
 def normalises_batches(model: keras.Model) -> bool:
@@ -64,20 +103,29 @@ def normalises_batches(model: keras.Model) -> bool:
 
 
 class _Progress(keras.callbacks.Callback):  # type: ignore[misc]
-    """Reports Keras' batches as numbers of images, a few times a second."""
+    """Reports Keras' batches as numbers of images, a few times a second.
+
+    Keeps the last weights of an epoch where the optimizer averages them, as `fit` ends with the
+    average.
+    """
 
     SECONDS_BETWEEN = 0.25
 
-    def __init__(self, told: Callable[[int], None], batch_size: int, count: int) -> None:
+    def __init__(self, told: Callable[[int, None], None], batch_size: int, count: int) -> None:
         super().__init__()
         self._told = told
         self._batch_size = batch_size
         self._count = count
         self._last = 0.0
+        self.weights: list[np.ndarray] | None = None
 
     def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
         now = time.perf_counter()
         if now - self._last < self.SECONDS_BETWEEN:
             return
         self._last = now
-        self._told(min((batch + 1) * self._batch_size, self._count))
+        self._told(min((batch + 1) * self._batch_size, self._count), None)
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        if self.model.optimizer.use_ema:
+            self.weights = self.model.get_weights()
