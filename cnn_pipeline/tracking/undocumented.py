@@ -1,16 +1,19 @@
 """What this project uses of MLflow beyond its documented API: look here before an upgrade.
 
 Each piece says what it relies on, since which version of MLflow that works, and how a break shows.
-Three names in `tracking/names.py` belong here, too:
+Four names in `tracking/names.py` belong here, too:
 
-- `EXPERIMENT_KIND`: a tag that MLflow's UI reads. Since 3.4 or a little earlier. Without it the UI
-  opens the page for language models instead of the list of runs (`tests/e2e/test_mlflow_ui.py`).
+- `EXPERIMENT_KIND`: a tag that MLflow's UI reads. Since 3.4 or a little earlier. With it an older
+  UI opens the runs instead of the page for language models; that of 3.17 ignores it.
 - `COLOR`: a tag that the UI reads. Since 3.0. Without it colours follow from run ids.
+- `HIDDEN_PREFIX`: the UI hides tags of a registered model that start with it. Since 3.0. If it
+  breaks: the model's page begins with JSON (`tests/e2e/test_mlflow_ui.py`).
 - `MODEL_FILE`: the path of the `.keras` file below a logged model. Since 3.0. If it changes,
   logging a model fails, because the file is read back.
 
 Two more stand in `base`, because processes without MLflow use them: addresses of pages in its UI
-(`base/links.py`) and copies of its migrated, empty database (`base/empty_database.py`).
+(`base/links.py`) and copies of its migrated, empty database (`base/empty_database.py`). One runs in
+MLflow's server: the mode in which its pages open (`services/mlflow_app.py`).
 """
 
 from __future__ import annotations
@@ -20,9 +23,9 @@ import json
 import logging
 import os
 import zlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from mlflow.utils.validation import MAX_TAG_VAL_LENGTH
@@ -50,12 +53,18 @@ class View:
     """Filter of the runs. A filtered list is flat: no view can expand a row."""
     params: Sequence[str]
     metrics: Sequence[str]
-    """Each gets a column and a bar chart. The first one orders the list, highest on top."""
+    """Each gets a column and a bar chart."""
+    columns: Sequence[str] = field(default=(), kw_only=True)
+    """Metrics with a column alone."""
+    order: str
+    """The column that orders the list, the highest or newest on top."""
     curves: Sequence[str]
     """Metrics with a line chart."""
     against: str
     """The metric beside `params` in the chart of parallel coordinates."""
-    closed: Sequence[str]
+    widths: Mapping[str, int] = field(default_factory=dict)
+    """Pixels of the columns of some params; others have 80."""
+    closed: Sequence[str] = ()
     """Sections that MLflow makes by itself and that start closed."""
 
 
@@ -84,8 +93,8 @@ def _state(view: View) -> dict[str, Any]:
     widths = {
         "attributes.`Run Name`": 190,
         "runDateAndNestInfo": 145,  # when it was created
-        **{f"params.`{name}`": _PARAM_PIXELS for name in view.params},
-        **{f"metrics.`{name}`": _METRIC_PIXELS for name in view.metrics},
+        **{f"params.`{name}`": view.widths.get(name, _PARAM_PIXELS) for name in view.params},
+        **{f"metrics.`{name}`": _METRIC_PIXELS for name in (*view.columns, *view.metrics)},
         "duration": 80,
         "attributes.`Dataset`": 250,
         "attributes.`Models`": 120,
@@ -93,7 +102,7 @@ def _state(view: View) -> dict[str, Any]:
     columns = [name for name in widths if "`" in name and "Run Name" not in name]
     return {
         "searchFilter": view.condition,
-        "orderByKey": f"metrics.`{view.metrics[0]}`",
+        "orderByKey": view.order,
         "orderByAsc": False,
         "startTime": "ALL",
         "lifecycleFilter": "Active",
@@ -250,12 +259,14 @@ def without_requirements_check() -> Iterator[None]:
 
 
 def quiet_migrations() -> None:
-    """Keep the log lines about database migrations off a terminal that shows progress.
+    """Keep MLflow's log lines about its database off a terminal that shows progress.
+
+    They are about migrations, and tracebacks of errors that are raised anyway.
 
     Relies on: names of loggers. Since: 3.0. If it breaks: the lines are on the screen.
     """
-    for name in ("mlflow.store.db.utils", "alembic"):
-        logging.getLogger(name).setLevel(logging.WARNING)
+    logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
+    logging.getLogger("alembic").setLevel(logging.WARNING)
 
 
 def latest_schema() -> str:
@@ -267,6 +278,26 @@ def latest_schema() -> str:
     from mlflow.store.db.utils import _get_latest_schema_revision
 
     return str(_get_latest_schema_revision())
+
+
+def allow_folders() -> None:
+    """Let MLflow read a file store, a folder such as `mlruns`, unless the user has refused it.
+
+    Relies on: a variable that MLflow's own error names. Since: 3.17. If it breaks: folders are
+    refused with that error.
+    """
+    os.environ.setdefault("MLFLOW_ALLOW_FILE_STORE", "true")
+
+
+def artifact_repository(uri: str) -> Any:
+    """What reads and writes artifacts at an address, as MLflow's server does.
+
+    Relies on: the name of that module and of its function. Since: 1.0. If it breaks: `up
+    --artifacts` and `doctor` raise ImportError.
+    """
+    from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+
+    return get_artifact_repository(uri)
 
 
 def preload_store() -> None:

@@ -11,11 +11,12 @@ from mlflow.exceptions import MlflowException
 from cnn_pipeline.base import metric_names
 from cnn_pipeline.base.errors import UserError
 from cnn_pipeline.base.files import sha256_of
+from cnn_pipeline.base.redaction import redacted
 from cnn_pipeline.network.results import TrialResult
 from cnn_pipeline.tracking import names
 from cnn_pipeline.tracking.models import StoredModel, copy_model_file, stored_model
-from cnn_pipeline.tracking.reader import Reader
-from cnn_pipeline.tracking.store import Store, redacted
+from cnn_pipeline.tracking.reader import DamagedRecord, Reader
+from cnn_pipeline.tracking.store import Store
 
 _REQUIRED_FILES = {
     names.CONFIG_FILE,
@@ -43,6 +44,8 @@ def faults(reader: Reader, result: TrialResult) -> list[str]:
         if accuracy != logged:
             return [f"{names.PREDICTIONS_FILE} must give the logged {logged}, gives {accuracy}"]
         received = _model_sha256(reader.store, stored)
+    except DamagedRecord as error:
+        return [str(error)]
     except (MlflowException, OSError, ValueError, KeyError, UserError) as error:
         return [redacted(f"{type(error).__name__}: {error}").splitlines()[0]]
     if not received:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 from cnn_pipeline.base import metric_names
-from cnn_pipeline.settings.sweep import Sweep
+from cnn_pipeline.settings.sweep import AUTO, Sweep
 from cnn_pipeline.tracking import names
 from cnn_pipeline.tracking.undocumented import View, saved_view
 
@@ -18,6 +19,14 @@ _METRICS = (
     metric_names.MACS,
     metric_names.TRAIN_SECONDS,
     metric_names.LATENCY_MS,
+)
+_SWEEP_METRICS = (
+    metric_names.CHOSEN_VAL_ACCURACY,
+    metric_names.CHOSEN_TEST_ACCURACY,
+    metric_names.NUM_VARIANTS,
+    metric_names.NUM_TRIALS,
+    metric_names.NUM_FAILED,
+    metric_names.SWEEP_MINUTES,
 )
 _CURVES = (
     metric_names.VAL_ACCURACY,
@@ -58,7 +67,9 @@ def view_tag(sweep: Sweep, sweep_id: str, created_ms: int) -> tuple[str, str]:
         name=f"{sweep.name}: latest sweep",
         condition=f"tags.{names.SWEEP_ID} = '{sweep_id}'",
         params=varying_params(sweep),
+        columns=metric_names.COMPARED,
         metrics=_METRICS,
+        order=f"metrics.`{_METRICS[0]}`",
         curves=_CURVES,
         against=metric_names.TEST_ACCURACY,
         closed=_CLOSED_SECTIONS,
@@ -66,9 +77,31 @@ def view_tag(sweep: Sweep, sweep_id: str, created_ms: int) -> tuple[str, str]:
     return saved_view(view, created_ms)
 
 
+def sweeps_view_tag(created_ms: int) -> tuple[str, str]:
+    """Key and value of the experiment's tag that holds the list of all sweeps, newest first."""
+    view = View(
+        key=names.SWEEPS_VIEW,
+        name="All sweeps",
+        condition=f"tags.{names.KIND} = '{names.SWEEP_KIND}'",
+        params=(names.AXES, names.DATA, names.EPOCHS),
+        widths={names.AXES: 220, names.DATA: 130, names.EPOCHS: 60},
+        metrics=_SWEEP_METRICS,
+        order="attributes.start_time",
+        curves=(),
+        against=metric_names.CHOSEN_TEST_ACCURACY,
+        closed=_CLOSED_SECTIONS,
+    )
+    return saved_view(view, created_ms)
+
+
 def varying_params(sweep: Sweep) -> tuple[str, ...]:
     """Names of the params that differ between this sweep's trials, filters and pooling first."""
-    values: dict[str, set[str]] = {}
+    return (*_ALWAYS, *(name for name in varying_values(sweep) if name not in _ALWAYS))
+
+
+def varying_values(sweep: Sweep) -> dict[str, tuple[Any, ...]]:
+    """The settings that differ between this sweep's trials, each with its values in order."""
+    values: dict[str, dict[str, Any]] = {}
     for trial in sweep.trials():
         settings = {
             **trial.variant.model_dump(mode="json", exclude=trial.variant.unused),
@@ -76,9 +109,11 @@ def varying_params(sweep: Sweep) -> tuple[str, ...]:
             names.SEED: trial.seed,
         }
         for name, value in settings.items():
-            values.setdefault(name, set()).add(json.dumps(value))
-    others = [name for name, seen in values.items() if len(seen) > 1 and name not in _ALWAYS]
-    return (*_ALWAYS, *others)
+            values.setdefault(name, {})[json.dumps(value)] = value
+    varying = {name: tuple(seen.values()) for name, seen in values.items() if len(seen) > 1}
+    if sweep.seeds == AUTO and names.SEED in varying:
+        varying[names.SEED] = (AUTO,)
+    return varying
 
 
 def run_colors(sweep: Sweep) -> dict[str, str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import shutil
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,10 +19,12 @@ from cnn_pipeline.data.dataset import load_dataset
 from cnn_pipeline.experiment.outcome import Outcome
 from cnn_pipeline.network.build import build_model
 from cnn_pipeline.settings.trial import Variant
+from cnn_pipeline.tracking import names
 from cnn_pipeline.tracking.models import log_model, stored_model
 from cnn_pipeline.tracking.store import Store, open_store
 from cnn_pipeline.tracking.writer import Tracker
 from tests.running import SAMPLE, one_trial
+from tests.tracking.test_patience import after
 
 
 def begun(home: Home) -> tuple[Store, str, str]:
@@ -68,7 +71,9 @@ def test_a_flipped_bit_in_a_model_is_refused(copied: tuple[Store, str, Path]) ->
 def test_a_missing_model_is_refused(copied: tuple[Store, str, Path]) -> None:
     store, run_id, path = copied
     path.unlink()
-    with pytest.raises(UserError, match=r"must be in the store.*No such artifact.*backup"):
+    with pytest.raises(
+        UserError, match=r"must be in the store.*it is missing from the artifacts.*backup"
+    ):
         find_model.load_model(store, stored_model(store, run_id))
 
 
@@ -101,6 +106,24 @@ def test_a_run_goes_on_after_its_model_is_logged(home: Home) -> None:
     assert '"shape": [-1, 8, 9, 3]' in " ".join(
         (path.parent.parent / "MLmodel").read_text().split()
     )
+
+
+@pytest.mark.parametrize("lost", ["create_logged_model", "log_outputs", "finalize_logged_model"])
+def test_a_lost_reply_makes_no_second_model(
+    home: Home, monkeypatch: pytest.MonkeyPatch, lost: str
+) -> None:
+    store, experiment_id, run_id = begun(home)
+    model = build_model(Variant(filters=1, conv_layers=1, dense_units=2), (8, 9, 3), 4, seed=0)
+    after(monkeypatch, lost)
+    monkeypatch.setattr(time, "sleep", lambda _: None)
+    first = log_model(store, run_id, model, {}, {})
+    assert log_model(store, run_id, model, {}, {}) == first  # the process died before 'complete'
+    client = MlflowClient(home.database_uri)
+    (kept,) = client.search_logged_models([experiment_id])
+    assert (kept.model_id, kept.status) == (first.model_id, "READY")
+    given = {names.IMAGE_SHAPE: "8x9x3", names.CLASS_NAMES: "[]", names.MODEL_SHA256: first.sha256}
+    Tracker(store).tag(run_id, {**given, names.DATASET: "d", names.DATA_DIGEST: "1"})
+    assert stored_model(store, run_id).model_id == first.model_id
 
 
 def test_requirements_are_not_compared_with_what_is_installed_and_are_met(

@@ -31,13 +31,27 @@ DISTINCT = {name for name in NAMES if re.search(r"[a-z][_.][a-z]", name)}
 # What the same word also names: columns of a table, keys of a file or of a printed JSON, a
 # parameter in an error message, and a field of MLflow's.
 OTHERS = {
-    "champion/server/app.py": {names.CLASS_NAMES},
+    "champion/server/app.py": {names.CLASS_NAMES, names.IMAGE_SHAPE},
+    "cli/commands/compare.py": {metric_names.TEST_ACCURACY},
     "cli/commands/run.py": {names.SWEEP_ID, names.PARENT_RUN_ID},
+    # Default columns, in the help of its flags.
+    "cli/commands/verdict.py": {
+        metric_names.TEST_ACCURACY,
+        metric_names.VAL_ACCURACY,
+        metric_names.VAL_ACCURACY_FINAL,
+    },
     "comparison/compare.py": {names.NUM_VALIDATION, names.NUM_TEST},
+    # Columns of the leaderboard, named by their users as `--columns`.
+    "comparison/chosen_columns.py": {
+        value for value in vars(metric_names).values() if isinstance(value, str)
+    },
     "comparison/report/page.py": {names.CLASS_NAMES},
     "data/arrays.py": {names.CLASS_NAMES},
     "data/picture.py": {names.IMAGE_SHAPE},
     "experiment/comparison_cache.py": {names.SWEEP_ID},
+    "network/checkpoint.py": {names.STOP_REASON},
+    # Of a .keras file.
+    "network/load.py": {names.CONFIG_FILE},
     "network/summary.py": {names.IMAGE_SHAPE},
     "tracking/inputs.py": {names.IMAGE_SHAPE},
     "tracking/writer.py": {names.MODEL_ID},
@@ -73,7 +87,8 @@ def looked_up(tree: ast.AST) -> Iterator[str]:
             continue
         name = getattr(holder, "attr", getattr(holder, "id", ""))
         literal = isinstance(key, ast.Constant) and isinstance(key.value, str)
-        if literal and re.fullmatch(r"\w*(tags|metrics|params)", name):
+        # Not what a web page asks with.
+        if literal and re.fullmatch(r"(?!query_)\w*(tags|metrics|params)", name):
             yield key.value  # type: ignore[union-attr]
 
 

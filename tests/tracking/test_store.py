@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import socket
 import sqlite3
 import subprocess
 import sys
+import threading
 from contextlib import closing
 from pathlib import Path
 
@@ -13,7 +16,10 @@ import pytest
 from mlflow.tracking import MlflowClient
 
 from cnn_pipeline.base.home import Home
-from cnn_pipeline.tracking.store import Store, StoreError, open_store, redacted
+from cnn_pipeline.base.redaction import redacted
+from cnn_pipeline.tracking import store as store_module
+from cnn_pipeline.tracking.patience import is_transient
+from cnn_pipeline.tracking.store import Store, StoreError, StoreSilent, open_store
 from cnn_pipeline.tracking.writer import Tracker
 from tests.running import DEADLINE
 
@@ -118,6 +124,22 @@ def test_the_variable_wins_and_leaves_the_home_alone(home: Home, tmp_path: Path)
     assert not elsewhere.root.exists()
 
 
+@pytest.mark.parametrize("umask", [0o022, 0o077])
+@pytest.mark.parametrize("checkout", [True, False])
+def test_no_other_user_can_read_a_new_store(tmp_path: Path, umask: int, checkout: bool) -> None:
+    new = Home(tmp_path / "home")
+    before = os.umask(umask)
+    try:
+        if checkout:  # has a folder `mlruns` with a README
+            new.mlruns.mkdir(parents=True)
+        open_store(new, {})
+    finally:
+        os.umask(before)
+    assert new.database.stat().st_mode & 0o077 == 0
+    assert new.artifacts.stat().st_mode & 0o777 == 0o700
+    assert new.mlruns.stat().st_mode & 0o777 == (0o777 & ~umask if checkout else 0o700)
+
+
 def test_an_empty_variable_is_none(home: Home) -> None:
     assert open_store(home, {"MLFLOW_TRACKING_URI": ""}).uri == home.database_uri
 
@@ -161,6 +183,40 @@ def test_an_address_that_is_none_is_refused(uri: str, tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_server_that_does_not_answer_is_worth_another_try_in_a_sweep(tmp_path: Path) -> None:
+    with pytest.raises(StoreSilent) as silent:
+        open_store(Home(tmp_path), {"MLFLOW_TRACKING_URI": "http://127.0.0.1:9"})
+    assert is_transient(silent.value)
+
+
+@pytest.mark.parametrize("answer", [b"HTTP/1.1 404 Not Found\r\n\r\n", b""])
+def test_a_database_that_speaks_otherwise_or_nothing_is_not_waited_for(
+    answer: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """MLflow tries such a server for minutes, and waits for a silent one for ever."""
+    pytest.importorskip("psycopg2")
+    monkeypatch.setattr(store_module, "SECONDS", 2)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        accepted: list[socket.socket] = []
+
+        def accept() -> None:
+            with contextlib.suppress(OSError):
+                while True:
+                    accepted.append(server.accept()[0])
+                    accepted[-1].sendall(answer)
+
+        threading.Thread(target=accept, daemon=True).start()
+        uri = f"postgresql://ann:s3cr3t@127.0.0.1:{server.getsockname()[1]}/x"
+        with pytest.raises(
+            StoreSilent, match=r"must answer, received: .*OperationalError"
+        ) as error:
+            open_store(Home(tmp_path), {"MLFLOW_TRACKING_URI": uri})
+    said = str(error.value)
+    assert "\n" not in said and "s3cr3t" not in said and "sqlalche.me" not in said
+    for one in accepted:
+        one.close()
+
+
 def test_a_missing_store_is_not_made_by_a_reader(tmp_path: Path) -> None:
     home = Home(tmp_path / "new")
     with pytest.raises(StoreError, match=r"cnn-pipeline run.*--home DIR"):
@@ -176,7 +232,7 @@ def test_a_home_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     assert str(tmp_path) in str(refused.value)
 
 
-def test_the_users_own_bounds_on_the_client_are_kept(
+def test_bounds_on_the_client_that_this_process_has_set_are_kept(
     home: Home, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "7")

@@ -1,4 +1,4 @@
-"""Only one file reaches beyond MLflow's documented modules."""
+"""Only two files reach beyond MLflow's documented modules: one calls it, one is served by it."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 from cnn_pipeline.tracking import undocumented
 
 ROOT = Path(undocumented.__file__).parent.parent.parent
+REACHING = {Path(undocumented.__file__), ROOT / "cnn_pipeline" / "services" / "mlflow_app.py"}
 # Modules of https://mlflow.org/docs/latest/api_reference/python_api, and MLflow's own version.
 DOCUMENTED = {
     "mlflow",
@@ -25,7 +26,7 @@ def test_nothing_else_imports_what_mlflow_does_not_document() -> None:
     found = set()
     for folder in ("cnn_pipeline", "flows"):
         for path in (ROOT / folder).rglob("*.py"):
-            if path == Path(undocumented.__file__):
+            if path in REACHING:
                 continue
             for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
                 if isinstance(node, ast.ImportFrom) and node.module and not node.level:

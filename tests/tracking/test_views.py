@@ -39,9 +39,14 @@ def test_the_list_has_the_settings_first_and_the_best_on_top() -> None:
     found = state(filters_and_pooling())
     assert found["searchFilter"] == "tags.sweep_id = 'one-20260901-101500-aa'"
     assert (found["orderByKey"], found["orderByAsc"]) == ("metrics.`val_accuracy_final`", False)
-    assert found["selectedColumns"][:4] == [
+    assert found["selectedColumns"][:9] == [
         "params.`filters`",
         "params.`pooling`",
+        "params.`seed`",
+        "metrics.`rank`",
+        "metrics.`may_be_best`",
+        "metrics.`verdict_low`",
+        "metrics.`verdict_high`",
         "metrics.`val_accuracy_final`",
         "metrics.`test_accuracy`",
     ]
@@ -56,19 +61,21 @@ def test_every_chart_is_in_a_section_and_has_a_key_of_its_own() -> None:
     assert {chart["metricSectionId"] for chart in charts} == {"comparison", "curves"}
     assert all(sections[chart["metricSectionId"]]["display"] for chart in charts)
     assert len({chart["uuid"] for chart in charts}) == len(charts)
+    assert "rank" not in {chart.get("metricKey") for chart in charts}
     (parallel,) = (chart for chart in charts if chart["type"] == "PARALLEL")
-    assert parallel["selectedParams"] == ["filters", "pooling"]
+    assert parallel["selectedParams"] == ["filters", "pooling", "seed"]
     assert parallel["selectedMetrics"] == ["test_accuracy"]
 
 
 def test_what_differs_between_trials_is_a_column() -> None:
-    assert varying_params(filters_and_pooling()) == ("filters", "pooling")
-    seeds = filters_and_pooling().model_copy(update={"seeds": (0, 1)})
-    assert varying_params(seeds) == ("filters", "pooling", "seed")
+    one_seed = filters_and_pooling().model_copy(update={"seeds": (0,)})
+    assert varying_params(one_seed) == ("filters", "pooling")
+    assert varying_params(filters_and_pooling()) == ("filters", "pooling", "seed")
     pooled = Variant(filters=4, pool_size=3)
     wide = Sweep(
         name="windows",
         entries=(Entry(variant=pooled), Entry(variant=Variant(filters=4, pool_size=2))),
+        seeds=(0,),
     )
     assert varying_params(wide) == ("filters", "pooling", "pool_size")
 
@@ -97,5 +104,5 @@ def test_a_sweep_leaves_its_view_in_the_store(tiny: tuple[Home, Outcome]) -> Non
     home, outcome = tiny
     tags = MlflowClient(home.database_uri).get_experiment(outcome.experiment_id).tags
     views = [key for key in tags if key.startswith("mlflow.sharedViewState.")]
-    assert views == ["mlflow.sharedViewState.tiny"]
+    assert set(views) == {"mlflow.sharedViewState.tiny", "mlflow.sharedViewState._sweeps"}
     assert json.loads(tags[views[0]])["name"] == "tiny: latest sweep"

@@ -18,6 +18,7 @@ from PIL import Image
 
 from cnn_pipeline.base.errors import UserError
 from cnn_pipeline.base.home import Home
+from cnn_pipeline.base.identity import is_alive
 from cnn_pipeline.base.versions import versions
 from cnn_pipeline.experiment.outcome import Outcome
 from cnn_pipeline.settings.sweep import Sweep
@@ -29,6 +30,10 @@ from tests.running import DIVERGING, SAMPLE, TINY
 
 PARAMS = {
     "variant": "f2-none-d16-do25",
+    "activation": "relu",
+    "augmentation": "none",
+    "patience": "never",
+    "weight_decay": "default",
     "filters": "2",
     "conv_layers": "2",
     "kernel_size": "3",
@@ -40,9 +45,12 @@ PARAMS = {
     "batch_norm": "false",
     "optimizer": "adam",
     "learning_rate": "0.001",
+    "schedule": "constant",
+    "ema_momentum": "none",
     "batch_size": "64",
     "epochs": "2",
     "stop_at_accuracy": "never",
+    "class_weights": "none",
     "seed": "0",
     "precision": "float32",
     "threads": "1",
@@ -53,7 +61,9 @@ SUMMARIES = {
     "best_val_accuracy", "best_epoch", "val_accuracy_final", "val_loss_final", "test_accuracy",
     "test_loss", "generalization_gap", "calibration_error", "train_seconds", "images_per_second",
     "num_params", "macs", "model_bytes", "latency_ms", "latency_ms_batch_256",
+    "val_balanced_accuracy", "test_balanced_accuracy", "val_macro_f1", "test_macro_f1",
 }  # fmt: skip
+COMPARED = {"rank", "verdict_low", "verdict_high"}
 CLASSES = {
     "t_shirt_top", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag",
     "ankle_boot",
@@ -70,10 +80,11 @@ DETAILS = {
 TAGS = {
     "kind", "trial", "sweep_id", "variant", "variant_hash", "dataset", "data_digest",
     "data_source", "class_names", "image_shape", "device", "keras_backend", "code_digest",
-    "git_commit", "git_dirty", "model_sha256", "content_key", "complete", "mlflow.runName",
-    "mlflow.parentRunId", "mlflow.note.content", "mlflow.runColor", "version.python",
-    "version.cnn-pipeline", "version.tensorflow", "version.keras", "version.numpy", "version.numba",
-    "version.scipy", "version.mlflow", "version.prefect", "version.pandas",
+    "git_commit", "git_dirty", "model_sha256", "predictions_sha256", "content_key", "complete",
+    "mlflow.runName", "mlflow.parentRunId", "mlflow.note.content", "mlflow.runColor", "process",
+    "version.python", "version.cnn-pipeline", "version.tensorflow", "version.keras",
+    "version.numpy", "version.numba", "version.scipy", "version.mlflow", "version.prefect",
+    "version.pandas", "preparation",
 }  # fmt: skip
 ARTIFACTS = {
     "config.json", "history.csv", "layers.json", "model_summary.txt", "predictions.parquet",
@@ -84,11 +95,13 @@ ARTIFACTS = {
 SWEEP_TAGS = {
     "kind", "sweep_id", "sweep", "sweep_hash", "dataset", "data_digest", "data_source",
     "num_validation", "num_test", "code_digest", "git_commit", "git_dirty", "verdict",
-    "class_counts", "chosen_variant", "reason", "mlflow.runName", "mlflow.note.content",
+    "class_counts", "data_warnings", "chosen_variant", "content_key", "reason", "process",
+    "mlflow.runName", "mlflow.note.content",
 }  # fmt: skip
 SWEEP_ARTIFACTS = {
     "sweep.json", "comparison.json", "comparison.md", "comparison.txt", "leaderboard.csv",
-    "report.html", "tables/leaderboard.json",
+    "report.html", "tables/leaderboard.json", "plots/answer.svg",
+    "plots/contact_sheet.png",
 }  # fmt: skip
 DATASET_DIGEST = "955f63d3f7b876e216b018dfb8bbb1a0c59be3a13f2e96c9d301e5d02f522930"
 NAME = "f2-none-d16-do25-s0"
@@ -149,7 +162,7 @@ def test_params_are_flat_scalars(runs: dict[str, Run]) -> None:
 
 
 def test_metrics_are_all_there(run: Run) -> None:
-    assert set(run.data.metrics) == CURVES | SUMMARIES | DETAILS
+    assert set(run.data.metrics) == CURVES | SUMMARIES | DETAILS | COMPARED
     assert all(np.isfinite(value) for value in run.data.metrics.values())
 
 
@@ -157,7 +170,7 @@ def test_curves_count_epochs_and_the_rest_stands_once(client: MlflowClient, run:
     for name in sorted(CURVES):
         history = client.get_metric_history(run.info.run_id, name)
         assert [point.step for point in history] == [0, 1], name
-    for name in sorted(SUMMARIES | DETAILS):
+    for name in sorted(SUMMARIES | DETAILS | COMPARED):
         history = client.get_metric_history(run.info.run_id, name)
         assert [point.step for point in history] == [0], name
 
@@ -167,12 +180,17 @@ def test_the_summaries_agree_with_the_curves(client: MlflowClient, run: Run) -> 
     curve = [p.value for p in client.get_metric_history(run.info.run_id, "val_accuracy")]
     assert metrics["best_val_accuracy"] == max(curve)
     assert metrics["best_epoch"] == curve.index(max(curve))
-    assert metrics["generalization_gap"] == metrics["accuracy"] - metrics["test_accuracy"]
+    gap = metrics["accuracy"] - metrics["test_accuracy"]
+    assert metrics["generalization_gap"] == pytest.approx(gap, abs=1e-4)
     table = pd.read_csv(BytesIO(read(client, run, "history.csv")))
     assert list(table.columns) == [
         "epoch", "loss", "accuracy", "val_loss", "val_accuracy", "learning_rate", "epoch_seconds",
     ]  # fmt: skip
-    assert table["val_accuracy"].tolist() == pytest.approx(curve, abs=0)
+    assert table["val_accuracy"].round(4).tolist() == curve
+    long = [name for name, value in metrics.items() if value != round(value, 4)]
+    exact = {"val_accuracy_final", "test_accuracy", "val_macro_f1", "test_macro_f1"}
+    exact |= {"val_balanced_accuracy", "test_balanced_accuracy"}
+    assert set(long) <= {"learning_rate", *exact}
 
 
 def test_tags_say_what_on_what_and_by_what(tiny: tuple[Home, Outcome], run: Run) -> None:
@@ -267,6 +285,10 @@ def test_the_summaries_are_linked_to_the_model_and_to_the_split_behind_them(
         "test_accuracy": "fashion-mnist-sample-test",
         "test_loss": "fashion-mnist-sample-test",
         "calibration_error": "fashion-mnist-sample-test",
+        "val_balanced_accuracy": "fashion-mnist-sample-validation",
+        "test_balanced_accuracy": "fashion-mnist-sample-test",
+        "val_macro_f1": "fashion-mnist-sample-validation",
+        "test_macro_f1": "fashion-mnist-sample-test",
     }
     assert all(m.dataset_digest == digests[m.dataset_name] for m in linked)
     accuracy = run.data.metrics["test_accuracy"]
@@ -287,7 +309,7 @@ def test_the_artifacts_are_all_there(client: MlflowClient, run: Run) -> None:
 
 def test_the_config_repeats_the_trial(client: MlflowClient, run: Run) -> None:
     config = json.loads(read(client, run, "config.json"))
-    assert config.keys() == {"trial", "data", "device", "versions", "command"}
+    assert config.keys() == {"trial", "data", "device", "environment", "versions", "command"}
     assert config["trial"] == TINY.trials()[1].model_dump(mode="json")
     assert config["data"] == SAMPLE.model_dump(mode="json")
     assert config["device"]["threads"] == 1
@@ -307,7 +329,7 @@ def test_the_tables_are_in_the_form_that_the_ui_shows(client: MlflowClient, run:
     assert table["columns"] == ["class", "precision", "recall", "f1", "images"]
     assert [row[4] for row in table["data"]] == [100] * 10
     recall = {row[0]: row[2] for row in table["data"]}
-    assert recall["Ankle boot"] == run.data.metrics["class_recall/ankle_boot"]
+    assert round(recall["Ankle boot"], 4) == run.data.metrics["class_recall/ankle_boot"]
     confusion = json.loads(read(client, run, "tables/confusion_matrix.json"))
     counts = np.array([row[1:] for row in confusion["data"]])
     assert counts.sum() == 1000
@@ -316,7 +338,9 @@ def test_the_tables_are_in_the_form_that_the_ui_shows(client: MlflowClient, run:
 
 def test_the_note_tells_hypothesis_network_results_and_command(runs: dict[str, Run]) -> None:
     first, second = (runs[n].data.tags["mlflow.note.content"] for n in ("f2-max-d16-s0", NAME))
-    assert first.startswith("**Two filters are enough.**")
+    test = runs["f2-max-d16-s0"].data.metrics["test_accuracy"]
+    assert first.startswith(f"**{100 * test:.2f} % on test, ")
+    assert first.splitlines()[2] == "Two filters are enough."
     assert "Against the baseline" not in first
     assert "`28x28x1 > C2 3x3 > C2 3x3 > D16 > drop 0.25 > 10`" in second
     (output,) = runs[NAME].outputs.model_outputs
@@ -391,6 +415,7 @@ def begun(home: Home) -> tuple[Tracker, Reader, str, str, str]:
     facts = {"dataset": "scripted", "num_validation": "5", "num_test": "7"}
     sweep = Sweep(name="scripted", entries=(DIVERGING,))
     parent = tracker.start_sweep(experiment_id, "scripted-1", sweep, facts)
+    tracker.describe_sweep(experiment_id, parent, "scripted-1", sweep, {})
     (trial,) = sweep.trials()
     run_id = tracker.start_trial(experiment_id, parent, "scripted-1", trial, {})
     return tracker, Reader(tracker.store), experiment_id, parent, run_id
@@ -407,6 +432,43 @@ def test_a_run_that_nobody_ended_counts_as_killed(home: Home) -> None:
     _, reader, _, _, _ = begun(home)
     (result,) = reader.trials(reader.sweep(None))
     assert (result.status, result.reason) == ("KILLED", "run is RUNNING")
+
+
+def test_each_run_says_whose_it_is(home: Home) -> None:
+    tracker, _, _, parent, run_id = begun(home)
+    client = MlflowClient(home.database_uri)
+    for one in (parent, run_id):
+        assert is_alive(client.get_run(one).data.tags["process"])
+    tracker.tag(run_id, {"process": "another"})
+    tracker.end(run_id, "KILLED", "its process is gone")
+    tracker.reopen(run_id)
+    tracker.reopen(parent)  # nobody had ended it
+    run = client.get_run(run_id)
+    assert run.info.status == "RUNNING"
+    assert "reason" not in run.data.tags
+    assert is_alive(run.data.tags["process"])
+
+
+def test_an_error_is_of_an_earlier_attempt_once_its_run_goes_on(home: Home) -> None:
+    tracker, _, experiment_id, parent, run_id = begun(home)
+    client = MlflowClient(home.database_uri)
+    run = client.get_run(run_id)
+
+    def error() -> str:
+        return read(client, run, "error.txt").decode()
+
+    tracker.log_files(run_id, {"error.txt": "Traceback of the first"})
+    tracker.end(run_id, "FAILED", "no luck")
+    for _ in range(2):
+        tracker.reopen(run_id)
+    said = "An earlier attempt ended with this error. The run has gone on since.\n\n"
+    assert error() == f"{said}Traceback of the first"
+    tracker.log_files(run_id, {"error.txt": "Traceback of the second"})
+    assert error() == "Traceback of the second"
+    (trial,) = Sweep(name="scripted", entries=(DIVERGING,)).trials()
+    other = tracker.start_trial(experiment_id, parent, "scripted-1", trial, {})
+    tracker.copy_trial(run_id, other)
+    assert client.list_artifacts(other) == []
 
 
 def test_finished_without_the_last_record_is_not_finished(home: Home) -> None:
