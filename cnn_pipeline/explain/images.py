@@ -11,8 +11,9 @@ import numpy.typing as npt
 
 from cnn_pipeline.base.errors import InvalidInput
 from cnn_pipeline.data.dataset import Dataset
-from cnn_pipeline.data.picture import convention_for, prepare_image
+from cnn_pipeline.data.picture import prepare_image
 from cnn_pipeline.data.samples import journey_images
+from cnn_pipeline.explain.drawing.fonts import legible
 
 MOST = 6
 """Images side by side; more would be too small to see."""
@@ -35,7 +36,7 @@ class ChosenImage:
     name: str
     """The class, such as 'Ankle boot', or the file's name."""
     title: str
-    """The name with the image's number: 'Ankle boot (test image 0)'."""
+    """The name with the image's number, as it can be drawn: 'Ankle boot (test image 0)'."""
     label: int | None
     """The true class; None for a file."""
     notes: tuple[str, ...] = ()
@@ -56,7 +57,7 @@ def parse_images(text: str) -> ImageChoice:
     if not Path(text).is_file():
         raise InvalidInput(
             [
-                f"--image: must be a PNG or JPEG file, or the numbers of test images as in 0,23; "
+                f"--image: must be a picture file, or the numbers of test images as in 0,23; "
                 f"there is no file {text!r}"
             ]
         )
@@ -70,8 +71,7 @@ def choose_images(choice: ImageChoice | None, dataset: Dataset) -> list[ChosenIm
         InvalidInput: the file is not an image, or there is no such test image.
     """
     if choice is not None and choice.file is not None:
-        convention = convention_for(dataset.name)
-        prepared = prepare_image(choice.file, dataset.image_shape, convention=convention)
+        prepared = prepare_image(choice.file, dataset.image_shape, preparation=dataset.preparation)
         name = choice.file.name
         return [ChosenImage(prepared.pixels, name, name, None, prepared.steps)]
     positions = choice.positions if choice else ()
@@ -82,9 +82,10 @@ def choose_images(choice: ImageChoice | None, dataset: Dataset) -> list[ChosenIm
         )
     test = dataset.test
     chosen = []
+    shown = legible(dataset.class_names)
     for position in positions or journey_images(test.labels, dataset.class_names):
         label = int(test.labels[position])
         name = dataset.class_names[label]
-        title = f"{name} (test image {position})"
+        title = f"{shown[label]} (test image {position})"
         chosen.append(ChosenImage(test.images[position], name, title, label))
     return chosen

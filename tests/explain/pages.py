@@ -10,6 +10,8 @@ from PIL import Image
 from cnn_pipeline.explain.drawing.page import png_bytes
 
 MAX_BYTES = 400_000
+UNDRAWABLE = tuple(map(chr, range(0x10FFF0, 0x10FFF4)))
+"""Class names that no font has; figures call them 'class 0' to 'class 3'."""
 
 
 def texts(figure: Figure) -> list[str]:

@@ -103,5 +103,5 @@ def test_images_that_are_not_there_are_refused(subject: Subject, tmp_path: Path)
         choose_images(parse_images("3,1000"), subject.dataset)
     broken = tmp_path / "broken.png"
     broken.write_bytes(b"no picture")
-    with pytest.raises(InvalidInput, match="not a PNG or JPEG"):
+    with pytest.raises(InvalidInput, match="not a PNG, JPEG, GIF"):
         choose_images(parse_images(str(broken)), subject.dataset)

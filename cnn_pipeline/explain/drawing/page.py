@@ -18,6 +18,8 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 from PIL import Image
 
+from cnn_pipeline.explain.drawing.fonts import drawable, families
+
 DPI = 100  # pixels of the page per inch
 DENSITY = 1.5  # pixels of the file per pixel of the page: sharp on dense screens, yet a small file
 
@@ -55,9 +57,11 @@ def write(
     """Write `text` at (x, y): its left end, vertically centred, unless `style` says otherwise.
 
     Text wider than `room` pixels is cut and ends in an ellipsis. Dollar signs do not start
-    formulas, because class names are the user's.
+    formulas, because class names are the user's, and so is their script (`drawing/fonts.py`).
     """
     style = {"size": BODY, "color": INK, "va": "center", "parse_math": False, **style}
+    text = drawable(text)
+    style["family"] = families(text)
     written = axes.text(x, y, text, **style)
     # Measuring is free: matplotlib caches the layout.
     while room is not None and text and (width := _width(written)) > room:

@@ -63,9 +63,9 @@ def summarize(
     count = len(labels)
     quantile = NormalDist().inv_cdf(1 - (1 - _CONFIDENCE) / 2 / len(without))
     lost = (whole & ~without).sum(axis=1)
-    won = (~whole & without).sum(axis=1)
+    gained = (~whole & without).sum(axis=1)
     # Add one image on either side: without any disagreement the margin would be 0.
-    margins = quantile * np.sqrt(lost + won + 2 - (lost - won) ** 2 / count) / count
+    margins = quantile * np.sqrt(lost + gained + 2 - (lost - gained) ** 2 / count) / count
     present = np.unique(labels)
     losses = np.stack(
         [whole[labels == k].mean() - without[:, labels == k].mean(axis=1) for k in present]

@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 
 from cnn_pipeline.base.quantities import percent
 from cnn_pipeline.explain.drawing import page as sheet
+from cnn_pipeline.explain.drawing.fonts import legible
 from cnn_pipeline.explain.drawing.numbers import signs
 from cnn_pipeline.explain.inside.findings import LayerAblation
 
@@ -37,6 +38,7 @@ def draw_ablation(
     coloured, with the filter's number in bold. kernels: weights `[h, w, 1, filters]` by layer,
     drawn in the tables.
     """
+    class_names = legible(class_names)
     heights = [_HEAD + _PLOT + _FEET + (_listed(layer) + 2) * _ROW + 22 for layer in layers]
     figure, page = sheet.new_page(
         2 * sheet.MARGIN + _SCALE + _WIDTH,

@@ -49,8 +49,8 @@ def batches(array: np.ndarray, size: int = BATCH) -> Iterator[np.ndarray]:
 
 
 def answers_of(model: keras.Sequential, layer: keras.layers.Layer) -> keras.Model:
-    """A model from the image to a convolution's activations after its ReLU, before pooling."""
-    return keras.Model(model.inputs[0], _after_relu(model, layer).output)
+    """A model from the image to a convolution's answers after its activation, before pooling."""
+    return keras.Model(model.inputs[0], _activated(model, layer).output)
 
 
 def next_weighted(model: keras.Sequential, layer: keras.layers.Layer) -> int:
@@ -85,9 +85,10 @@ def sight(model: keras.Sequential, layer: keras.layers.Layer) -> Sight:
     return Sight(field, jump, start)
 
 
-def _after_relu(model: keras.Sequential, layer: keras.layers.Layer) -> keras.layers.Layer:
-    """The layer that applies the convolution's ReLU: itself, or the one that follows."""
-    if layer.activation is keras.activations.relu:
+def _activated(model: keras.Sequential, layer: keras.layers.Layer) -> keras.layers.Layer:
+    """The layer that applies the convolution's activation: itself, or the one that follows."""
+    if layer.activation is not keras.activations.linear:
         return layer
     later = model.layers[model.layers.index(layer) + 1 :]
-    return next(found for found in later if isinstance(found, keras.layers.ReLU))
+    activations = (keras.layers.ReLU, keras.layers.Activation)
+    return next(found for found in later if isinstance(found, activations))

@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from cnn_pipeline.base.quantities import percent
+from cnn_pipeline.explain.drawing.fonts import legible
 from cnn_pipeline.explain.drawing.numbers import WEIGHTS, frame, signs
 from cnn_pipeline.explain.drawing.page import (
     BLUE,
@@ -43,6 +44,7 @@ def draw_looks(
     Orange: the odds of the predicted class fall when the square is covered, so its content
     supports that class. Violet: they rise, so it supports another class.
     """
+    class_names = legible(class_names)
     columns = max(len(found) for _, found in rows)
     size = rows[0][1][0].size
     side = _SIDES.get(columns, _MANY_SIDE)

@@ -10,6 +10,7 @@ from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 
 from cnn_pipeline.explain.drawing import page as sheet
+from cnn_pipeline.explain.drawing.fonts import legible
 from cnn_pipeline.explain.drawing.numbers import signs
 from cnn_pipeline.explain.drawing.tiles import as_rgb, tile
 from cnn_pipeline.explain.inside.findings import ExcitingPatches
@@ -36,6 +37,7 @@ def draw_patches(
     images: uint8 `[n, h, w, 1 or 3]`, those that `found` refers to. kernels: the layer's weights
     `[h, w, 1, filters]`, drawn below the number if the layer's input is the grey image.
     """
+    class_names = legible(class_names)
     filters = len(found.strengths)
     shown = min(filters, _MOST)
     top = min(_TOP_IMAGES, found.images.shape[1])

@@ -6,6 +6,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from cnn_pipeline.base.quantities import percent
+from cnn_pipeline.explain.drawing.fonts import legible
 from cnn_pipeline.explain.drawing.page import (
     BODY,
     FAINT,
@@ -36,7 +37,7 @@ def draw_confusion_matrix(evaluation: Evaluation, title: str) -> Figure:
     The shade grows with the square root of the share: otherwise a mistake in one of a hundred
     images would look white beside the diagonal. Recall is on the right, precision below.
     """
-    counts, names = evaluation.confusion, evaluation.class_names
+    counts, names = evaluation.confusion, legible(evaluation.class_names)
     k = len(names)
     cell = _SIDE / k
     left, bottom = MARGIN + _NAMES, _TOP + _SIDE

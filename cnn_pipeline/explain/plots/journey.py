@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from cnn_pipeline.base.errors import InvalidInput
 from cnn_pipeline.base.quantities import percent
 from cnn_pipeline.explain.drawing import page as sheet
+from cnn_pipeline.explain.drawing.fonts import legible
 from cnn_pipeline.explain.drawing.tiles import RGB, as_rgb, colour, tile
 
 _ACTIVATION = "magma"  # black is 0; lightness is even, so it also works in grey
@@ -68,6 +69,7 @@ def draw_journey(
     are identical values.
     """
     _check(layers, class_names, image_titles)
+    class_names = legible(class_names)
     n = len(image_titles)
     map_layers = sum(layer.values.ndim == 4 for layer in layers[1:])
     all_rows = _ALL_ROWS.get(n, _MANY_ALL_ROWS)

@@ -7,6 +7,7 @@ from matplotlib.figure import Figure
 
 from cnn_pipeline.base.errors import InvalidInput
 from cnn_pipeline.base.quantities import percent
+from cnn_pipeline.explain.drawing.fonts import legible
 from cnn_pipeline.explain.drawing.page import BLUE, MARGIN, SMALL, VERMILION, new_page, place, write
 from cnn_pipeline.explain.drawing.tiles import as_rgb, tile
 from cnn_pipeline.network.evaluation import Evaluation
@@ -28,6 +29,7 @@ def draw_misclassified(
         expected = len(evaluation.labels)
         fault = f"misclassified needs the {expected} evaluated images, received {len(images)}"
         raise InvalidInput([fault])
+    names = legible(evaluation.class_names)
     wrong = np.flatnonzero(~evaluation.correct)
     confidence = evaluation.probabilities.max(axis=1)
     chosen = wrong[np.argsort(-confidence[wrong], kind="stable")][: columns * rows]
@@ -52,8 +54,8 @@ def draw_misclassified(
         place(page, MARGIN, y, pixels)
         for column, index in enumerate(members):
             x = MARGIN + column * (_TILE + _GAP) + inset
-            true = evaluation.class_names[evaluation.labels[index]]
-            predicted = evaluation.class_names[evaluation.predictions[index]]
+            true = names[evaluation.labels[index]]
+            predicted = names[evaluation.predictions[index]]
             write(page, x, y + _TILE + 13, true, _TILE + 12, color=BLUE, size=SMALL)
             write(page, x, y + _TILE + 29, predicted, _TILE + 12, color=VERMILION, size=SMALL)
             write(

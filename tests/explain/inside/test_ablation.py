@@ -12,7 +12,7 @@ from cnn_pipeline.explain.inside.findings import LayerAblation
 from cnn_pipeline.explain.inside.layers import convolutions, next_weighted
 from cnn_pipeline.settings.trial import Variant
 from tests.explain.inside.networks import IMAGES, LABELS, VARIANTS, network
-from tests.explain.pages import check
+from tests.explain.pages import UNDRAWABLE, check
 
 RNG = np.random.default_rng(0)
 
@@ -81,6 +81,8 @@ def test_ablation_names_the_filter_that_is_missed(filters: int) -> None:
     kernels = RNG.normal(size=(3, 3, 1, filters))
     shown = check(draw_ablation([layer, layer], NAMES, "title", {"conv1": kernels}))
     assert layer.order[0] == 0
+    again = draw_ablation([layer, layer], UNDRAWABLE, "title", {"conv1": kernels})
+    assert check(again) == shown
     change = f"{100 * layer.changes[0]:+.2f}".replace("-", "−")
     assert f"{change} ± {100 * layer.margins[0]:.2f}" in shown
     assert f"class 2 −{100 * layer.hurt_by[0]:.2f}" in shown

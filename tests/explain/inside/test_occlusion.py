@@ -9,7 +9,7 @@ from cnn_pipeline.explain.inside.findings import Look
 from cnn_pipeline.explain.inside.occlusion import log_odds, look
 from cnn_pipeline.explain.inside.occlusion_figure import draw_looks
 from tests.explain.inside.networks import SHAPE
-from tests.explain.pages import check
+from tests.explain.pages import UNDRAWABLE, check
 
 NAMES = tuple(f"class {k}" for k in range(4))
 
@@ -53,6 +53,7 @@ def test_looks_say_what_covering_changes(count: int) -> None:
     assert shown.count("right") == count
     assert shown.count("in truth class 3") == count
     assert shown.count("class 0 98.0 %") == 2 * count
+    assert check(draw_looks(rows, UNDRAWABLE, "title")) == shown
     unknown = check(draw_looks([("", [seen(None)])], NAMES, "title"))
     assert "right" not in unknown
 

@@ -12,7 +12,7 @@ from cnn_pipeline.explain.inside.patches_figure import draw_patches
 from cnn_pipeline.network.build import build_model
 from cnn_pipeline.settings.trial import Variant
 from tests.explain.inside.networks import SHAPE
-from tests.explain.pages import check
+from tests.explain.pages import UNDRAWABLE, check
 
 RNG = np.random.default_rng(0)
 
@@ -79,6 +79,7 @@ def test_patches_name_each_filter_and_mark_the_square() -> None:
     kernels = RNG.normal(size=(3, 3, 1, 6))
     figure = draw_patches(found, images, NAMES, "title", kernels)
     shown = check(figure)
+    assert check(draw_patches(found, images, UNDRAWABLE, "title", kernels)) == shown
     assert {"0", "5", "class 0", "class 3", "answers nothing"} <= set(shown)
     assert "class 1" in shown and shown.count("answers nothing") == 1
     (outlines,) = figure.axes[0].collections
