@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 
 from cnn_pipeline.base import metric_names
 from cnn_pipeline.base.quantities import duration, percent
-from cnn_pipeline.comparison import numbers
-from cnn_pipeline.comparison.pairs import compare_pair, correct_for_number
+from cnn_pipeline.comparison import numbers, scope
+from cnn_pipeline.comparison.evidence import Evidence, family
+from cnn_pipeline.comparison.pairs import compare_pair
 from cnn_pipeline.comparison.statistics import welch
 from cnn_pipeline.comparison.types import Difference, ExpectationCheck, Expected, Outcome, SweepInfo
 from cnn_pipeline.comparison.variants import VariantTrials
@@ -17,31 +17,31 @@ TIMING_TOLERANCE = 0.10
 """Two single timings that differ by less than this share are taken as equal."""
 
 
-def check_expectations(
-    variants: Sequence[VariantTrials], sweep: SweepInfo
-) -> tuple[ExpectationCheck, ...]:
+def check_expectations(evidence: Evidence, sweep: SweepInfo) -> tuple[ExpectationCheck, ...]:
     """Check every expectation of the sweep, in its order.
 
-    Tests of accuracies get Holm's correction. Parameters and MACs are exact. Training times are
-    compared by Welch's t test on their logarithms; with one timing each, a difference of at least
-    10 % counts.
+    An expected difference in accuracy is decided about recipes only; the intervals of all of them
+    hold at once. Parameters and MACs are exact. Training times are compared by Welch's t interval
+    on their logarithms; with one timing each, a difference of at least 10 % counts.
     """
-    by_label = {variant.label: variant for variant in variants if variant.trials}
+    by_label = {label: one for label, one in evidence.variants.items() if one.trials}
     listed = [(label, e) for label, items in sweep.expectations.items() for e in items]
     on_accuracy = {
         (label, expected): None
         for label, expected in listed
         if expected.metric == metric_names.TEST_ACCURACY
+        and sweep.metric == "accuracy"
         and {label, expected.against} <= by_label.keys()
     }
-    differences = correct_for_number(
-        [compare_pair(by_label[label], by_label[e.against]) for label, e in on_accuracy]
-    )
-    tested = dict(zip(on_accuracy, differences, strict=True))
-    return tuple(_check(label, expected, by_label, tested) for label, expected in listed)
+    tested = {
+        (label, e): compare_pair(evidence, label, e.against, family(len(on_accuracy)))
+        for label, e in on_accuracy
+    }
+    return tuple(_check(sweep, label, expected, by_label, tested) for label, expected in listed)
 
 
 def _check(
+    sweep: SweepInfo,
     label: str,
     expected: Expected,
     by_label: dict[str, VariantTrials],
@@ -52,6 +52,9 @@ def _check(
         reason = f"{numbers.in_words(missing)} did not finish"
         return ExpectationCheck(label, expected, "cannot say", "not measured", reason)
     if expected.metric == metric_names.TEST_ACCURACY:
+        if sweep.metric != "accuracy":
+            reason = f"the sweep is compared by {scope.measure(sweep)}, not by accuracy"
+            return ExpectationCheck(label, expected, "cannot say", "not measured", reason)
         return _check_accuracy(label, expected, tested[label, expected])
     return _check_cost(label, expected, by_label[label], by_label[expected.against])
 
@@ -61,10 +64,10 @@ def _check_accuracy(label: str, expected: Expected, found: Difference) -> Expect
         measured = "not measured"
     else:
         measured = numbers.points(found.estimate, found.interval)
-    if found.sure:
+    if found.significant and found.basis == "recipes":
         reason, outcome = "", _outcome(found.estimate or 0.0, expected)
     else:
-        reason = found.reason or f"no difference is shown ({numbers.p_text(found.p_corrected)})"
+        reason = found.reason or "no significant difference"
         outcome = "cannot say"
     return ExpectationCheck(label, expected, outcome, measured, reason, difference=found)
 

@@ -9,19 +9,37 @@ import numpy as np
 import pandas as pd
 
 from cnn_pipeline.base import metric_names
+from cnn_pipeline.comparison.evidence import Evidence
 from cnn_pipeline.comparison.numbers import in_words
-from cnn_pipeline.comparison.statistics import Interval, t_interval, wilson_interval
+from cnn_pipeline.comparison.statistics import Interval, wilson_interval
 from cnn_pipeline.comparison.types import Comparison, Row
 from cnn_pipeline.comparison.variants import VariantTrials, ranked
 
 
-def leaderboard_rows(variants: Sequence[VariantTrials], num_test: int) -> tuple[Row, ...]:
-    """Rows of all variants: first the ranked ones, in the order of `variants.ranked`."""
-    rows = [_row(variant, num_test) for variant in ranked(variants)]
-    others = [_row(variant, num_test) for variant in variants if variant.validation is None]
+def leaderboard_rows(
+    evidence: Evidence, num_test: int, margin: float | None = None
+) -> tuple[Row, ...]:
+    """Rows of all variants: first the ranked ones, in the order of `variants.ranked`.
+
+    With a `margin`, in percentage points, it is also said which recipes may be the best one, and
+    which are within the margin of it.
+    """
+    variants = evidence.variants.values()
+    order = ranked(variants, same_seeds=evidence.answers.same_seeds)
+    rows = [_row(variant, evidence, num_test) for variant in order]
+    costs = [cost for row in rows if (cost := _cost_and_error(row)) is not None]
+    others = [_row(one, evidence, num_test) for one in variants if one.validation is None]
+    best = {} if margin is None else evidence.may_be_best()
+    within = {} if margin is None else evidence.within(margin / 100)
     return (
         *(
-            dataclasses.replace(row, rank=rank, efficient=_efficient(row, rows))
+            dataclasses.replace(
+                row,
+                rank=rank,
+                may_be_best=best.get(row.label),
+                within_margin=within.get(row.label),
+                efficient=_efficient(row, costs),
+            )
             for rank, row in enumerate(rows, start=1)
         ),
         *others,
@@ -54,12 +72,13 @@ def leaderboard(comparison: Comparison) -> pd.DataFrame:
     for name in ("rank", metric_names.NUM_PARAMS, metric_names.MACS, metric_names.MODEL_BYTES):
         if name in frame:
             frame[name] = pd.to_numeric(frame[name]).round().astype("Int64")
-    if "efficient" in frame:
-        frame["efficient"] = frame["efficient"].astype("boolean")
+    for name in (metric_names.MAY_BE_BEST, "within_margin", "efficient"):
+        if name in frame:
+            frame[name] = frame[name].astype("boolean")
     return frame
 
 
-def _row(variant: VariantTrials, num_test: int) -> Row:
+def _row(variant: VariantTrials, evidence: Evidence, num_test: int) -> Row:
     tests = [trial.test for trial in variant.trials if trial.test is not None]
     return Row(
         label=variant.label,
@@ -72,9 +91,9 @@ def _row(variant: VariantTrials, num_test: int) -> Row:
         failed_seeds=tuple(fault.seed for fault in variant.faults),
         validation_accuracy=variant.validation,
         validation_spread=_spread([trial.validation for trial in variant.trials]),
-        test_accuracy=float(np.mean(tests)) if tests else None,
+        test_accuracy=variant.test,
         test_spread=_spread(tests),
-        test_interval=_test_interval(tests, num_test),
+        test_interval=_test_interval(variant, evidence, num_test),
         num_params=variant.mean(metric_names.NUM_PARAMS),
         macs=variant.mean(metric_names.MACS),
         train_seconds=variant.mean(metric_names.TRAIN_SECONDS),
@@ -110,25 +129,26 @@ def _spread(values: Sequence[float]) -> float | None:
     return float(np.std(values, ddof=1)) if len(values) > 1 else None
 
 
-def _test_interval(tests: Sequence[float], num_test: int) -> Interval | None:
+def _test_interval(variant: VariantTrials, evidence: Evidence, num_test: int) -> Interval | None:
+    tests = [trial.test for trial in variant.trials if trial.test is not None]
     if len(tests) == 1:
-        return wilson_interval(round(tests[0] * num_test), num_test)
-    interval = t_interval(tests)
-    return interval and Interval(max(0.0, interval.low), min(1.0, interval.high))
+        if evidence.weights is None:
+            return wilson_interval(round(tests[0] * num_test), num_test)
+        known = next(trial for trial in variant.trials if trial.test is not None)
+        return evidence.weights.interval(tests[0], known.correct)
+    return evidence.recipe(variant.label) if tests else None
 
 
-def _efficient(row: Row, rows: Sequence[Row]) -> bool | None:
-    """Whether no other variant with known costs beats it; None if its own are unknown."""
+def _efficient(row: Row, costs: Sequence[tuple[float, float, float]]) -> bool | None:
+    """Whether none of the known `costs` beats its own; None if its own are unknown."""
     ours = _cost_and_error(row)
     if ours is None:
         return None
-    for other in rows:
-        theirs = _cost_and_error(other)
-        if theirs is None or theirs == ours:
-            continue
-        if all(their <= our for their, our in zip(theirs, ours, strict=True)):
-            return False
-    return True
+    error, params, macs = ours
+    return not any(
+        theirs[0] <= error and theirs[1] <= params and theirs[2] <= macs and theirs != ours
+        for theirs in costs
+    )
 
 
 def _cost_and_error(row: Row) -> tuple[float, float, float] | None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from cnn_pipeline.base.quantities import UNKNOWN, percent, signed
-from cnn_pipeline.comparison.statistics import SIGNIFICANCE, Interval
+from collections.abc import Sequence
+
+from cnn_pipeline.base.quantities import MOST, UNKNOWN, first_names, percent, signed
+from cnn_pipeline.comparison.statistics import Interval
 
 
 def count(value: float | None) -> str:
@@ -47,16 +49,10 @@ def points(difference: float | None, interval: Interval | None) -> str:
     return f"{text} ({signed_range(interval)})" if interval else text
 
 
-def p_text(p_value: float | None) -> str:
-    """'p < 0.001', 'p = 0.043'; never rounded across 0.05."""
-    if p_value is None:
-        return "no test"
-    if p_value < 0.001:
-        return "p < 0.001"
-    text = f"{p_value:.3f}" if p_value < 0.1 else f"{p_value:.2f}"
-    if float(text) == SIGNIFICANCE and p_value != SIGNIFICANCE:
-        return f"p {'<' if p_value < SIGNIFICANCE else '>'} {SIGNIFICANCE}"
-    return f"p = {text}"
+def points_of(number: float) -> str:
+    """'1 point', '0.59 points'."""
+    text = f"{number:.2f}".rstrip("0").rstrip(".")
+    return f"{text} point" if text == "1" else f"{text} points"
 
 
 def ratio(value: float | None) -> str:
@@ -81,6 +77,11 @@ def milliseconds(value: float | None) -> str:
     if value >= 9999.5:
         return scaled(value)
     return f"{value:.1f}" if value >= 9.995 else f"{value:.2f}" if value >= 0.1 else f"{value:.3f}"
+
+
+def listed(items: Sequence[str]) -> str:
+    """`in_words` of few items; of many the first ones, 'and 980 more'."""
+    return in_words(list(items)) if len(items) <= MOST else first_names(items)
 
 
 def in_words(items: tuple[str, ...] | list[str]) -> str:

@@ -2,88 +2,46 @@
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Sequence
-
 import numpy as np
-from numpy.typing import NDArray
 
-from cnn_pipeline.comparison.statistics import holm, mcnemar_mid_p, paired_interval, welch
+from cnn_pipeline.comparison.estimate import Quantile
+from cnn_pipeline.comparison.evidence import Evidence
 from cnn_pipeline.comparison.types import Difference
-from cnn_pipeline.comparison.variants import VariantTrials
 
 
-def compare_pair(variant: VariantTrials, against: VariantTrials) -> Difference:
-    """Test accuracy of `variant` minus that of `against`, with the best test that is possible.
+def compare_pair(
+    evidence: Evidence, variant: str, against: str, quantile: Quantile | None = None
+) -> Difference:
+    """Test accuracy of `variant` minus that of `against`, by their keys in `evidence`.
 
-    With two or more seeds on both sides: Welch's t test on the accuracies, which compares the
-    recipes. Else McNemar's test on one network of each, if possible of the same seed.
+    The interval holds for all pairs of the evidence at once, or for the family of `quantile`.
     """
-    ours, theirs = _accuracies(variant), _accuracies(against)
-    if len(ours) > 1 and len(theirs) > 1:
-        outcome = welch(ours, theirs)
-        return Difference(
-            variant.label,
-            against.label,
-            basis="recipes",
-            estimate=outcome.difference,
-            interval=outcome.interval,
-            p_value=outcome.p_value,
-            seeds=tuple(trial.seed for trial in variant.trials if trial.test is not None),
-            reason=""
-            if outcome.p_value is not None
-            else "the accuracy does not vary over the seeds, so its spread is unknown",
-        )
-    return _compare_networks(variant, against)
-
-
-def correct_for_number(differences: Sequence[Difference]) -> tuple[Difference, ...]:
-    """Add p-values with Holm's correction over the differences that have a test."""
-    corrected = holm([difference.p_value for difference in differences])
-    return tuple(
-        dataclasses.replace(difference, p_corrected=p)
-        for difference, p in zip(differences, corrected, strict=True)
-    )
-
-
-def _accuracies(variant: VariantTrials) -> list[float]:
-    return [trial.test for trial in variant.trials if trial.test is not None]
-
-
-def _compare_networks(variant: VariantTrials, against: VariantTrials) -> Difference:
-    ours, theirs = _answers_by_seed(variant), _answers_by_seed(against)
-    if not ours or not theirs:
-        missing = [
-            side.label for side, answers in ((variant, ours), (against, theirs)) if not answers
-        ]
-        return Difference(
-            variant.label,
-            against.label,
-            basis="none",
-            estimate=_plain_difference(variant, against),
-            reason=f"no paired test is possible: no predictions of {' and '.join(missing)}",
-        )
-    common = ours.keys() & theirs.keys()
-    seed = min(common or ours)
-    difference = ours[seed].astype(np.float64) - theirs[min(common or theirs)]
-    wins, losses = int((difference > 0).sum()), int((difference < 0).sum())
+    claim = evidence.pair(variant, against, quantile or evidence.all_pairs)
+    right_alone = wrong_alone = None
+    if claim.basis == "models" and len(claim.seeds) == 1:
+        right_alone, wrong_alone = _only_right(evidence, variant, against, claim.seeds[0])
     return Difference(
-        variant.label,
-        against.label,
-        basis="models",
-        estimate=float(difference.mean()),
-        interval=paired_interval(difference),
-        p_value=mcnemar_mid_p(wins, losses),
-        wins=wins,
-        losses=losses,
-        seeds=(seed,),
+        evidence.variants[variant].label,
+        evidence.variants[against].label,
+        basis=claim.basis,
+        estimate=claim.estimate,
+        interval=claim.interval,
+        right_alone=right_alone,
+        wrong_alone=wrong_alone,
+        seeds=claim.seeds,
+        seeds_only=claim.seeds_only,
+        reason=claim.reason,
     )
 
 
-def _answers_by_seed(variant: VariantTrials) -> dict[int, NDArray[np.bool_]]:
-    return {trial.seed: trial.correct for trial in variant.trials if trial.correct is not None}
-
-
-def _plain_difference(variant: VariantTrials, against: VariantTrials) -> float | None:
-    ours, theirs = _accuracies(variant), _accuracies(against)
-    return float(np.mean(ours) - np.mean(theirs)) if ours and theirs else None
+def _only_right(
+    evidence: Evidence, variant: str, against: str, seed: int
+) -> tuple[int | None, int | None]:
+    """How many images only one of the two networks of a seed gets right."""
+    ours, theirs = (
+        next((trial.correct for trial in evidence.variants[key].trials if trial.seed == seed), None)
+        for key in (variant, against)
+    )
+    if ours is None or theirs is None or ours.dtype != np.bool_ or theirs.dtype != np.bool_:
+        return None, None
+    return int((ours > theirs).sum()), int((theirs > ours).sum())

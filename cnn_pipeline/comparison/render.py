@@ -1,79 +1,206 @@
-"""A comparison as text, Markdown, CSV or JSON, without colours."""
+"""A comparison as text, Markdown, CSV or JSON, without colours.
+
+Text and Markdown begin with one sentence, one picture and one table; details follow.
+"""
 
 from __future__ import annotations
 
 import dataclasses
 import json
-import re
-import textwrap
 from collections.abc import Sequence
 
-from cnn_pipeline.base.quantities import UNKNOWN, duration, percent, signed
-from cnn_pipeline.comparison import numbers
-from cnn_pipeline.comparison.leaderboard import leaderboard
-from cnn_pipeline.comparison.setting_names import axis_title, expectation_text, level_text
-from cnn_pipeline.comparison.types import Comparison, Difference, Effect, Row
-
-_EFFICIENT_NOTE = (
-    "* Nothing else is at least as accurate on validation with as few parameters and MACs."
+from cnn_pipeline.base.quantities import MOST, UNKNOWN, percent
+from cnn_pipeline.comparison import cells, numbers, scope
+from cnn_pipeline.comparison.bars import bars
+from cnn_pipeline.comparison.forest import change_text, may_be_best, panels
+from cnn_pipeline.comparison.layout import (
+    escaped,
+    heading,
+    markdown_table,
+    text_list,
+    text_table,
+    wrapped,
 )
+from cnn_pipeline.comparison.leaderboard import leaderboard
+from cnn_pipeline.comparison.rounds_text import paragraph
+from cnn_pipeline.comparison.types import Comparison, Row
+
 _RIGHT, _LEFT = ">", "<"
-_WIDTH = 80  # columns
-# Spaces in '90.9 %', 'p = 0.043' and '4.9 M' at which a line must not break.
-_UNBREAKABLE = re.compile(r"(?<=\bp) (?=[=<])|(?<=\bp [=<]) (?=\d)|(?<=\d) (?=%|[kMGT]?\b)")
+_ALWAYS_SHOWN = 2  # columns
 
 
-def to_text(comparison: Comparison) -> str:
-    """Verdict and tables as plain text of at most 80 columns."""
-    sweep = comparison.sweep
+def to_text(comparison: Comparison, *, details: bool = False, whole: bool = False) -> str:
+    """Plain text of at most 80 columns: one sentence, the intervals as bars, the leaderboard.
+
+    With `details` also the whole verdict and all tables. Tables of many variants have the best ones
+    and say how many more there are; with `whole`, they have all.
+    """
+    most = _most(comparison, whole)
     parts = [
-        _wrapped(f"Sweep {sweep.sweep_id} ({sweep.name}) on {sweep.dataset}"),
-        _wrapped(comparison.verdict.headline),
-        _heading("Leaderboard", _text_leaderboard(comparison)),
-        *_text_list(
+        wrapped(f"{scope.title(comparison.sweep, with_id=True)}{_so_far(comparison)}"),
+        wrapped(comparison.verdict.headline),
+        *filter(None, ["\n".join(wrapped(f"warning: {w}") for w in comparison.warnings)]),
+        *map(bars, panels(comparison)),
+        heading("Leaderboard", _text_leaderboard(comparison, most)),
+        *filter(None, [wrapped(rounds_note(comparison))]),
+        *text_list(
             "Not ranked",
-            [f"{row.label}: {remarks(row)}" for row in comparison.rows if row.rank is None],
+            [f"{row.label}: {cells.remarks(row)}" for row in comparison.rows if row.rank is None],
+            most,
         ),
-        *_text_list("Verdict", comparison.verdict.sentences),
-        *_text_effects(comparison),
-        *_text_pairwise(comparison),
-        *_text_list(
+        *(_text_details(comparison, most) if details else _text_caveats(comparison, most)),
+        *(text_list("Notes", comparison.notes, most) if details or comparison.progress else ()),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _most(comparison: Comparison, whole: bool) -> int | None:
+    """How many rows a table has at most; None for all of them, as of a sweep of few variants."""
+    return None if whole or len(comparison.rows) <= MOST else MOST
+
+
+def _text_caveats(comparison: Comparison, most: int | None) -> list[str]:
+    """What the answer lacks. Only runs of other programs lack anything."""
+    if comparison.sweep.runs is None:
+        return []
+    return text_list("Notes", [*scope.caveats(comparison.sweep), *comparison.notes], most)
+
+
+def _text_details(comparison: Comparison, most: int | None) -> list[str]:
+    return [
+        *text_list("Verdict", comparison.verdict.sentences),
+        *_text_costs(comparison, most),
+        *_text_effects(comparison, most),
+        *_text_pairwise(comparison, most),
+        *text_list(
             "Expectations",
             [
                 f"{label}: {expected}? {outcome[0].upper()}{outcome[1:]}. Measured: {measured}."
-                for label, expected, measured, outcome in expectation_table(comparison)
+                for label, expected, measured, outcome in cells.expectation_table(comparison)
             ],
+            most,
         ),
-        *_text_list("Notes", comparison.notes),
     ]
-    return "\n\n".join(parts) + "\n"
 
 
-def to_markdown(comparison: Comparison) -> str:
-    """The comparison in Markdown, for MLflow's notes and Prefect's artifacts."""
+def to_markdown(
+    comparison: Comparison, *, top: str = "", folded: bool = True, whole: bool = False
+) -> str:
+    """The comparison in Markdown: sentence and leaderboard, and below them the details.
+
+    Args:
+        comparison: the comparison.
+        top: Markdown that stands for title and sentence, with a picture as its place allows.
+        folded: fold the details with HTML's `<details>`. MLflow's notes do not have it.
+        whole: show all of many variants, as in `to_text`.
+    """
+    first, details = markdown_parts(comparison, top, whole=whole)
+    if folded:
+        details = f"<details><summary>Details</summary>\n\n{details}\n</details>\n"
+    return f"{first}\n{details}"
+
+
+def markdown_parts(
+    comparison: Comparison, top: str = "", *, whole: bool = False
+) -> tuple[str, str]:
+    """The first screen and the details; see `to_markdown`."""
+    most = _most(comparison, whole)
     sweep = comparison.sweep
+    title = f"## {escaped(scope.title(sweep))}{_so_far(comparison)}"
     parts = [
-        f"## {_escaped(sweep.name)} on {_escaped(sweep.dataset)}",
-        *([_escaped(sweep.description)] if sweep.description else []),
-        f"**{_escaped(comparison.verdict.headline)}**",
-        "### Leaderboard",
-        _markdown_table(LEADERBOARD_HEADER, [leaderboard_cells(r) for r in comparison.rows]),
-        _escaped(_EFFICIENT_NOTE),
-        "### Verdict",
-        "\n".join(f"- {_escaped(sentence)}" for sentence in comparison.verdict.sentences),
+        top or f"{title}\n\n**{escaped(comparison.verdict.headline)}**",
+        *filter(None, ["\n".join(f"- Warning: {escaped(w)}." for w in comparison.warnings)]),
+        _markdown(comparison, cells.SHORT_HEADER, cells.short_table(comparison), most),
+        escaped(" ".join(leaderboard_notes(comparison))),
+        *filter(None, [escaped(rounds_note(comparison))]),
     ]
+    return "\n\n".join(parts) + "\n", "\n\n".join(_markdown_details(comparison, most)) + "\n"
+
+
+def _markdown(
+    comparison: Comparison,
+    header: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    most: int | None,
+) -> str:
+    """A table without empty columns. Of many rows the first, and how to see the rest."""
+    table = markdown_table(*known_columns(header, rows[:most]))
+    more = _more(comparison, len(rows), most)
+    return "\n\n".join([table, *map(escaped, more)])
+
+
+def _more(comparison: Comparison, number: int, most: int | None) -> list[str]:
+    """'and 980 more: ...' of `number` things, if some are left out."""
+    if most is None or number <= most:
+        return []
+    runs = comparison.sweep.runs is not None
+    how = "`verdict --all`, or `--json`" if runs else "`compare --all`, or `--format csv`"
+    return [f"and {number - most:,} more: {how}"]
+
+
+def _markdown_details(comparison: Comparison, most: int | None) -> list[str]:
+    parts = [escaped(comparison.sweep.description)] if comparison.sweep.description else []
+    if comparison.verdict.sentences:
+        sentences = (f"- {escaped(sentence)}" for sentence in comparison.verdict.sentences)
+        parts += ["### Verdict", "\n".join(sentences)]
+    rows = cells.leaderboard_table(comparison)
+    parts += ["### All numbers", _markdown(comparison, cells.LEADERBOARD_HEADER, rows, most)]
     if comparison.axes:
-        parts += ["### Main effects", _markdown_table(EFFECT_HEADER, effect_table(comparison))]
+        header, rows = cells.effect_header(comparison), cells.effect_table(comparison)
+        parts += ["### Effects of settings", _markdown(comparison, header, rows, most)]
     if comparison.pairwise:
-        cells = [pairwise_cells(difference) for difference in comparison.pairwise]
-        title = f"### {_escaped(comparison.pairwise[0].label)} against the others"
-        parts += [title, _markdown_table(PAIRWISE_HEADER, cells)]
+        rows = [cells.pairwise_cells(difference) for difference in comparison.pairwise]
+        title = f"### {escaped(comparison.pairwise[0].label)} against the others"
+        table = markdown_table(cells.PAIRWISE_HEADER, rows[:most])
+        parts += [title, "\n\n".join([table, *map(escaped, _more(comparison, len(rows), most))])]
     if comparison.expectations:
-        cells = expectation_table(comparison)
-        parts += ["### Expectations", _markdown_table(EXPECTATION_HEADER, cells)]
+        rows = cells.expectation_table(comparison)
+        table = markdown_table(cells.EXPECTATION_HEADER, rows[:most])
+        more = _more(comparison, len(rows), most)
+        parts += ["### Expectations", "\n\n".join([table, *map(escaped, more)])]
     if comparison.notes:
-        parts += ["### Notes", "\n".join(f"- {_escaped(note)}" for note in comparison.notes)]
-    return "\n\n".join(parts) + "\n"
+        notes = [*comparison.notes[:most], *_more(comparison, len(comparison.notes), most)]
+        parts += ["### Notes", "\n".join(f"- {escaped(note)}" for note in notes)]
+    return parts
+
+
+def leaderboard_notes(comparison: Comparison) -> list[str]:
+    """What the leaderboard's marks and columns mean, as far as it has them."""
+    notes = [f"Ranked by {scope.ranked_by(comparison.sweep)}."]
+    if any(row.may_be_best for row in comparison.rows):
+        notes.append(f"* {may_be_best(comparison)}")
+    if comparison.pairwise:
+        notes.append(cells.behind_note(comparison))
+    return notes
+
+
+def known_columns(
+    header: Sequence[str], rows: Sequence[Sequence[str]]
+) -> tuple[list[str], list[list[str]]]:
+    """Leave out columns without any value, such as remarks, or costs that nothing logged.
+
+    The first two stay.
+    """
+    kept = [
+        number
+        for number in range(len(header))
+        if number < _ALWAYS_SHOWN or any(row[number] not in ("", UNKNOWN) for row in rows)
+    ]
+    return [header[n] for n in kept], [[row[n] for n in kept] for row in rows]
+
+
+def rounds_note(comparison: Comparison) -> str:
+    """How the rounds of the sweep ended, or how far they are; empty without rounds."""
+    return paragraph(comparison.rounds, running=comparison.progress is not None)
+
+
+def _so_far(comparison: Comparison) -> str:
+    """': 4 of 6, running' or ': round 3, 13 of 15, running'; empty for a whole sweep."""
+    progress = comparison.progress
+    if progress is None:
+        return ""
+    number = f"round {progress.round}, " if progress.round else ""
+    return f": {number}{progress.ended} of {progress.total}, running"
 
 
 def to_csv(comparison: Comparison) -> str:
@@ -86,245 +213,95 @@ def to_json(comparison: Comparison) -> str:
     return json.dumps(dataclasses.asdict(comparison), indent=2, allow_nan=False) + "\n"
 
 
-LEADERBOARD_HEADER = (
-    "#",
-    "variant",
-    "seeds",
-    "validation",
-    "test (95 % interval)",
-    "parameters",
-    "MACs",
-    "training",
-    "images/s",
-    "ms/image, batch 1",
-    "ms/image, batch 256",
-    "model",
-    "remarks",
-)
-
-
-def leaderboard_cells(row: Row) -> tuple[str, ...]:
-    """One row of the leaderboard as text, under `LEADERBOARD_HEADER`."""
-    return (
-        rank_text(row),
-        row.label,
-        str(len(row.seeds)),
-        _with_spread(row.validation_accuracy, row.validation_spread),
-        numbers.percent_with_interval(row.test_accuracy, row.test_interval),
-        numbers.count(row.num_params),
-        numbers.scaled(row.macs),
-        duration(row.train_seconds),
-        numbers.count(row.images_per_second),
-        numbers.milliseconds(row.latency_ms),
-        numbers.milliseconds(row.latency_ms_batch_256),
-        numbers.scaled(row.model_bytes, "B"),
-        remarks(row),
-    )
-
-
-def rank_text(row: Row) -> str:
-    """The rank, with a star if the row is efficient: '1*'."""
-    if row.rank is None:
-        return UNKNOWN
-    return f"{row.rank}*" if row.efficient else str(row.rank)
-
-
-def remarks(row: Row) -> str:
-    """Why a row is not ranked, or which seeds failed; empty if none did."""
-    return f"{row.status}: {row.reason}" if row.reason else ""
-
-
-EFFECT_HEADER = (
-    "setting",
-    "change",
-    "test accuracy, points (95 % interval)",
-    "pairs",
-    "parameters",
-    "MACs",
-    "training time",
-)
-
-
-def effect_table(comparison: Comparison) -> list[tuple[str, ...]]:
-    """The effects of every setting against its reference level, under `EFFECT_HEADER`."""
-    return [
-        (
-            axis_title(axis.axis),
-            f"{level_text(axis.axis, effect.against)} -> {level_text(axis.axis, effect.level)}",
-            effect_text(effect),
-            str(len(effect.pairs)),
-            numbers.ratio(effect.params_ratio),
-            numbers.ratio(effect.macs_ratio),
-            numbers.ratio(effect.seconds_ratio),
-        )
-        for axis in comparison.axes
-        for effect in axis.effects
-    ]
-
-
-def effect_text(effect: Effect) -> str:
-    """'-1.20 (-1.60 to -0.80)', or 'not estimable'."""
-    if not effect.pairs:
-        return "not estimable"
-    if effect.interval is None:
-        return f"{signed(effect.estimate)} (no interval: {effect.reason})"
-    return f"{signed(effect.estimate)} ({numbers.signed_range(effect.interval)})"
-
-
-PAIRWISE_HEADER = ("against", "difference, points (95 % interval)", "p, corrected", "speaks about")
-
-
-def pairwise_cells(difference: Difference) -> tuple[str, ...]:
-    """One comparison with the chosen variant as text, under `PAIRWISE_HEADER`."""
-    text = signed(difference.estimate)
-    if difference.interval:
-        text += f" ({numbers.signed_range(difference.interval)})"
-    meaning = {"models": "these two networks", "recipes": "the recipes"}
-    return (
-        difference.against,
-        text,
-        numbers.p_text(difference.p_corrected),
-        meaning.get(difference.basis, difference.reason),
-    )
-
-
-EXPECTATION_HEADER = ("variant", "expected", "measured", "outcome")
-
-
-def expectation_table(comparison: Comparison) -> list[tuple[str, ...]]:
-    """Every expectation as text, under `EXPECTATION_HEADER`."""
-    return [
-        (
-            check.label,
-            expectation_text(check.expected),
-            check.measured,
-            f"{check.outcome}: {check.reason}" if check.reason else check.outcome,
-        )
-        for check in comparison.expectations
-    ]
-
-
-def _text_leaderboard(comparison: Comparison) -> str:
+def _text_leaderboard(comparison: Comparison, most: int | None) -> str:
     if not comparison.ranked:
         return "No variant can be ranked."
-    several = any(len(row.seeds) > 1 for row in comparison.ranked)
-    header = ["", "variant", "val %", "test % (95 %)", "params", "MACs", "train s", "ms/img"]
-    aligned = [_RIGHT, _LEFT, *[_RIGHT] * 6]
-    cells = [
+    header = ["", "variant", "n", "val %", "test % (95 %)", "behind (95 %)", "params", "train s"]
+    rows = [
         [
-            rank_text(row),
+            cells.rank_text(row),
             row.label,
+            str(len(row.seeds)),
             percent(row.validation_accuracy, 2).removesuffix(" %"),
-            numbers.percent_with_interval(row.test_accuracy, row.test_interval).replace(" %", ""),
+            _test(row),
+            cells.behind(comparison, row),
+            numbers.scaled(row.num_params),
+            _short_count(row.train_seconds),
+        ]
+        for row in comparison.ranked[:most]
+    ]
+    ranked = scope.ranked_by(comparison.sweep)
+    unit = scope.unit(comparison.sweep)
+    notes = [f"Ranked by {ranked}. n: {unit}s; numbers are their means."]
+    if comparison.pairwise:
+        measure = scope.measure(comparison.sweep)
+        notes.append(f"Behind: points of test {measure} behind the first.")
+    header, rows = known_columns(header, rows)
+    table = text_table(header, rows, [_RIGHT, _LEFT, *[_RIGHT] * (len(header) - 2)])
+    more = _more(comparison, len(comparison.ranked), most)
+    return "\n".join((table, *more, wrapped(" ".join(notes))))
+
+
+def _test(row: Row) -> str:
+    return numbers.percent_with_interval(row.test_accuracy, row.test_interval).replace(" %", "")
+
+
+def _text_costs(comparison: Comparison, most: int | None) -> list[str]:
+    if not comparison.ranked:
+        return []
+    header = ["variant", "params", "MACs", "train s", "images/s", "ms/img", "model"]
+    rows = [
+        [
+            row.label,
             _short_count(row.num_params),
             numbers.scaled(row.macs),
             _short_count(row.train_seconds),
+            _short_count(row.images_per_second),
             numbers.milliseconds(row.latency_ms),
+            numbers.scaled(row.model_bytes, "B"),
         ]
-        for row in comparison.ranked
+        for row in comparison.ranked[:most]
     ]
-    if several:
-        header.insert(2, "n")
-        aligned.insert(2, _RIGHT)
-        for row, line in zip(comparison.ranked, cells, strict=True):
-            line.insert(2, str(len(row.seeds)))
-    legend = [_EFFICIENT_NOTE] if any(row.efficient for row in comparison.ranked) else []
-    if several:
-        legend.append("n: seeds that finished; numbers are their means.")
-    return "\n".join((_text_table(header, cells, aligned), *(_wrapped(note) for note in legend)))
+    header, rows = known_columns(header, rows)
+    if all(row[1] == UNKNOWN for row in rows) and len(header) == _ALWAYS_SHOWN:
+        return []
+    aligned = [_LEFT, *[_RIGHT] * (len(header) - 1)]
+    more = _more(comparison, len(comparison.ranked), most)
+    return [heading("Costs", "\n".join((text_table(header, rows, aligned, wide=0), *more)))]
 
 
-def _text_list(title: str, texts: Sequence[str]) -> list[str]:
-    """A section with one bullet per text; none without texts."""
-    lines = [_wrapped(text, "- ") for text in texts]
-    return [_heading(title, "\n".join(lines))] if lines else []
-
-
-def _text_effects(comparison: Comparison) -> list[str]:
+def _text_effects(comparison: Comparison, most: int | None) -> list[str]:
     if not comparison.axes:
         return []
     header = ["change", "test, points (95 %)", "params", "MACs", "time"]
-    aligned = [_LEFT, *[_RIGHT] * 4]
-    cells = [
+    rows = [
         [
-            f"{level_text(axis.axis, effect.against)} -> {level_text(axis.axis, effect.level)}",
-            effect_text(effect) if effect.interval or not effect.pairs else "no interval",
+            change_text(effect),
+            cells.effect_text(effect) if effect.interval or not effect.pairs else "no interval",
             numbers.ratio(effect.params_ratio),
             numbers.ratio(effect.macs_ratio),
             numbers.ratio(effect.seconds_ratio),
         ]
         for axis in comparison.axes
-        for effect in axis.effects
+        for effect in (*axis.simple, *axis.effects)
     ]
-    return [
-        _heading(
-            "Main effects, over pairs that differ in nothing else",
-            _text_table(header, cells, aligned, wide=0),
-        )
-    ]
+    more = _more(comparison, len(rows), most)
+    header, rows = known_columns(header, rows[:most])
+    table = text_table(header, rows, [_LEFT, *[_RIGHT] * (len(header) - 1)], wide=0)
+    title = "Effects of settings, over pairs that differ in nothing else"
+    return [heading(title, "\n".join((table, *more)))]
 
 
-def _text_pairwise(comparison: Comparison) -> list[str]:
+def _text_pairwise(comparison: Comparison, most: int | None) -> list[str]:
     if not comparison.pairwise:
         return []
-    header = ["against", "test, points (95 %)", "p, corrected"]
-    cells = [pairwise_cells(difference)[:3] for difference in comparison.pairwise]
+    header = ["against", "test, points (95 %)", "significant"]
+    rows = [cells.pairwise_cells(difference)[:3] for difference in comparison.pairwise[:most]]
+    more = _more(comparison, len(comparison.pairwise), most)
     title = f"{comparison.pairwise[0].label} against the others"
-    return [_heading(title, _text_table(header, cells, "<>>", wide=0))]
-
-
-def _heading(title: str, body: str) -> str:
-    return f"{title}\n{'-' * len(title)}\n{body}"
-
-
-def _wrapped(text: str, bullet: str = "") -> str:
-    filled = textwrap.fill(
-        _UNBREAKABLE.sub("\u00a0", text),
-        _WIDTH,
-        initial_indent=bullet,
-        subsequent_indent=" " * len(bullet),
-        break_on_hyphens=False,
-    )
-    return filled.replace("\u00a0", " ")
-
-
-def _text_table(
-    header: Sequence[str], rows: Sequence[Sequence[str]], aligned: Sequence[str], *, wide: int = 1
-) -> str:
-    """Align columns; a cell of column `wide` that does not fit gets its own line."""
-    widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
-    fixed, least = sum(widths) - widths[wide], len(header[wide])
-    gap = 2 if fixed + least + 2 * (len(widths) - 1) <= _WIDTH else 1
-    room = _WIDTH - fixed - gap * (len(widths) - 1)
-    widths[wide] = min(widths[wide], max(room, least))
-    lines = []
-    for row in (header, *rows):
-        cells = list(row)
-        if len(cells[wide]) > widths[wide]:
-            lines.append(_wrapped(cells[wide]))
-            cells[wide] = ""
-        padded = (
-            f"{cell:{side}{size}}" for cell, side, size in zip(cells, aligned, widths, strict=True)
-        )
-        lines.append((" " * gap).join(padded).rstrip())
-    return "\n".join(lines)
+    return [heading(title, "\n".join((text_table(header, rows, "<>>", wide=0), *more)))]
 
 
 def _short_count(value: float | None) -> str:
     """A count of at most ten characters."""
     return numbers.scaled(value) if value is not None and value >= 1e8 else numbers.count(value)
-
-
-def _with_spread(share: float | None, spread: float | None) -> str:
-    text = percent(share, 2)
-    return text if spread is None else f"{text} (s.d. {100 * spread:.2f})"
-
-
-def _markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    lines = [header, ["---"] * len(header), *([_escaped(cell) for cell in row] for row in rows)]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
-
-
-def _escaped(text: str) -> str:
-    """Escape text for Markdown and put it on one line."""
-    return re.sub(r"([\\`*_\[\]<|#])", r"\\\1", " ".join(text.split()))

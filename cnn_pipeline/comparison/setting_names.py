@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from cnn_pipeline.base import metric_names
 from cnn_pipeline.comparison.types import Expected
+from cnn_pipeline.network.plan import ACTIVATIONS
 
 _POOLING = {
     "max": "max-pooling",
@@ -11,6 +14,16 @@ _POOLING = {
     "strided": "strided convolution",
     "none": "no pooling",
 }
+_OPTIMIZERS = {"adam": "Adam", "adamw": "AdamW", "rmsprop": "RMSprop", "sgd": "SGD"}
+_AUGMENTATIONS = {
+    "none": "no augmentation",
+    "flip": "random flips",
+    "shift": "random shifts",
+    "flip+shift": "random flips and shifts",
+    "random-erase": "random erasing",
+}
+_DECAYS = {"0": "no weight decay", "default": "the optimizer's own weight decay"}
+_SCHEDULES = {"cosine": "cosine-decayed"}
 _UNITS = {
     "filters": "filters",
     "conv_layers": "convolution layers",
@@ -44,6 +57,22 @@ def level_text(axis: str, level: str) -> str:
         return "batch normalisation" if level == "true" else "no batch normalisation"
     if axis == "conv_layers" and level == "1":
         return "1 convolution layer"
+    if axis == "epochs" and level == "1":
+        return "1 epoch"
+    if axis == "activation":
+        return ACTIVATIONS.get(level, level)
+    if axis == "weight_decay" and level in _DECAYS:
+        return _DECAYS[level]
+    if axis == "augmentation":
+        return _AUGMENTATIONS.get(level, level)
+    if axis == "optimizer":
+        return _OPTIMIZERS.get(level, level)
+    if axis == "schedule":
+        return f"{_SCHEDULES.get(level, level)} learning rate"
+    if axis == "class_weights":
+        return "no class weights" if level == "none" else f"{level} class weights"
+    if axis == "ema_momentum":
+        return "no moving average" if level == "none" else f"moving average {level}"
     if axis in _UNITS:
         return f"{level} {_UNITS[axis]}"
     return f"{axis.replace('_', ' ')} {level}"
@@ -55,3 +84,8 @@ def expectation_text(expected: Expected) -> str:
     direction = words.get(expected.direction, expected.direction)
     metric = _METRICS.get(expected.metric, expected.metric)
     return f"{direction} {metric} than {expected.against}"
+
+
+def place_text(where: Mapping[str, str]) -> str:
+    """', with max-pooling' of a simple effect; empty for a main effect."""
+    return "".join(f", with {level_text(axis, level)}" for axis, level in where.items())

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from cnn_pipeline.base.quantities import percent, signed
-from cnn_pipeline.comparison import numbers
+from cnn_pipeline.base.quantities import MOST, counted, percent, signed
+from cnn_pipeline.comparison import numbers, scope
+from cnn_pipeline.comparison.headline import headline
 from cnn_pipeline.comparison.setting_sentences import cost_ratios, evidence, setting_sentence
 from cnn_pipeline.comparison.types import (
     AxisEffects,
@@ -18,8 +19,16 @@ from cnn_pipeline.comparison.types import (
     Verdict,
 )
 
-_FEW_SEEDS = 2
 _MOST_IN_A_SENTENCE = 6
+
+
+@dataclass(frozen=True)
+class Precision:
+    """How small a difference the sweep could show; see the fields of `Comparison`."""
+
+    smallest_difference: float | None = None
+    seeds_needed: int | None = None
+    unequal_spread: str | None = None
 
 
 @dataclass(frozen=True)
@@ -39,29 +48,33 @@ def write_verdict(
     pairwise: Sequence[Difference],
     axes: Sequence[AxisEffects],
     expectations: Sequence[ExpectationCheck],
+    precision: Precision = Precision(),
 ) -> Verdict:
     """Write the verdict; `pairwise` compares the first ranked of `rows` with the others."""
     ranked = [row for row in rows if row.rank is not None]
     failed = _failures(rows)
     if not ranked:
-        headline = "No variant can be chosen: no trial finished with a validation accuracy."
-        return Verdict(headline, (headline, *failed), basis="none")
+        nothing = "No variant can be chosen: no trial finished with a validation accuracy."
+        return Verdict(nothing, (nothing, *failed), basis="none")
     choice = ranked[0]
     standing = _standing(pairwise)
     alike = _labels(standing.alike)
     cheapest = _cheapest(choice, [row for row in ranked if row.label in alike])
     basis = _basis(pairwise)
     return Verdict(
-        headline=_headline(choice.label, standing, basis),
+        headline=headline(sweep, ranked, pairwise),
         sentences=(
+            *_best(sweep, ranked),
+            *_precision(sweep, ranked, precision),
             *_choice(sweep, num_validation, ranked),
-            *(setting_sentence(axis) for axis in axes),
-            *_comparisons(choice.label, standing),
-            *_cost(choice, cheapest, standing),
+            *(setting_sentence(axis, scope.on_ranking(sweep), scope.unit(sweep)) for axis in axes),
+            *_comparisons(sweep, choice.label, standing, basis),
+            *_cost(sweep, choice, cheapest, standing),
             *_expected(expectations),
             *failed,
+            *scope.caveats(sweep),
             _rests_on(sweep, ranked, basis),
-            *_correction(pairwise, axes, expectations),
+            *_significant(pairwise, axes, precision),
         ),
         basis=basis,
         chosen=choice.label,
@@ -75,57 +88,74 @@ def write_verdict(
 
 def _standing(pairwise: Sequence[Difference]) -> _Standing:
     return _Standing(
-        better=tuple(d for d in pairwise if d.sure and (d.estimate or 0) > 0),
-        worse=tuple(d for d in pairwise if d.sure and (d.estimate or 0) < 0),
-        alike=tuple(d for d in pairwise if d.p_corrected is not None and not d.sure),
-        untested=tuple(d for d in pairwise if d.p_corrected is None),
+        better=tuple(d for d in pairwise if d.significant and (d.estimate or 0) > 0),
+        worse=tuple(d for d in pairwise if d.significant and (d.estimate or 0) < 0),
+        alike=tuple(d for d in pairwise if d.interval is not None and not d.significant),
+        untested=tuple(d for d in pairwise if d.interval is None),
     )
 
 
-def _headline(name: str, standing: _Standing, basis: Basis) -> str:
-    better, worse, alike, untested = (
-        _labels(group)
-        for group in (standing.better, standing.worse, standing.alike, standing.untested)
-    )
-    others = len(better) + len(worse) + len(alike) + len(untested)
-    if not others:
-        return f"{name} is the only variant that finished: there is nothing to compare it with."
-    if len(better) == others:
-        rest = "the other variant" if others == 1 else f"all {others} other variants"
-        where = " among these trained networks (one seed)" if basis == "models" else ""
-        return f"{name} wins{where}: it is surely better on the test images than {rest}."
-    if worse:
-        return (
-            f"No clear winner: {name} is best on validation, but surely worse on the test images "
-            f"than {numbers.in_words(worse)}."
+def _best(sweep: SweepInfo, ranked: Sequence[Row]) -> list[str]:
+    """Which variants may still be best, and which are as good for practical purposes."""
+    sentences = []
+    if best := [row.label for row in ranked if row.may_be_best]:
+        sentences.append(f"May still be best: {numbers.listed(best)}.")
+    known = [row for row in ranked if row.within_margin is not None]
+    if len(known) > 1:
+        close = [row.label for row in known if row.within_margin]
+        margin = numbers.points_of(sweep.margin)
+        sentences.append(
+            f"Equal for practical purposes, within {margin} of the best: {numbers.listed(close)}."
+            if len(close) > 1
+            else f"No two variants are shown to be equal for practical purposes, within {margin}."
         )
-    if len(untested) == others:
-        return f"{name} is best on validation; no test of that on the test images is possible."
-    parts = [f"No single winner: {name} is best on validation"]
-    if better:
-        parts.append(f"surely better on the test images than {len(better)} of {others} others")
-    if alike:
-        parts.append(f"not to be told apart from {numbers.in_words(alike)}")
-    if untested:
-        parts.append(f"not tested against {numbers.in_words(untested)}")
-    return "; ".join(parts) + "."
+    return sentences
+
+
+def _precision(sweep: SweepInfo, ranked: Sequence[Row], precision: Precision) -> list[str]:
+    """The smallest difference that the seeds could have shown, and how many seeds more it takes."""
+    if precision.smallest_difference is None:
+        return []
+    have = max(len(row.seeds) for row in ranked)
+    smallest = numbers.points_of(precision.smallest_difference)
+    margin = numbers.points_of(sweep.margin)
+    unit = scope.unit(sweep)
+    these = counted(have, unit)
+    text = f"The smallest difference that {these} could have shown: {smallest}."
+    if precision.seeds_needed is None:
+        more = (
+            f"More {unit}s alone cannot show a difference of {margin}: that takes more test images."
+        )
+    elif precision.seeds_needed > have:
+        wanted = counted(precision.seeds_needed - have, f"more {unit}")
+        wanted += " of each" if unit == "run" else ""
+        more = f"To show a difference of {margin}: {wanted}."
+    else:
+        more = f"To show a difference of {margin}: no more {unit}s are needed."
+    return [text, more]
 
 
 def _choice(sweep: SweepInfo, num_validation: int, ranked: Sequence[Row]) -> list[str]:
     choice = ranked[0]
-    seeds = f", mean of {len(choice.seeds)} seeds" if len(choice.seeds) > 1 else ""
-    text = (
-        f"Chosen on {num_validation:,} validation images: {choice.label}, "
-        f"{percent(choice.validation_accuracy, 2)} right there{seeds}."
-    )
-    if choice.test_accuracy is None:
-        test = "Its test accuracy is not known."
-    else:
-        test = (
-            f"On the {sweep.num_test:,} test images it gets {percent(choice.test_accuracy)} right"
+    seeds = f", mean of {len(choice.seeds)} {scope.unit(sweep)}s" if len(choice.seeds) > 1 else ""
+    if sweep.runs is None:
+        text = (
+            f"Chosen on {num_validation:,} validation images: {choice.label}, "
+            f"{_there(sweep, percent(choice.validation_accuracy, 2))}{seeds}."
         )
+    else:
+        text = f"Ranked by {sweep.runs.ranked_by}: {choice.label} is first{seeds}."
+    if choice.test_accuracy is None:
+        test = f"Its test {scope.measure(sweep)} is not known."
+    else:
+        where = f"{sweep.num_test:,} test images" if sweep.num_test else "test images"
+        share = percent(choice.test_accuracy)
+        test = f"On the {where} it gets {share} right"
+        if sweep.metric != "accuracy":
+            test = f"On the {where} its {scope.measure(sweep)} is {share}"
         if choice.test_interval is None:
-            test += " (the seeds agree, so no interval can be given)."
+            units = f"{scope.unit(sweep)}s"
+            test += f" (no interval can be given: the {units} are too few, or agree)."
         else:
             test += f" (95 % interval {numbers.percent_range(choice.test_interval)})."
     sentences = [f"{text} {test}"]
@@ -135,34 +165,44 @@ def _choice(sweep: SweepInfo, num_validation: int, ranked: Sequence[Row]) -> lis
     if tied:
         has = "has" if len(tied) == 1 else "have"
         sentences.append(
-            f"{numbers.in_words(tied)} {has} exactly the same validation accuracy; the one with "
-            "fewer MACs, then fewer parameters, is taken."
+            f"{numbers.listed(tied)} {has} exactly the same {scope.ranked_by(sweep)}; the one "
+            "with fewer MACs, then fewer parameters, is taken."
         )
     return sentences
 
 
-def _comparisons(name: str, standing: _Standing) -> list[str]:
+def _there(sweep: SweepInfo, share: str) -> str:
+    if sweep.metric == "accuracy":
+        return f"{share} right there"
+    return f"{scope.measure(sweep)} {share} there"
+
+
+def _comparisons(sweep: SweepInfo, name: str, standing: _Standing, basis: Basis) -> list[str]:
     sentences = []
+    name = f"The network {name}" if basis == "models" else name
     if standing.better:
         sentences.append(
-            f"{name} is surely more accurate on test than {_with_evidence(standing.better)}."
+            f"{name} is significantly {scope.more(sweep)} on test than "
+            f"{_with_evidence(standing.better)}."
         )
     if standing.worse:
         sentences.append(
-            f"{name} is surely less accurate on test than {_with_evidence(standing.worse)}. The "
-            "choice stays with validation, since a choice made on test would flatter its own test "
-            "accuracy; more seeds or validation images would settle it."
+            f"{name} is significantly {scope.more(sweep, 'less')} on test than "
+            f"{_with_evidence(standing.worse)}. The choice stays with validation, since a choice "
+            f"made on test would flatter its own test {scope.measure(sweep)}; more seeds or "
+            "validation images would settle it."
         )
     if standing.alike:
         sentences.append(
-            f"{name} cannot be told apart on test from {_with_evidence(standing.alike)}. That "
-            "does not prove them equal: the intervals say how large a difference may be."
+            f"{name} shows no significant difference on test from "
+            f"{_with_evidence(standing.alike)}. That does not prove them equal: the intervals say "
+            "how large a difference may be."
         )
     reasons: dict[str, list[str]] = {}
     for difference in standing.untested:
         reasons.setdefault(difference.reason, []).append(difference.against)
     sentences += [
-        f"{name} could not be tested against {numbers.in_words(labels)}: {reason}."
+        f"{name} could not be tested against {numbers.listed(labels)}: {reason}."
         for reason, labels in reasons.items()
     ]
     return sentences
@@ -173,7 +213,7 @@ def _with_evidence(differences: Sequence[Difference]) -> str:
         return numbers.in_words([f"{d.against} ({evidence(d)})" for d in differences])
     estimates = [d.estimate for d in differences if d.estimate is not None]
     return (
-        f"{numbers.in_words(_labels(differences))} ({signed(min(estimates))} to "
+        f"{numbers.listed(_labels(differences))} ({signed(min(estimates))} to "
         f"{signed(max(estimates))} points; the table has the intervals)"
     )
 
@@ -186,42 +226,48 @@ def _cheapest(choice: Row, alike: Sequence[Row]) -> Row:
     return min(known, key=lambda row: (row.macs, row.num_params))
 
 
-def _cost(choice: Row, cheapest: Row, standing: _Standing) -> list[str]:
+def _cost(sweep: SweepInfo, choice: Row, cheapest: Row, standing: _Standing) -> list[str]:
     if not standing.alike or not choice.macs or not choice.num_params:
         return []
     if cheapest is choice:
         return [
-            (
-                f"If cost matters, {choice.label} remains the choice: nothing that cannot be told "
-                "apart from it has fewer MACs."
-            )
+            f"If cost matters, {choice.label} remains the choice: no variant without a "
+            "significant difference from it has fewer MACs."
         ]
     params = (cheapest.num_params or 0) / choice.num_params
     macs = (cheapest.macs or 0) / choice.macs
     text = (
-        f"If cost matters: {cheapest.label} is the cheapest of these, with "
+        f"If cost matters: {cheapest.label} is the cheapest without a significant difference, with "
         f"{cost_ratios(params, macs)} "
-        f"{choice.label}; it gets {percent(cheapest.test_accuracy)} of the test images "
-        "right"
+        f"{choice.label}; {scope.amount(sweep, percent(cheapest.test_accuracy), 'test images')}"
     )
     found = next(d for d in standing.alike if d.against == cheapest.label)
     if found.interval and found.interval.high > 0:
-        text += f" and may be up to {100 * found.interval.high:.2f} points less accurate"
+        less = scope.more(sweep, "less")
+        text += f" and may be up to {100 * found.interval.high:.2f} points {less}"
     return [f"{text}."]
 
 
 def _failures(rows: Sequence[Row]) -> list[str]:
-    sentences = [
+    lost = [
         f"{row.label} is not ranked ({row.status}): {_without_stop(row.reason)}."
         for row in rows
         if row.rank is None
     ]
-    return sentences + [
+    partial = [
         f"{row.label} is ranked on {len(row.seeds)} of {len(row.seeds) + len(row.failed_seeds)} "
         f"seeds: {_without_stop(row.reason)}."
         for row in rows
         if row.rank is not None and row.failed_seeds
     ]
+    return [*_first(lost, "not ranked"), *_first(partial, "ranked on some of their seeds")]
+
+
+def _first(sentences: Sequence[str], what: str) -> list[str]:
+    """The first sentences of many, and how many variants more are so."""
+    left_out = len(sentences) - MOST
+    more = [f"{left_out} more variants are {what}."] if left_out > 0 else []
+    return [*sentences[:MOST], *more]
 
 
 def _basis(pairwise: Sequence[Difference]) -> Basis:
@@ -232,64 +278,47 @@ def _basis(pairwise: Sequence[Difference]) -> Basis:
 
 
 def _rests_on(sweep: SweepInfo, ranked: Sequence[Row], basis: Basis) -> str:
-    images = f"{sweep.num_test:,} test images"
+    images = f"{sweep.num_test:,} test images" if sweep.num_test else "test images"
     fewest, most = min(len(row.seeds) for row in ranked), max(len(row.seeds) for row in ranked)
+    if most == 1:
+        return (
+            f"This rests on one seed and the {images}: intervals and 'significantly' are about "
+            "these trained networks on images like these, not about the settings. Another seed "
+            "gives other networks. To compare the settings, add seeds: --seeds 0,1,2."
+        )
     if basis == "models":
         return (
-            "This rests on one seed of each variant: it speaks about these trained networks on "
-            f"the same {images} (McNemar's mid-p test on paired answers), not about the recipes. "
-            "Another seed gives other networks, and seeds differ; to compare the recipes, run "
-            "with --seeds 0,1,2."
+            f"This rests on {most} seeds per variant, too few to say what other seeds give: "
+            "intervals and 'significantly' are about these trained networks on images like the "
+            f"{images}."
         )
     if basis == "mixed":
         return (
-            "This rests on several seeds for some variants (Welch's t test: the recipes) and on "
-            f"one for others (McNemar's mid-p test on the same {images}: only these trained "
-            "networks). For recipes throughout, run with --seeds 0,1,2."
-        )
-    if most == 1:
-        return (
-            "This rests on one seed: an interval speaks about the trained network and the "
-            f"{images}, not about the recipe; for that, run with --seeds 0,1,2."
+            "This rests on several seeds for some variants (intervals for new seeds and new "
+            f"images) and on one for others (for these trained networks on images like the {images}"
+            "). To compare all settings, give every variant several seeds."
         )
     seeds = str(most) if fewest == most else f"{fewest} to {most}"
-    text = (
-        f"This rests on {seeds} seeds per variant, all scored on the same {images}: it speaks "
-        "about the recipes, through the spread of their seeds (Welch's t test between two "
-        "variants, t over seeds for a setting)."
+    new = "new seeds and new images" if sweep.num_test else "new seeds, not for new images"
+    return (
+        f"This rests on {seeds} {scope.unit(sweep)}s per variant and the same {images} for all: "
+        f"the intervals allow for {new}."
     )
-    if fewest == _FEW_SEEDS:
-        text += (
-            " Two seeds say little about their spread, so only large differences can be shown; "
-            "run with --seeds 0,1,2,3,4 for more."
-        )
-    return text
 
 
-def _correction(
-    pairwise: Sequence[Difference],
-    axes: Sequence[AxisEffects],
-    expectations: Sequence[ExpectationCheck],
+def _significant(
+    pairwise: Sequence[Difference], axes: Sequence[AxisEffects], precision: Precision
 ) -> list[str]:
-    contrasts = [effect for axis in axes for effect in axis.contrasts]
-    expected = [check.difference for check in expectations if check.difference]
-    groups = (
-        ("with the choice", pairwise),
-        ("between levels of settings", contrasts),
-        ("expected beforehand", expected),
-    )
-    counted = [
-        f"{tests} {name}"
-        for name, group in groups
-        if (tests := sum(found.p_corrected is not None for found in group))
-    ]
-    if not counted:
+    """What 'significantly' means, if there is an interval that decides."""
+    effects = (effect for axis in axes for effect in axis.contrasts)
+    if not any(one.interval for one in pairwise) and not any(one.interval for one in effects):
         return []
     text = (
-        "'Surely' means p < 0.05 after Holm's correction for the number of comparisons in a group "
-        f"({numbers.in_words(counted)}); each interval is for its own comparison alone."
+        "'Significantly' means that the printed interval excludes zero. The 95 % intervals hold "
+        "together for all pairs of variants, and together for all effects of settings."
     )
-    return [text]
+    why = precision.unequal_spread
+    return [text, *([f"{why[0].upper()}{why[1:]}."] if why else [])]
 
 
 def _expected(expectations: Sequence[ExpectationCheck]) -> list[str]:

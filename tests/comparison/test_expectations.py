@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from cnn_pipeline.comparison.compare import describe_sweep
+from cnn_pipeline.comparison.statistics import paired_interval
 from cnn_pipeline.comparison.types import Expected
 from cnn_pipeline.settings.sweep import Entry, Sweep
 from cnn_pipeline.settings.trial import Expectation, Variant
-from tests.comparison.scripted import comparison, failure, outcome, right
+from tests.comparison.scripted import NUM_TEST, comparison, failure, near, outcome, recipes, right
 
 
 def check(metric, direction, *outcomes):
@@ -21,18 +23,27 @@ GOOD = outcome("f64-max", correct=right(range(50)), num_params=4000, train_secon
 
 
 @pytest.mark.parametrize(("direction", "expected"), [("lower", "held"), ("higher", "did not hold")])
-def test_an_accuracy_that_surely_differs_decides(direction, expected):
-    found = check("test_accuracy", direction, GOOD, outcome("f16-max", correct=right(range(100))))
+def test_an_accuracy_that_significantly_differs_decides(direction, expected):
+    found = check("test_accuracy", direction, *recipes(f64_max=50))
     assert found.outcome == expected
+    assert found.measured.startswith("-5.10 points (-6.48")
+    assert found.difference is not None
+    assert found.difference.basis == "recipes"
+
+
+def test_one_seed_decides_nothing_about_accuracy():
+    found = check("test_accuracy", "lower", GOOD, outcome("f16-max", correct=right(range(100))))
+    assert found.outcome == "cannot say"
+    assert found.reason == "one seed says nothing about other seeds"
     assert found.measured.startswith("-5.00 points (-6.")
     assert found.difference is not None
-    assert found.difference.losses == 50
+    assert found.difference.wrong_alone == 50
 
 
 def test_an_accuracy_within_the_noise_decides_nothing():
-    found = check("test_accuracy", "lower", GOOD, outcome("f16-max", correct=right(range(3, 55))))
+    found = check("test_accuracy", "lower", *recipes(f64_max=3))
     assert found.outcome == "cannot say"
-    assert found.reason == "no difference is shown (p = 0.51)"
+    assert found.reason == "no significant difference"
 
 
 def test_without_predictions_the_reason_is_given():
@@ -88,7 +99,7 @@ def test_a_missing_metric_decides_nothing():
     assert "macs is missing" in found.reason
 
 
-def test_accuracies_are_corrected_for_the_number_of_expectations():
+def test_the_intervals_hold_for_all_expectations_at_once():
     expected = Expected("test_accuracy", "lower", "f64-max")
     outcomes = (
         GOOD,
@@ -101,12 +112,11 @@ def test_accuracies_are_corrected_for_the_number_of_expectations():
     ).expectations
     assert [item.label for item in both] == ["f32-max", "f16-max"]
     assert alone.difference is not None
-    assert both[0].difference is not None
-    assert both[0].difference.p_corrected == pytest.approx(2 * both[0].difference.p_value)
-    # Six losses to none: 2^-6, the larger of two.
-    assert alone.difference.p_corrected == pytest.approx(2**-6)
     assert both[1].difference is not None
-    assert both[1].difference.p_corrected == pytest.approx(2**-6)
+    # Six losses to none.
+    images = np.repeat([-1.0, 0.0], [6, NUM_TEST - 6])
+    for found, confidence in ((alone.difference, 0.95), (both[1].difference, 0.975)):
+        assert near(found.interval, paired_interval(images, confidence))
 
 
 def test_a_configured_sweep_is_described():
@@ -123,6 +133,6 @@ def test_a_configured_sweep_is_described():
         seeds=(0, 1),
     )
     info = describe_sweep(sweep, sweep_id="id", dataset="fashion-mnist", num_test=10_000)
-    assert info.baseline == "f64-max"
+    assert (info.baseline, info.margin) == ("f64-max", 1.0)
     assert (info.name, info.description, info.num_test) == ("course", "More filters?", 10_000)
     assert info.expectations == {"f16-max": (Expected("test_accuracy", "lower", "f64-max"),)}

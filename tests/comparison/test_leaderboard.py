@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 
 import numpy as np
@@ -9,9 +10,19 @@ import pandas as pd
 import pytest
 
 from cnn_pipeline.comparison.leaderboard import leaderboard
+from cnn_pipeline.comparison.recipes import Answers
 from cnn_pipeline.comparison.statistics import Interval, wilson_interval
 from cnn_pipeline.network.results import TrialResult
-from tests.comparison.scripted import NUM_TEST, clear_grid, comparison, failure, outcome, right
+from tests.comparison.scripted import (
+    NUM_TEST,
+    clear_grid,
+    comparison,
+    failure,
+    near,
+    outcome,
+    recipes,
+    right,
+)
 
 
 def row_of(found, label):
@@ -34,7 +45,7 @@ def test_one_seed_has_the_wilson_interval():
     assert row.validation_spread is None
 
 
-def test_several_seeds_have_means_spread_and_the_t_interval():
+def test_several_seeds_have_means_and_spread():
     wrong = (100, 90, 80)
     found = comparison(
         *(
@@ -55,17 +66,93 @@ def test_several_seeds_have_means_spread_and_the_t_interval():
     assert row.test_accuracy == pytest.approx(0.91)
     assert row.test_spread == pytest.approx(0.01)
     assert row.test_interval is not None
-    assert row.test_interval.low == pytest.approx(0.8851586, abs=1e-7)
+    # Of the seeds alone: t(0.975; 2) * 0.01 / sqrt(3) = 0.0248. Images add to it.
+    assert row.test_interval.high - 0.91 == pytest.approx(0.0279, abs=1e-4)
     assert row.train_seconds == pytest.approx(20.0)
 
 
-def test_a_t_interval_stays_within_0_and_1():
+def test_several_seeds_have_the_interval_of_the_recipe():
+    outcomes = recipes()
+    found = comparison(*outcomes)
+    answers = Answers(
+        ("f64-max", "f64-none", "f16-max", "f16-none"),
+        (0, 1, 2),
+        np.array([right_ones.mean() for _, right_ones in outcomes]).reshape(4, 3),
+        {divmod(i, 3): right_ones for i, (_, right_ones) in enumerate(outcomes)},
+    )
+    for i, label in enumerate(answers.labels):
+        row = row_of(found, label)
+        assert near(row.test_interval, answers.one_recipe(i).interval)
+        assert row.test_interval == Interval(row.verdict_low, row.verdict_high)
+
+
+def test_the_interval_of_a_recipe_stays_within_0_and_1():
     found = comparison(
-        outcome("f64-max", seed=0, correct=right()),
-        outcome("f64-max", seed=1, correct=right(range(100))),
+        *(
+            outcome(label, seed=seed, correct=right(range(n)))
+            for label in ("f64-max", "f16-max")
+            for seed, n in enumerate((0, 300, 20))
+        )
     )
     interval = row_of(found, "f64-max").test_interval
-    assert interval == Interval(pytest.approx(0.95 - 12.7062 * 0.05, abs=1e-4), 1.0)
+    assert interval is not None
+    assert interval.low < 0.8
+    assert interval.high == 1
+
+
+def test_which_recipes_may_be_best():
+    found = comparison(*recipes(f64_max=30, f64_none=29))
+    assert {row.label: row.may_be_best for row in found.rows} == {
+        "f64-max": True,
+        "f64-none": True,
+        "f16-max": False,
+        "f16-none": False,
+    }
+
+
+def test_which_recipes_equal_the_best_within_the_margin():
+    def within(margin: float) -> list[str]:
+        found = comparison(*recipes(f64_max=30, f64_none=29), margin=margin)
+        return [row.label for row in found.rows if row.within_margin]
+
+    assert within(0.1) == []
+    assert within(1) == ["f64-max", "f64-none"]
+    assert len(within(20)) == 4
+
+
+def test_one_seed_says_nothing_about_which_recipe_may_be_best():
+    for row in comparison(*clear_grid()).rows:
+        assert (row.may_be_best, row.within_margin) == (None, None)
+
+
+def test_what_more_seeds_would_show():
+    """Few seeds show large differences only; the number that shows the margin grows with it."""
+    found = [comparison(*recipes(seeds), margin=0.1) for seeds in (2, 3, 5)]
+    assert [one.margin for one in found] == [0.1] * 3
+    smallest = [one.smallest_difference for one in found]
+    assert None not in smallest
+    assert smallest == sorted(smallest, reverse=True)
+    assert 0.1 < smallest[0] < 2  # percentage points
+    assert comparison(*recipes(), margin=smallest[1]).seeds_needed == 3
+    assert comparison(*recipes(), margin=smallest[1] / 2).seeds_needed > 3
+    assert comparison(*clear_grid()).smallest_difference is None
+    assert comparison(*clear_grid()).seeds_needed is None
+
+
+def test_unequal_spread_is_said():
+    rng = np.random.default_rng(3)
+    steady = [
+        outcome(label, seed=seed, correct=right(range(100 + int(rng.integers(3)))))
+        for label in ("f64-max", "f64-none", "f8-max", "f8-none")
+        for seed in range(6)
+    ]
+    wild = [outcome("f16-max", seed=s, correct=right(range(50 + 20 * s))) for s in range(6)]
+    assert comparison(*steady).unequal_spread is None
+    assert comparison(*steady, *wild).unequal_spread == (
+        "apart from what a seed does to all variants alike, the test accuracy of f16-max varies "
+        "more over the seeds than that of the others, so differences from it rest on their own "
+        "spread"
+    )
 
 
 def test_equal_seeds_give_no_interval():
@@ -205,3 +292,25 @@ def test_the_table_in_pandas():
 @pytest.mark.parametrize("outcomes", [(), (failure("f64-max"),)])
 def test_the_table_without_any_finished_trial(outcomes):
     assert len(leaderboard(comparison(*outcomes))) == len(outcomes)
+
+
+def test_no_mark_contradicts_an_interval_beside_it():
+    for better in range(32, 48, 2):
+        found = comparison(*recipes(f64_max=30, f64_none=better))
+        lead = found.pairwise[0]
+        behind = row_of(found, lead.against)
+        assert lead.interval is not None and lead.estimate is not None and lead.estimate >= 0
+        assert behind.may_be_best == (not lead.significant)
+        assert behind.within_margin == (100 * lead.interval.high <= found.margin)
+
+
+def test_variants_of_one_seed_on_different_processors_are_said():
+    def on(device, label, seed):
+        result, correct = outcome(label, seed=seed, correct=right())
+        return dataclasses.replace(result, device=device), correct
+
+    made = [on("A", "f16-max", 0), on("B", "f32-max", 0), on("", "f64-max", 0)]
+    said = "Variants were trained on different processors with the same seed (A, B)"
+    assert any(note.startswith(said) for note in comparison(*made).notes)
+    apart = [on("A", "f16-max", 0), on("A", "f32-max", 0), on("B", "f16-max", 1)]
+    assert not any("different processors" in note for note in comparison(*apart).notes)

@@ -44,6 +44,43 @@ def test_the_earlier_of_equals_is_chosen() -> None:
     assert best(result("a-s5", 0.9), result("a-s0", 0.9)) == "a-s5"
 
 
+def rows(**accuracies: dict[int, float]) -> list[tuple[str, float | None]]:
+    """Labels and validation accuracies in the order of the ranks."""
+    found = comparison(
+        *(
+            outcome(label, seed=seed, validation=value)
+            for label, by_seed in accuracies.items()
+            for seed, value in by_seed.items()
+        )
+    )
+    return [(row.label, row.validation_accuracy) for row in found.ranked]
+
+
+def test_an_easy_seed_does_not_help_the_variant_that_has_it() -> None:
+    """b is better with each seed that both have. a was dropped before the hard seed 2."""
+    a, b = {0: 0.90, 1: 0.92}, {0: 0.91, 1: 0.93, 2: 0.85}
+    assert rows(a=a, b=b) == [("b", pytest.approx(0.8967, abs=1e-4)), ("a", 0.91)]
+    assert best(
+        *(result(f"a-s{seed}", value) for seed, value in a.items()),
+        *(result(f"b-s{seed}", value) for seed, value in b.items()),
+    ) == "b-s1"  # fmt: skip
+
+
+def test_that_ranks_and_means_disagree_is_noted() -> None:
+    made = [
+        outcome(label, seed=seed, validation=value)
+        for label, values in (("a", (0.90, 0.92)), ("b", (0.91, 0.93, 0.85)))
+        for seed, value in enumerate(values)
+    ]
+    assert "The variants have different seeds" in " ".join(comparison(*made).notes)
+    assert "different seeds" not in " ".join(comparison(*made[:4]).notes)
+
+
+def test_without_common_seeds_the_means_are_ranked() -> None:
+    found = rows(a={0: 0.90, 1: 0.90}, b={0: 0.88, 1: 0.88}, c={7: 0.89})
+    assert [label for label, _ in found] == ["a", "c", "b"]
+
+
 @pytest.mark.parametrize(
     "costs",
     [

@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from cnn_pipeline.base.quantities import MOST
+from cnn_pipeline.comparison.search import SearchRecord
 from cnn_pipeline.comparison.types import Comparison
 from cnn_pipeline.data.describe import Description
 from cnn_pipeline.network.evaluation import Answers
@@ -46,13 +48,28 @@ class ReportData:
     dataset: Description | None = None
     images: NDArray[np.uint8] | None = None
     """Test images `[n, height, width, 1 or 3]`, 0..255."""
+    sheet: bytes | None = None
+    """The contact sheet of the data set, PNG."""
     no_images: str = "they were not given to the report"
     """Why `dataset` or `images` is None."""
     facts: Mapping[str, str] = field(default_factory=dict)
     """When the sweep ran, and with which code, in display order."""
     commands: tuple[str, ...] = ()
     """Commands that train the sweep again: one, or one per variant."""
+    search: SearchRecord | None = None
+    """The search that chose the variants."""
+
+    @property
+    def many(self) -> bool:
+        """Whether charts show the best variants, and details those alone."""
+        return len(self.comparison.rows) > MOST
 
     def trials_of(self, label: str) -> tuple[TrialData, ...]:
         """The trials of one variant."""
         return tuple(trial for trial in self.trials if trial.label == label)
+
+
+def detailed(comparison: Comparison, pair: tuple[str, str] | None = None) -> frozenset[str]:
+    """Labels of the variants whose runs the report shows: of many the best, and those compared."""
+    labels = [row.label for row in comparison.rows]
+    return frozenset((*labels[:MOST], *(pair or ()), *filter(None, [comparison.sweep.baseline])))

@@ -1,4 +1,4 @@
-"""A chart of the main effects of the settings: a dot, its interval, and the single pairs."""
+"""A chart of the effects of the settings: a dot, its interval, and the single pairs."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ from typing import Any
 
 import altair as alt
 
-from cnn_pipeline.comparison import numbers
+from cnn_pipeline.base.quantities import MOST
+from cnn_pipeline.comparison import numbers, scope
+from cnn_pipeline.comparison.forest import change_text
 from cnn_pipeline.comparison.report.charts import Chart, draw
-from cnn_pipeline.comparison.setting_names import level_text
 from cnn_pipeline.comparison.types import Comparison, Effect
 
 WIDTH, ROW = 520, 34
@@ -16,16 +17,21 @@ WIDTH, ROW = 520, 34
 
 
 def effects_chart(comparison: Comparison) -> Chart | None:
-    """Differences in test accuracy from the reference level; None if there is no estimate."""
+    """Differences in the metric on test from the reference level; None if there is no estimate."""
     effects = [
-        effect for axis in comparison.axes for effect in axis.effects if effect.estimate is not None
+        effect
+        for axis in comparison.axes
+        for effect in (*axis.simple, *axis.effects)
+        if effect.estimate is not None
     ]
     if not effects:
         return None
+    if len(comparison.rows) > MOST:  # the table has all
+        effects = effects[:MOST]
     values = [_datum(effect) for effect in effects]
     singles = [
         {
-            "change": change_text(effect),
+            "change": change_text(effect, "→"),
             "points": 100 * pair.difference,
             "text": f"{pair.label} against {pair.against}\n{numbers.points(pair.difference, None)}",
         }
@@ -34,38 +40,36 @@ def effects_chart(comparison: Comparison) -> Chart | None:
         for pair in effect.pairs
         if pair.difference is not None
     ]
+    measure = scope.measure(comparison.sweep)
     said = "; ".join(value["text"].replace("\n", ", ") for value in values)
     return draw(
         "chart-effects",
-        "Effect of each setting on test accuracy",
-        f"Change of test accuracy in percentage points, with 95 % intervals. {said}.",
-        _chart(values, singles),
+        f"Effect of each setting on test {measure}",
+        f"Change of test {measure} in percentage points, with 95 % intervals. {said}.",
+        _chart(values, singles, measure),
     )
-
-
-def change_text(effect: Effect) -> str:
-    """'16 filters → 64 filters'."""
-    return f"{level_text(effect.axis, effect.against)} → {level_text(effect.axis, effect.level)}"
 
 
 def _datum(effect: Effect) -> dict[str, Any]:
     points, interval = 100 * (effect.estimate or 0.0), effect.interval
     pairs = "1 pair" if len(effect.pairs) == 1 else f"{len(effect.pairs)} pairs"
     return {
-        "change": change_text(effect),
+        "change": change_text(effect, "→"),
         "points": points,
         "low": 100 * interval.low if interval else points,
         "high": 100 * interval.high if interval else points,
         "fill": (
             "var(--accent)" if interval is not None and interval.excludes_zero else "var(--paper)"
         ),
-        "text": f"{change_text(effect)}\n{numbers.points(effect.estimate, interval)}, {pairs}",
+        "text": f"{change_text(effect, '→')}\n{numbers.points(effect.estimate, interval)}, {pairs}",
     }
 
 
-def _chart(values: list[dict[str, Any]], singles: list[dict[str, Any]]) -> alt.LayerChart:
+def _chart(
+    values: list[dict[str, Any]], singles: list[dict[str, Any]], measure: str
+) -> alt.LayerChart:
     axis = alt.Axis(
-        title="change of test accuracy, percentage points",
+        title=f"change of test {measure}, percentage points",
         labelExpr="datum.value === 0 ? '0' : format(datum.value, '+~r')",
     )
     y = (

@@ -31,9 +31,13 @@ class Entry:
     dash: str
     """SVG's stroke-dasharray."""
     summary: str
+    starred: bool
+    """Whether it may still be best."""
 
 
-def legend(rows: Sequence[Row], looks: Mapping[str, Mark]) -> tuple[Entry, ...]:
+def legend(
+    rows: Sequence[Row], looks: Mapping[str, Mark], measure: str = "accuracy"
+) -> tuple[Entry, ...]:
     """An entry for each ranked variant, best first."""
     return tuple(
         Entry(
@@ -41,10 +45,11 @@ def legend(rows: Sequence[Row], looks: Mapping[str, Mark]) -> tuple[Entry, ...]:
             looks[row.label].paint,
             _SYMBOLS[looks[row.label].shape],
             " ".join(map(str, looks[row.label].dash)),
-            f"{row.label}: rank {row.rank}, test accuracy "
+            f"{row.label}: rank {row.rank}, test {measure} "
             f"{numbers.percent_with_interval(row.test_accuracy, row.test_interval)}, "
             f"{numbers.count(row.num_params)} parameters, {numbers.scaled(row.macs)} MACs, "
             f"{duration(row.train_seconds)} of training",
+            bool(row.may_be_best),
         )
         for row in rows
     )

@@ -3,28 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache as once
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment
 
 from cnn_pipeline.base.errors import InvalidInput
+from cnn_pipeline.base.quantities import MOST as MOST_VARIANTS
 from cnn_pipeline.base.quantities import duration, percent
-from cnn_pipeline.comparison import numbers, render
+from cnn_pipeline.comparison import cells, numbers, render, scope, search, templates
+from cnn_pipeline.comparison.forest import may_be_best
 from cnn_pipeline.comparison.report import charts, confusions, setup
 from cnn_pipeline.comparison.report.charts import Chart
 from cnn_pipeline.comparison.report.curves import HEADER, curve_charts, curve_rows
-from cnn_pipeline.comparison.report.data import ReportData
+from cnn_pipeline.comparison.report.data import ReportData, detailed
 from cnn_pipeline.comparison.report.effects import effects_chart
+from cnn_pipeline.comparison.report.forest import captions, forest_charts
 from cnn_pipeline.comparison.report.galleries import MOST, Panel
 from cnn_pipeline.comparison.report.journeys import journeys
 from cnn_pipeline.comparison.report.legend import legend
 from cnn_pipeline.comparison.report.marks import marks
+from cnn_pipeline.comparison.report.pictures import picture
 from cnn_pipeline.comparison.report.trade_offs import COSTS, trade_off
 
 Pair = tuple[str, str]
+_SHEET = 1600  # pixels: the contact sheet keeps its own
 
 
 @dataclass(frozen=True)
@@ -50,6 +55,9 @@ def render_html(data: ReportData, *, pair: Pair | None = None, cache: Path | Non
     Raises:
         InvalidInput: a label of `pair` has no answers in this sweep.
     """
+    shown = detailed(data.comparison, pair)
+    data = replace(data, trials=tuple(one for one in data.trials if one.label in shown))
+    forest = forest_charts(data.comparison)
     sections, drawn = _sections(data, pair)
     looks = marks(data.comparison.ranked, data.comparison.axes)
     return (
@@ -57,12 +65,23 @@ def render_html(data: ReportData, *, pair: Pair | None = None, cache: Path | Non
         .get_template("page.html")
         .render(
             comparison=data.comparison,
+            forest=forest,
+            captions=captions(data.comparison),
+            may_be_best=may_be_best(data.comparison),
+            starred=any(row.may_be_best for row in data.comparison.ranked),
             sections=sections,
-            legend=legend(data.comparison.ranked, looks) if drawn else (),
+            most=MOST_VARIANTS if data.many else None,
+            legend=legend(
+                data.comparison.ranked[:MOST_VARIANTS], looks, scope.measure(data.comparison.sweep)
+            )
+            if drawn
+            else (),
             numbers=numbers,
+            scope=scope,
             render=render,
-            runtime=charts.runtime(cache) if drawn else "",
-            specs={chart.key: chart.vega for chart in drawn},
+            cells=cells,
+            runtime=charts.runtime(cache) if forest or drawn else "",
+            specs={chart.key: chart.vega for chart in (*forest, *drawn)},
         )
     )
 
@@ -77,28 +96,21 @@ def prepare() -> None:
 
 @once
 def _environment() -> Environment:
-    environment = Environment(
-        loader=PackageLoader("cnn_pipeline", "comparison/report/templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    environment = templates.environment("comparison/report/templates")
     environment.filters |= {
         "duration": duration,
         "first_cells": lambda cells, count: cells[:count],
-        "leaderboard_cells": render.leaderboard_cells,
         "percent": percent,
-        "pairwise_cells": render.pairwise_cells,
-        "remarks": render.remarks,
+        "pairwise_cells": cells.pairwise_cells,
+        "remarks": cells.remarks,
         "unbroken": _unbroken,
     }
     return environment
 
 
 def _unbroken(text: str) -> str:
-    """Keep 'p < 0.001' and '90.9 %' on one line."""
-    for part in ("p < ", "p = ", " %", " points"):
+    """Keep '90.9 %' on one line."""
+    for part in (" %", " points"):
         text = text.replace(part, part.replace(" ", "\N{NO-BREAK SPACE}"))
     return text
 
@@ -106,8 +118,9 @@ def _unbroken(text: str) -> str:
 def _sections(data: ReportData, pair: Pair | None) -> tuple[list[Section], list[Chart]]:
     """The sections with content, and all charts in them."""
     comparison = data.comparison
+    measure = scope.measure(comparison.sweep)
     looks = marks(comparison.ranked, comparison.axes)
-    costs = [c for cost in COSTS if (c := trade_off(comparison.ranked, cost, looks))]
+    costs = [c for cost in COSTS if (c := trade_off(comparison.ranked, cost, looks, measure))]
     effects = effects_chart(comparison)
     curves = curve_charts(data.trials, looks)
     found = confusions.confusions(data.trials, [row.label for row in comparison.rows])
@@ -116,17 +129,21 @@ def _sections(data: ReportData, pair: Pair | None) -> tuple[list[Section], list[
     panel = _panel(data, labels)
     drawn = [*costs, *([effects] if effects else []), *curves]
     sections = [
-        Section("leaderboard", "Leaderboard", {}),
-        Section("trade-offs", "Accuracy and cost", {"charts": costs}) if costs else None,
-        Section("effects", "Main effects", {"chart": effects}) if comparison.axes else None,
+        Section("verdict", "Verdict", {}) if comparison.verdict.sentences else None,
+        _search_section(data),
+        Section("trade-offs", f"{measure[0].upper()}{measure[1:]} and cost", {"charts": costs})
+        if costs
+        else None,
+        Section("effects", "Effects of settings", {"chart": effects}) if comparison.axes else None,
         Section("differences", "Paired differences", {}) if comparison.pairwise else None,
+        Section("numbers", "All numbers", {}),
         Section("expectations", "Expectations", {}) if comparison.expectations else None,
         Section("curves", "Learning curves", _curves_content(data, curves)) if curves else None,
         Section("confusions", "Confusions", _confusion_content(data, found, chosen))
         if found
         else None,
         Section("classes", "Classes", _class_content(data, found)) if found else None,
-        *(_image_sections(data, panel, chosen) if found else ()),
+        *(_image_sections(data, panel, chosen) if found and not comparison.sweep.runs else ()),
         _journey_section(data),
         _dataset_section(data, panel),
         _set_up_section(data),
@@ -138,7 +155,7 @@ def _sections(data: ReportData, pair: Pair | None) -> tuple[list[Section], list[
 def _checked(pair: Pair, labels: list[str]) -> Pair:
     faults = [
         f"two variants with answers are needed to compare, received {label!r}; there are "
-        f"{numbers.in_words(labels) or 'none'}"
+        f"{numbers.listed(labels) or 'none'}"
         for label in dict.fromkeys(pair)
         if label not in labels
     ]
@@ -250,6 +267,23 @@ def _image_sections(
     ]
 
 
+def _search_section(data: ReportData) -> Section | None:
+    record, comparison = data.search, data.comparison
+    if record is None:
+        return None
+    content = {
+        "sentences": search.sentences(record, comparison),
+        "measure": scope.measure(comparison.sweep),
+        "header": search.HEADER,
+        "rows": [one.cells for one in search.flattered(record, comparison)],
+        "importance": [
+            (name, record.axes[name], percent(share, 0))
+            for name, share in record.importance.items()
+        ],
+    }
+    return Section("search", "Search", content)
+
+
 def _journey_section(data: ReportData) -> Section | None:
     labels = [row.label for row in data.comparison.rows]
     shown, left_out = journeys(data.trials, labels)
@@ -263,7 +297,8 @@ def _dataset_section(data: ReportData, panel: Panel | None) -> Section:
     content = {
         "card": data.dataset,
         "why": data.no_images,
-        "examples": panel.examples() if panel else (),
+        "sheet": None if data.sheet is None else picture(data.sheet, _SHEET),
+        "examples": panel.examples() if panel and data.sheet is None else (),
     }
     return Section("dataset", "Data set", content)
 

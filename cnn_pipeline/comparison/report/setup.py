@@ -37,6 +37,8 @@ class SetUp:
     versions: Settings
 
 
+# What is not set, in the words of MLflow's params (`trainers.trial.trial_params`).
+_UNSET = {"weight_decay": "default", "stop_at_accuracy": "never", "patience": "never"}
 LAYER_HEADER = ("layer", "kind", "output", "parameters", "MACs", "receptive field")
 
 
@@ -83,7 +85,10 @@ def _settings(config: Mapping[str, Any]) -> Settings:
     variant = trial.get("variant", {})
     used = {name: value for name, value in variant.items() if name not in unused_settings(variant)}
     fields = {**used, **trial.get("training", {}), **config.get("data", {})}
-    return {name.replace("_", " "): spell(value) for name, value in fields.items()}
+    return {
+        name.replace("_", " "): _UNSET.get(name, spell(value)) if value is None else spell(value)
+        for name, value in fields.items()
+    }
 
 
 def _network(trial: TrialData) -> Network:

@@ -10,7 +10,7 @@ from typing import Any
 import altair as alt
 
 from cnn_pipeline.base import metric_names
-from cnn_pipeline.base.quantities import duration, percent
+from cnn_pipeline.base.quantities import MOST, duration, percent
 from cnn_pipeline.comparison import numbers
 from cnn_pipeline.comparison.report.charts import Chart, draw, faded
 from cnn_pipeline.comparison.report.labels import Box, place_labels
@@ -67,8 +67,14 @@ def unbeaten(rows: Sequence[Row], field: str) -> frozenset[str]:
     )
 
 
-def trade_off(rows: Sequence[Row], cost: Cost, looks: Mapping[str, Mark]) -> Chart | None:
-    """Test accuracy against one cost; None if fewer than two variants can be drawn."""
+def trade_off(
+    rows: Sequence[Row], cost: Cost, looks: Mapping[str, Mark], measure: str = "accuracy"
+) -> Chart | None:
+    """The metric on test against one cost; None if fewer than two variants can be drawn.
+
+    Variants that may still be best get a star. Of many variants the best have names and intervals,
+    and the others are a cloud of dots.
+    """
     best = unbeaten(rows, cost.field)
     values = [
         _datum(row, cost, row.label in best, looks[row.label])
@@ -78,14 +84,17 @@ def trade_off(rows: Sequence[Row], cost: Cost, looks: Mapping[str, Mark]) -> Cha
     if len(values) < 2:
         return None
     x_domain = _log_domain([value["x"] for value in values])
-    y_domain = _padded([end for value in values for end in (value["low"], value["high"])])
+    values, cloud = values[:MOST], values[MOST:]
+    ends = [end for value in values for end in (value["low"], value["high"])]
+    y_domain = _padded([*ends, *(value["test"] for value in cloud)])
     _add_labels(values, x_domain, y_domain)
+    more = f"; and {len(cloud):,} more" if cloud else ""
     said = "; ".join(value["text"].replace("\n", ", ") for value in values)
     return draw(
         f"chart-{cost.field.replace('_', '-')}",
-        f"Test accuracy against {cost.title}",
-        f"Test accuracy against {cost.title}. {said}.",
-        _chart(values, cost, x_domain, y_domain),
+        f"Test {measure} against {cost.title}",
+        f"Test {measure} against {cost.title}. {said}{more}.",
+        _chart(values, cloud, cost, x_domain, y_domain, measure),
     )
 
 
@@ -97,7 +106,7 @@ def _datum(row: Row, cost: Cost, best: bool, look: Mark) -> dict[str, Any]:
         f"test {numbers.percent_with_interval(test, spread)}",
         f"validation {percent(row.validation_accuracy, 2)}",
         cost.text(value),
-        *(["nothing beats it here"] if best else []),
+        *(["on the Pareto front"] if best else []),
     ]
     return {
         "label": row.label,
@@ -106,7 +115,7 @@ def _datum(row: Row, cost: Cost, best: bool, look: Mark) -> dict[str, Any]:
         "low": spread.low if spread else test,
         "high": spread.high if spread else test,
         "best": best,
-        "name": f"{row.label} ★" if best else row.label,
+        "name": f"{row.label} ★" if row.may_be_best else row.label,
         "colour": look.paint,
         "fill": look.paint if best else "var(--paper)",
         "shape": look.shape,
@@ -142,9 +151,11 @@ def _add_labels(
 
 def _chart(
     values: list[dict[str, Any]],
+    cloud: list[dict[str, Any]],
     cost: Cost,
     x_domain: tuple[float, float],
     y_domain: tuple[float, float],
+    measure: str,
 ) -> alt.LayerChart:
     x = (
         alt.X("x:Q")
@@ -152,7 +163,7 @@ def _chart(
         .axis(title=cost.axis, format="~s", grid=False, values=_log_ticks(*x_domain))
     )
     y_scale = alt.Scale(domain=y_domain, zero=False, nice=False)
-    y_axis = alt.Axis(title="test accuracy", format=".1~%", tickCount=5)
+    y_axis = alt.Axis(title=f"test {measure}", format=".1~%", tickCount=5)
     y = alt.Y("test:Q", scale=y_scale, axis=y_axis)
     whole = alt.Chart(width=WIDTH, height=HEIGHT).encode(x, y)
     base = whole.encode(opacity=faded(0.15), tooltip="text:N")
@@ -164,6 +175,7 @@ def _chart(
         "align": alt.ExprRef("datum.align"),
     }
     layers = [
+        *([_dots(cloud, x, y)] if cloud else []),
         whole.transform_filter("datum.best").mark_line(
             strokeDash=[3, 4], strokeWidth=1.5, color="var(--soft)"
         ),
@@ -180,6 +192,13 @@ def _chart(
         names.mark_text(**place),
     ]
     return alt.LayerChart(data=alt.InlineData(values), layer=layers)
+
+
+def _dots(cloud: list[dict[str, Any]], x: alt.X, y: alt.Y) -> alt.Chart:
+    shown = [{name: value[name] for name in ("label", "x", "test", "text")} for value in cloud]
+    dots = alt.Chart(alt.InlineData(shown)).encode(x, y, tooltip="text:N")
+    circles: alt.Chart = dots.mark_circle(size=16, color="var(--soft)", opacity=0.5)
+    return circles
 
 
 def _log_domain(values: Sequence[float]) -> tuple[float, float]:

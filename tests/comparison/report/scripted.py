@@ -49,7 +49,7 @@ def trial(outcome: Outcome, **fields: Any) -> TrialData:
     config = {
         "trial": {
             "variant": {"filters": result.params["filters"], "pooling": result.params["pooling"]},
-            "training": {"epochs": 3, "stop_at_accuracy": None},
+            "training": {"epochs": 3, "stop_at_accuracy": None, "weight_decay": None},
         },
         "data": {"source": "fashion-mnist"},
         "device": {"kind": "cpu", "threads": 2},

@@ -163,7 +163,8 @@ def test_settings_are_split_into_shared_and_own() -> None:
     assert found.shared == {
         "seeds": "0",
         "epochs": "3",
-        "stop at accuracy": "none",
+        "stop at accuracy": "never",
+        "weight decay": "default",
         "source": "fashion-mnist",
     }
     assert found.versions["keras"] == "3.15.1" and found.machine["threads"] == "2"

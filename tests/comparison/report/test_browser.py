@@ -21,7 +21,7 @@ pytestmark = [
     pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium (Debian: apt install chromium)"),
 ]
 
-NUM_CHARTS = 8
+NUM_CHARTS = 10
 
 
 @pytest.fixture(scope="module")
@@ -58,6 +58,10 @@ class Visit:
         self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
         self.page.goto(address)
 
+    def open_all(self) -> None:
+        """Unfold every section."""
+        self.page.evaluate("document.querySelectorAll('.part').forEach(part => part.open = true)")
+
     def wait_for_charts(self, count: int = NUM_CHARTS) -> None:
         self.page.wait_for_function(
             f"document.querySelectorAll('.plot[data-live]').length === {count}"
@@ -68,6 +72,7 @@ class Visit:
 def visit(browser: Any, address: str) -> Iterator[Visit]:
     made = Visit(browser, address)
     made.wait_for_charts()
+    made.open_all()
     yield made
     made.context.close()
 
@@ -97,7 +102,7 @@ def test_the_keyboard_reaches_what_the_mouse_does(visit: Visit) -> None:
     page.keyboard.press("Tab")
     assert page.evaluate("document.activeElement.className") == "skip"
     page.keyboard.press("Enter")
-    assert page.evaluate("location.hash") == "#verdict"
+    assert page.evaluate("location.hash") == "#answer"
     reached = ""
     for _ in range(40):
         page.keyboard.press("Tab")
@@ -108,7 +113,7 @@ def test_the_keyboard_reaches_what_the_mouse_does(visit: Visit) -> None:
     page.keyboard.press("Enter")
     assert page.locator("button[aria-pressed=true]").inner_text() == "f64-max"
     assert "rank 1, test accuracy 95.0 %" in page.locator("#summary").inner_text()
-    assert page.locator("#leaderboard tr.focus").count() == 1
+    assert page.locator("#answer tr.focus").count() == 1
     page.wait_for_function(
         "[...document.querySelectorAll('#chart-macs .mark-symbol path')]"
         ".filter(p => p.getAttribute('opacity') === '0.15').length === 3"
@@ -150,9 +155,64 @@ def test_paper_is_white_whatever_the_screen_is(browser: Any, address: str) -> No
     visit.page.emulate_media(media="print", color_scheme="dark")
     paper = visit.page.evaluate("getComputedStyle(document.body).backgroundColor")
     assert paper == "rgb(255, 255, 255)"
-    assert not visit.page.locator("nav").is_visible()
+    assert not visit.page.locator(".legend").is_visible()
     assert visit.page.pdf(format="A4").startswith(b"%PDF")
     visit.context.close()
+
+
+PAPER = """
+  body { columns: 182mm; column-gap: 0; column-fill: auto; height: 269mm; width: 182mm; margin: 0; }
+"""
+CUT = """names => {
+  const sheet = rect => Math.floor((rect.left + 1) / document.body.clientWidth);
+  const first = element => sheet(element.getClientRects()[0]);
+  const last = element => sheet([...element.getClientRects()].at(-1));
+  const shown = selector => [...document.querySelectorAll(selector)].filter(e => e.offsetHeight);
+  const cut = shown(names).filter(e => first(e) !== last(e));
+  const after = e => e.nextElementSibling || after(e.parentElement);
+  const next = e => after(e).offsetHeight ? after(e) : next(after(e));
+  const alone = shown("h2, h3, h2 + p, h3 + p").filter(e => last(e) !== first(next(e)));
+  return { sheets: last(document.querySelector("footer")) + 1,
+           cut: cut.map(e => e.id || e.textContent.trim().slice(0, 60)),
+           alone: alone.map(e => e.textContent) };
+}"""
+
+
+def test_on_paper_nothing_is_cut_and_no_heading_stands_alone(browser: Any, address: str) -> None:
+    """Columns of the size of A4 break where pages do, and the browser tells where."""
+    visit = Visit(browser, address)
+    visit.wait_for_charts()
+    page = visit.page
+    page.emulate_media(media="print")
+    page.add_style_tag(content=PAPER)
+    page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    found = page.evaluate(
+        CUT, ".matrix, figure, .card, tr, h2, h3, p, .headline, .printed, #curves"
+    )
+    assert found["sheets"] > 5
+    assert found["cut"] == [] and found["alone"] == []
+    for section in ("#trade-offs", "#curves"):
+        assert page.locator(f"{section} .printed li").all_inner_texts()[0].split() == ["f64-max"]
+    visit.context.close()
+
+
+def test_a_cut_off_table_fades_at_the_edge_and_scrolls_by_keyboard(visit: Visit) -> None:
+    page = visit.page
+    table = page.locator("#answer .scroll")
+    mask = "e => getComputedStyle(e).maskImage"
+    assert table.get_attribute("tabindex") is None and table.evaluate(mask) == "none"
+    page.set_viewport_size({"width": 400, "height": 800})
+    edges = "document.querySelector('#answer .scroll').className"
+    page.wait_for_function(f"{edges} === 'scroll more-right'")
+    assert "gradient" in table.evaluate(mask)
+    page.locator(".skip").focus()
+    page.keyboard.press("Tab")
+    assert table.evaluate("e => e === document.activeElement")
+    page.keyboard.press("ArrowRight")
+    page.wait_for_function(f"{edges} === 'scroll more-right more-left'")
+    while "more-right" in table.evaluate("e => e.className"):
+        page.keyboard.press("ArrowRight")
+    assert table.evaluate("e => e.className") == "scroll more-left"
 
 
 def test_a_narrow_window_does_not_scroll_sideways(browser: Any, address: str) -> None:
@@ -164,7 +224,9 @@ def test_a_narrow_window_does_not_scroll_sideways(browser: Any, address: str) ->
 
 
 def test_without_javascript_the_page_is_whole(browser: Any, address: str) -> None:
-    visit = Visit(browser, address, java_script_enabled=False)
+    visit = Visit(browser, f"{address}#trade-offs", java_script_enabled=False)
+    for title in ("Effects of settings", "Learning curves", "Confusions"):
+        visit.page.get_by_role("heading", name=title).click()
     for key in ("chart-macs", "chart-effects", "chart-val-accuracy"):
         box = visit.page.locator(f"#{key} svg").bounding_box()
         assert box is not None and box["width"] > 250 and box["height"] > 80
@@ -188,13 +250,11 @@ def test_mlflow_shows_it_inline(browser: Any, address: str) -> None:
         html.read_text("utf-8"),
     )
     frame = visit.page.frame_locator("iframe")
-    frame.locator("#chart-loss[data-live]").wait_for()
+    frame.locator("#chart-loss[data-live]").wait_for(state="attached")
+    frame.get_by_role("heading", name="Accuracy and cost").click()
     frame.get_by_role("button", name="f64-max").click()
     assert "rank 1" in frame.locator("#summary").inner_text()
-    frame.get_by_role("link", name="Confusions").click()
-    jumped = (
-        "() => Math.abs(document.querySelector('#confusions').getBoundingClientRect().top) < 99"
-    )
-    visit.page.frames[1].wait_for_function(jumped)
+    frame.get_by_role("heading", name="Confusions").click()
+    frame.locator("#difference").wait_for(state="visible")
     assert visit.complaints == []
     visit.context.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from itertools import combinations, pairwise
 from pathlib import Path
@@ -53,19 +54,20 @@ def grid_marks() -> dict[str, Mark]:
     return marks(found.ranked, found.axes)
 
 
-def test_a_trade_off_shows_its_numbers_and_marks_the_pareto_front() -> None:
-    ranked = comparison(*clear_grid()).ranked
+def test_a_trade_off_shows_its_numbers_the_pareto_front_and_a_star() -> None:
+    first, *others = comparison(*clear_grid()).ranked
+    ranked = [dataclasses.replace(first, may_be_best=True), *others]
     chart = trade_off(ranked, PARAMETERS, grid_marks())
     assert chart is not None
     points = {point["label"]: point for point in data(chart)}
     assert points["f64-max"]["x"] == 4e3 and points["f64-max"]["test"] == 0.95
     assert points["f64-max"]["low"] < 0.95 < points["f64-max"]["high"]
     assert {label for label, point in points.items() if point["best"]} == {"f64-max", "f16-max"}
-    # Not by colour alone: a star in the name, a filled symbol.
-    assert points["f64-max"]["name"] == "f64-max ★" and points["f64-none"]["name"] == "f64-none"
     assert points["f64-max"]["fill"] != points["f64-none"]["fill"] == "var(--paper)"
+    names = {point["name"] for point in points.values()}
+    assert names == {"f64-max ★", "f64-none", "f16-max", "f16-none"}
     assert "f16-max, test 87.0 % (84.8-88.9), validation 89.00 %" in chart.description
-    assert "1.0 k parameters, nothing beats it here" in chart.description
+    assert "1.0 k parameters, on the Pareto front" in chart.description
 
 
 def test_a_trade_off_needs_two_variants_with_a_cost() -> None:
@@ -122,7 +124,7 @@ def test_effects_show_the_mean_its_interval_and_the_pairs() -> None:
     chart = effects_chart(comparison(*clear_grid(), baseline="f64-max"))
     assert chart is not None
     effects = {value["change"]: value for value in data(chart) if "low" in value}
-    fewer = effects["64 filters → 16 filters"]
+    fewer = effects["64 → 16 filters"]
     assert fewer["points"] == pytest.approx(-8.0)
     assert fewer["low"] < -8 < fewer["high"] < 0
     assert fewer["fill"] == "var(--accent)"  # the interval excludes zero

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 import subprocess
 import sys
@@ -18,17 +19,20 @@ from cnn_pipeline.base.errors import InvalidInput
 from cnn_pipeline.comparison.report import charts
 from cnn_pipeline.comparison.report.data import ReportData
 from cnn_pipeline.comparison.report.page import prepare, render_html
+from cnn_pipeline.comparison.rounds_text import ending
 from cnn_pipeline.comparison.types import Expected
 from tests.comparison.report.html import Page
 from tests.comparison.report.scripted import CLASSES, answers, images, picture, trial, whole
 from tests.comparison.scripted import clear_grid, comparison, failure, outcome, right
+from tests.comparison.test_rounds import decided
 
 SECTIONS = [
+    "Answer",
     "Verdict",
-    "Leaderboard",
     "Accuracy and cost",
-    "Main effects",
+    "Effects of settings",
     "Paired differences",
+    "All numbers",
     "Expectations",
     "Learning curves",
     "Confusions",
@@ -71,12 +75,46 @@ def page(html: str) -> Page:
     return Page(html)
 
 
-def test_the_verdict_comes_first_and_every_section_follows(page: Page, data: ReportData) -> None:
+def test_the_answer_comes_first_and_every_section_follows(page: Page, data: ReportData) -> None:
     assert [said for level, said in page.headings if level == 2] == SECTIONS
     found = data.comparison
     for sentence in (found.verdict.headline, *found.verdict.sentences, *found.notes):
         assert sentence in page.said
     assert page.said.index(found.verdict.headline) < page.said.index("Ranked by")
+
+
+def test_the_first_screen_is_a_sentence_a_picture_and_a_table_and_the_rest_is_folded(
+    html: str, data: ReportData
+) -> None:
+    first = html[html.index("<main>") : html.index('<details class="part">')]
+    page = Page(f"{first}</main>")
+    verdict = data.comparison.verdict
+    assert verdict.headline in page.said and verdict.sentences[0] not in page.said
+    drawn = [found["id"] for tag, found in page.attributes if found.get("class") == "plot"]
+    assert drawn == ["forest-variants", "forest-effects"]
+    assert page.tags.count("table") == 1
+    folded = [found for tag, found in Page(html).attributes if found.get("class") == "part"]
+    assert len(folded) == len(SECTIONS) - 1 and not any("open" in found for found in folded)
+
+
+def test_a_star_marks_what_may_still_be_best() -> None:
+    found = comparison(*clear_grid())
+    first, *others = found.rows
+    known = dataclasses.replace(found, rows=(dataclasses.replace(first, may_be_best=True), *others))
+    page = Page(render_html(ReportData(known)))
+    assert "★ May still be best" in page.said
+    starred = {text.strip() for text in page.text if text.endswith((" ★", "1*"))}
+    assert starred == {"f64-max ★", "1*"}
+    said = Page(render_html(ReportData(found))).said
+    assert "f16-max" in said and "★" not in said and "*" not in said
+
+
+def test_the_first_screen_says_how_the_rounds_ended() -> None:
+    rounds = decided({"a": [90, 90, 90], "b": [80, 80, 81]})
+    known = dataclasses.replace(comparison(*clear_grid()), rounds=rounds)
+    html = render_html(ReportData(known))
+    first = Page(html[html.index("<main>") : html.index('<details class="part">')] + "</main>")
+    assert ending(rounds)[1:] in first.said
 
 
 def test_the_page_needs_no_network(html: str, page: Page) -> None:
@@ -116,7 +154,7 @@ def test_the_page_is_accessible_to_screen_readers(page: Page) -> None:
     levels = [level for level, _ in page.headings]
     assert levels.count(1) == 1 and levels[0] == 1
     assert all(below - above <= 1 for above, below in pairwise(levels))
-    assert {"header", "nav", "main", "footer"} <= set(page.tags)
+    assert {"header", "main", "footer"} <= set(page.tags)
     assert page.tags.index("a") < page.tags.index("header")  # the skip link is the first stop
     assert page.tags.count("caption") == page.tags.count("table") > 8
     assert all("scope" in found for tag, found in page.attributes if tag == "th")
@@ -136,6 +174,8 @@ def test_ids_are_unique_and_every_reference_has_its_target(html: str, page: Page
 def test_charts_stand_in_the_page_without_javascript(page: Page) -> None:
     charts = [found for tag, found in page.attributes if found.get("class") == "plot"]
     assert [found["id"] for found in charts] == [
+        "forest-variants",
+        "forest-effects",
         "chart-num-params",
         "chart-macs",
         "chart-train-seconds",
@@ -146,7 +186,8 @@ def test_charts_stand_in_the_page_without_javascript(page: Page) -> None:
         "chart-loss",
     ]
     assert all(found["role"] == "img" and found["aria-label"] for found in charts)
-    assert page.tags.count("svg") == len(charts) + 5  # and one for each variant in the legend
+    # And one for each variant in the legend, which is printed beside two groups of charts.
+    assert page.tags.count("svg") == len(charts) + 3 * 5
 
 
 def _scheme(style: str, scheme: str) -> dict[str, str]:
@@ -190,7 +231,7 @@ def test_a_page_with_nothing_to_draw_has_no_charting_library(outcomes: tuple) ->
     html = render_html(ReportData(comparison(*outcomes)))
     assert 'class="plot"' not in html
     assert len(html) < 40_000
-    assert [said for level, said in Page(html).headings if level == 2][:2] == SECTIONS[:2]
+    assert next(said for level, said in Page(html).headings if level == 2) == SECTIONS[0]
 
 
 def test_a_comparison_alone_makes_a_page() -> None:
@@ -203,6 +244,20 @@ def test_missing_images_are_explained_and_the_rest_stays() -> None:
     assert page.said.count("The images cannot be shown: the disk is <gone>.") == 2
     assert "Where two variants differ" in page.said
     assert [source[:16] for source in page.values("img", "src")] == ["data:image/webp;"] * 4
+
+
+def test_the_contact_sheet_takes_the_place_of_the_examples() -> None:
+    page = render_html(whole(sheet=picture(300, 200)))
+    assert 'class="sheet"' in page and 'class="examples"' not in page
+    assert 'class="sheet"' not in render_html(whole())
+    assert "0 further test images are nearly the same" in Page(page).said
+
+
+def test_warnings_stand_below_the_answer() -> None:
+    compared = comparison(*clear_grid(), warnings=("1 class (<b>) without a test image",))
+    page = Page(render_html(whole(compared=compared)))
+    assert "Warning: 1 class (<b>) without a test image." in page.said
+    assert page.said.index("Warning: 1") < page.said.index("Ranked by")
 
 
 def test_the_pair_is_the_choice_and_the_baseline_unless_given(data: ReportData) -> None:

@@ -53,6 +53,8 @@
     const target = link && byId(link.hash.slice(1));
     if (!target) return;
     event.preventDefault();
+    for (let part = target.closest("details"); part; part = part.parentElement.closest("details"))
+      part.open = true;
     target.tabIndex = -1;
     target.focus({ preventScroll: true });
     target.scrollIntoView();
@@ -83,19 +85,28 @@
     form.addEventListener("submit", (event) => event.preventDefault());
   }
 
-  // Only scrollable elements need to be focusable.
+  // Only scrollable elements need to be focusable; an edge with more behind it fades.
+  const fade = (region) => {
+    const hidden = region.scrollWidth - region.clientWidth - Math.round(region.scrollLeft);
+    region.classList.toggle("more-left", region.scrollLeft > 1);
+    region.classList.toggle("more-right", hidden > 1);
+  };
   const measure = new ResizeObserver((entries) => {
     for (const { target } of entries) {
       if (target.scrollWidth > target.clientWidth) target.tabIndex = 0;
       else target.removeAttribute("tabindex");
+      fade(target);
     }
   });
-  for (const region of document.querySelectorAll(".scroll, .plot, .strip")) measure.observe(region);
+  for (const region of document.querySelectorAll(".scroll, .plot, .strip")) {
+    measure.observe(region);
+    region.addEventListener("scroll", () => fade(region), { passive: true });
+  }
 
   // Print the folded parts, too.
   let folded = [];
   addEventListener("beforeprint", () => {
-    folded = [...document.querySelectorAll("details:not([open])")].filter((d) => d.closest("#confusions"));
+    folded = [...document.querySelectorAll("details:not([open])")].filter((d) => d.matches(".part") || d.closest("#confusions"));
     for (const details of folded) details.open = true;
   });
   addEventListener("afterprint", () => { for (const details of folded) details.open = false; });
