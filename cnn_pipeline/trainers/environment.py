@@ -43,7 +43,7 @@ NUMERIC = {
     "tensorflow": ("DNNL_", "ONEDNN_", "TENSORFLOW_", "TF_", "ZENDNN_"),
     "jax": ("JAX_",),
 }  # fmt: skip
-_GPU_CHOICE = ("CUDA_DEVICE_ORDER", "CUDA_VISIBLE_DEVICES")
+GPU_CHOICE = ("CUDA_DEVICE_ORDER", "CUDA_VISIBLE_DEVICES")
 _HARMLESS = ("ONEDNN_VERBOSE", "OPENBLAS_VERBOSE", "TF_CPP_", "TF_FORCE_GPU_ALLOW_GROWTH",
              "TF_GPU_ALLOCATOR")  # fmt: skip
 # Numba also reads options from this file in the current folder.
@@ -65,7 +65,7 @@ def numeric_environment(environ: Mapping[str, str], folder: Path = Path()) -> di
 
     `folder` is the trainer's current folder.
     """
-    prefixes = NUMERIC[""] + NUMERIC.get(backend_name(), ()) + (_GPU_CHOICE if has_gpu() else ())
+    prefixes = NUMERIC[""] + NUMERIC.get(backend_name(), ()) + (GPU_CHOICE if has_gpu() else ())
     found = {
         name: value
         for name, value in trainer_environment(environ).items()

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import BinaryIO, Protocol
 
 from cnn_pipeline.base import events
+from cnn_pipeline.base.files import make_private
 from cnn_pipeline.base.machine import backend_name
 from cnn_pipeline.trainers import messages
 from cnn_pipeline.trainers.environment import trainer_environment
@@ -214,7 +215,7 @@ class _Forked:
 
 def new_log(folder: Path, kept: int) -> Path:
     """Create an empty log file of trainers in `folder`, and keep only `kept` of the older ones."""
-    folder.mkdir(parents=True, exist_ok=True)
+    make_private(folder)
     ages: dict[Path, float] = {}
     for path in folder.glob("trainer-*.log"):
         with contextlib.suppress(FileNotFoundError):  # another sweep deleted it

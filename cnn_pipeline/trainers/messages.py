@@ -73,6 +73,14 @@ class Job:
     artifacts_uri: str | None
     run_id: str
     parent_run_id: str
+    checkpoints: str = ""
+    """Folder of this trial's checkpoints, whose name is its content key; empty for none."""
+    checkpoint_seconds: float = 60.0
+    """An epoch that takes longer is saved within it too."""
+    process: str = ""
+    """The sweep's process, as its run has it."""
+    node: str = ""
+    """The node of a cluster that trains it; empty on the sweep's own machine."""
     kind: Literal["Job"] = "Job"
 
 
@@ -91,6 +99,9 @@ class ScoreJob:
     cache: str
     answers: str
     """Path of the `.npz` file to write: `labels` int64 [n], `probabilities` float32 [n, k]."""
+    rival: str = ""
+    """Path of a second `.keras` file, whose latency is measured in turn with the first's."""
+    rival_sha256: str = ""
     kind: Literal["ScoreJob"] = "ScoreJob"
 
 
@@ -101,6 +112,8 @@ class Reply:
     status: Status
     reason: str = ""
     metrics: dict[str, float] = field(default_factory=dict)
+    stops_sweep: bool = False
+    """Whether other jobs would end so, too: MLflow is away, or a disk is full."""
     kind: Literal["Reply"] = "Reply"
 
 
@@ -142,7 +155,9 @@ TrainerMessage = (
     events.Stage
     | events.Delay
     | events.DownloadProgress
+    | events.PreparationProgress
     | events.TrialPhase
+    | events.TrialNote
     | events.TrialProgress
     | Reply
 )

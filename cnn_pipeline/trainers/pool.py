@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from cnn_pipeline.base import events
+from cnn_pipeline.settings.engine import LOCAL, Engine
 from cnn_pipeline.trainers.launching import Launcher, new_launcher, new_log
 from cnn_pipeline.trainers.messages import (
     JOBS,
@@ -21,6 +22,7 @@ from cnn_pipeline.trainers.messages import (
     Reply,
     TrainerMessage,
 )
+from cnn_pipeline.trainers.protocol import Trainers, give_up
 
 _KEPT_LOGS = 20
 # TensorFlow never frees the graph of a loop that has run: 5 MiB per trial. A fork is cheap.
@@ -46,20 +48,27 @@ class TrainerPool:
         self._launcher = launcher or new_launcher(self._log)
         self._places = threading.BoundedSemaphore(count)
         self._lock = threading.Lock()
-        self._closed = False
+        self.stopped = ""  # why, once it is closed
         self._all: set[_Trainer] = set()
         self._idle = [self._start()]
 
     def run(self, job: AnyJob) -> Reply:
-        """Run one job on an idle trainer. If it dies, the reply is FAILED."""
+        """Run one job on an idle trainer. If it dies, the reply is FAILED.
+
+        Raises:
+            Interrupted: no job can go on; the pool is closed.
+        """
         with self._places:
             trainer = self._take()
             reply = None if trainer is None else self._ask(trainer, job)
-        return Reply("KILLED", "the sweep was stopped") if self._closed or not reply else reply
+        if reply and reply.stops_sweep and not self.stopped:
+            self.close(reply.reason)
+            give_up(job, reply.reason)
+        return Reply("KILLED", self.stopped) if self.stopped or not reply else reply
 
     def _take(self) -> _Trainer | None:
         with self._lock:
-            if self._closed:
+            if self.stopped:
                 return None
             while self._idle:
                 trainer = self._idle.pop()
@@ -102,10 +111,10 @@ class TrainerPool:
         self._all.add(trainer)
         return trainer
 
-    def close(self) -> None:
-        """Kill all trainers. Their current jobs are lost."""
+    def close(self, why: str = "the sweep was stopped") -> None:
+        """Kill all trainers. Their current jobs are lost; their replies say why."""
         with self._lock:
-            self._closed = True
+            self.stopped = self.stopped or why
             # Kill instead of closing pipes: a trainer whose pipe closes marks its runs as orphaned,
             # but here the sweep still sets their status.
             for trainer in self._all:
@@ -184,12 +193,12 @@ class _Trainer:
                 pipe.close()
 
 
-_warm: list[TrainerPool] = []
+_warm: list[Trainers] = []
 
 
-def warm_up(count: int, threads: int, log_folder: Path) -> None:
+def warm_up(count: int, threads: int, log_folder: Path, engine: Engine = LOCAL) -> None:
     """Start trainers now for the next `trainers` of the same size, as TensorFlow takes seconds."""
-    _warm.append(TrainerPool(count, threads, log_folder))
+    _warm.append(_new_pool(count, threads, log_folder, engine))
 
 
 def close_warm() -> None:
@@ -200,19 +209,33 @@ def close_warm() -> None:
 
 @contextmanager
 def trainers(
-    count: int, threads: int, log_folder: Path, launcher: Launcher | None = None
-) -> Iterator[TrainerPool]:
+    count: int,
+    threads: int,
+    log_folder: Path,
+    launcher: Launcher | None = None,
+    engine: Engine = LOCAL,
+) -> Iterator[Trainers]:
     """A pool of trainers, closed with the block; a warm one if it fits and `launcher` is None.
 
-    See `TrainerPool` for the arguments.
+    See `TrainerPool` for the arguments. `engine` says where they run; a cluster has been reached.
     """
     fitting = (p for p in _warm if (p.count, p.threads) == (count, threads))
     pool = next(fitting, None) if launcher is None else None
     if pool is not None:
         _warm.remove(pool)
     else:
-        pool = TrainerPool(count, threads, log_folder, launcher)
+        pool = _new_pool(count, threads, log_folder, engine, launcher)
     try:
         yield pool
     finally:
         pool.close()
+
+
+def _new_pool(
+    count: int, threads: int, log_folder: Path, engine: Engine, launcher: Launcher | None = None
+) -> Trainers:
+    if engine.engine == "local":
+        return TrainerPool(count, threads, log_folder, launcher)
+    from cnn_pipeline.trainers.ray_pool import RayPool  # imports Ray
+
+    return RayPool(count, threads, log_folder, engine)

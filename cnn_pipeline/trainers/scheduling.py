@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from cnn_pipeline.base.machine import available_cores, available_memory, has_gpu
+from cnn_pipeline.settings.engine import LOCAL, Engine
 from cnn_pipeline.settings.sweep import Sweep
 from cnn_pipeline.settings.trial import Trial
 
@@ -44,6 +45,8 @@ class Crew:
     """Trainers at a time."""
     threads: int
     """Of each trainer."""
+    engine: Engine = LOCAL
+    """Where they run."""
 
 
 def crew_for(sweep: Sweep, workers: int) -> Crew:
@@ -52,14 +55,15 @@ def crew_for(sweep: Sweep, workers: int) -> Crew:
     return Crew(count, threads_for(sweep, count))
 
 
-def longest_first(sweep: Sweep, expected: Mapping[str, float]) -> list[Trial]:
-    """The trials of each seed, longest expected first, so that none runs alone at the end.
+def longest_first(trials: Sequence[Trial], expected: Mapping[str, float]) -> list[Trial]:
+    """`trials` with those of each seed longest expected first, so that none runs alone at the end.
 
     The last trainer then ends at most a third later than with the best order (Graham 1969).
     Seeds keep their order, so that an interrupted sweep has complete rounds to compare.
     """
-    rounds = {seed: number for number, seed in enumerate(sweep.seeds)}
-    return sorted(sweep.trials(), key=lambda trial: (rounds[trial.seed], -expected[trial.name]))
+    seeds = dict.fromkeys(trial.seed for trial in trials)
+    rounds = {seed: number for number, seed in enumerate(seeds)}
+    return sorted(trials, key=lambda trial: (rounds[trial.seed], -expected[trial.name]))
 
 
 def wall_seconds(durations: Iterable[float], workers: int) -> float:

@@ -12,7 +12,8 @@ from PIL import Image
 from cnn_pipeline.base import metric_names
 from cnn_pipeline.data.dataset import Dataset
 from cnn_pipeline.data.picture import prepare_image
-from cnn_pipeline.network.latency import LARGE_BATCH, Timed
+from cnn_pipeline.data.preparation import AS_IS
+from cnn_pipeline.network.latency import LARGE_BATCH, Timed, measure_in_turn
 from cnn_pipeline.network.load import load_verified
 from cnn_pipeline.trainers.messages import ScoreJob
 
@@ -26,6 +27,7 @@ def score_model(job: ScoreJob, dataset: Dataset) -> dict[str, float]:
     Returns:
         `latency_ms` and `latency_ms_batch_256` (milliseconds per image), `model_bytes`, and the
         class of the first test image as a PNG file (`png_class`) and as an array (`array_class`).
+        With a rival, `slowdown`: latency divided by the rival's, both measured in turn.
 
     Raises:
         UserError: the file is not the registered one, or Keras cannot read it.
@@ -52,11 +54,17 @@ def score_model(job: ScoreJob, dataset: Dataset) -> dict[str, float]:
     with Path(job.answers).open("wb") as file:
         np.savez_compressed(file, labels=dataset.test.labels, probabilities=probabilities)
     latency = predict.latency(images)
-    png = prepare_image(_png(images[0]), dataset.image_shape, convention="as-is").pixels
-    return {
+    facts = {
         metric_names.LATENCY_MS: latency.batch_1,
         metric_names.LATENCY_MS_BATCH_256: latency.batch_256,
         metric_names.MODEL_BYTES: float(path.stat().st_size),
+    }
+    if job.rival:
+        rival = load_verified(Path(job.rival), job.rival_sha256, f"the rival of {job.name}")
+        both = measure_in_turn(model.predict_on_batch, rival.predict_on_batch, images[:1])
+        facts |= {metric_names.LATENCY_MS: both.first_ms, "slowdown": both.ratio}
+    png = prepare_image(_png(images[0]), dataset.image_shape, preparation=AS_IS).pixels
+    return facts | {
         "png_class": float(np.argmax(predict(png[np.newaxis])[0])),
         "array_class": float(np.argmax(predict(images[:1])[0])),
     }

@@ -1,7 +1,8 @@
 """The process that trains: reads jobs from standard input, one at a time.
 
 It is forked by `fork_server` or started as `python -m cnn_pipeline.trainers.trainer THREADS`. A
-trial that crashes or runs out of memory ends only this process; the sweep starts another. When
+trial that crashes or runs out of memory ends only this process; the sweep starts another. What was
+trained is not lost: the next process with the same job goes on from its checkpoint. When
 standard input closes, the sweep is gone: this process ends its runs as KILLED and exits.
 """
 
@@ -15,16 +16,20 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from cnn_pipeline.base import events
+from cnn_pipeline.base.machine import processor_name
+from cnn_pipeline.base.redaction import redacted
 from cnn_pipeline.base.startup import lean_imports, never_collected
 from cnn_pipeline.tracking import names
 from cnn_pipeline.trainers.messages import JOBS, TRAINER_MESSAGES, AnyJob, Job, Reply, ScoreJob
 
 if TYPE_CHECKING:
     from cnn_pipeline.data.dataset import Dataset
+    from cnn_pipeline.network.checkpoint import Checkpoints
     from cnn_pipeline.network.device import Device
 
 ORPHANED = "the sweep's process is gone"
@@ -88,28 +93,65 @@ def serve(threads: int) -> None:
 
 def _serve(job: Job, device: Device, loaded: dict[tuple[object, str], Dataset]) -> Reply:
     from cnn_pipeline.network.train import Diverged
-    from cnn_pipeline.tracking.store import Store, redacted, set_client_defaults
+    from cnn_pipeline.tracking.store import Store, set_client_defaults
     from cnn_pipeline.tracking.writer import Tracker
     from cnn_pipeline.trainers.trial import run_trial
 
     set_client_defaults()
     tracker = Tracker(Store(job.store_uri, job.artifacts_uri))
     try:
+        if job.node:
+            tracker.tag(job.run_id, {names.NODE: job.node})
         started = time.perf_counter()
         dataset = _dataset(job, loaded)
         seconds = time.perf_counter() - started
-        metrics = run_trial(
-            job.trial, job.data, dataset, device, tracker, job.run_id, data_seconds=seconds
-        )
+        with _checkpoints(job) as checkpoints:
+            metrics = run_trial(
+                job.trial,
+                job.data,
+                dataset,
+                device,
+                tracker,
+                job.run_id,
+                data_seconds=seconds,
+                checkpoints=checkpoints,
+                checkpoint_seconds=job.checkpoint_seconds,
+            )
     except Exception as error:
+        details = redacted(traceback.format_exc())
+        with suppress(OSError):  # a full disk
+            sys.stderr.write(details)
+            sys.stderr.flush()
+        if why := _why_kept(error, job):
+            return Reply("KILLED", redacted(why), stops_sweep=True)
         if isinstance(error, Diverged):
             tracker.tag(job.run_id, {names.DIVERGED: "true"})
-        details = redacted(traceback.format_exc())
-        sys.stderr.write(details)
-        tracker.log_files(job.run_id, {"error.txt": details})
+        tracker.log_files(job.run_id, {names.ERROR_FILE: details})
         reason = redacted(f"{type(error).__name__}: {error}".strip().splitlines()[0])
         return Reply("FAILED", reason)
     return Reply("FINISHED", metrics=metrics)
+
+
+def _why_kept(error: Exception, job: Job) -> str:
+    """Why no trial can go on, and where this one is kept; empty for an error of its own."""
+    from cnn_pipeline.base.space import full_disk
+    from cnn_pipeline.tracking.patience import StoreAway
+
+    said = str(error) if isinstance(error, StoreAway) else str(full_disk(error) or "")
+    kept = job.checkpoints and any(Path(job.checkpoints).glob("ckpt-*"))
+    where = f" The training of {job.trial.name} is kept in {job.checkpoints}." if kept else ""
+    return said and said + where
+
+
+def _checkpoints(job: Job) -> AbstractContextManager[Checkpoints | None]:
+    """The job's checkpoints, for this process alone until the block ends; None if it has none."""
+    from cnn_pipeline.network.checkpoint import hold
+
+    if not job.checkpoints:
+        return nullcontext()
+    folder, name = Path(job.checkpoints), job.trial.name
+    identity = {"content key": folder.name, "processor": processor_name()}
+    return hold(folder, identity, lambda text: events.emit(events.TrialNote(name, text)))
 
 
 def _score(job: ScoreJob, loaded: dict[tuple[object, str], Dataset]) -> Reply:
@@ -121,10 +163,10 @@ def _score(job: ScoreJob, loaded: dict[tuple[object, str], Dataset]) -> Reply:
         events.emit(events.Stage(f"scoring {job.name}"))
         metrics = score_model(job, dataset)
     except Exception as error:
-        sys.stderr.write(traceback.format_exc())
+        sys.stderr.write(redacted(traceback.format_exc()))
         # A `UserError` says what to do, so its type adds nothing.
         kind = "" if isinstance(error, UserError) else f"{type(error).__name__}: "
-        return Reply("FAILED", f"{kind}{error}".strip().splitlines()[0])
+        return Reply("FAILED", redacted(f"{kind}{error}".strip().splitlines()[0]))
     return Reply("FINISHED", metrics=metrics)
 
 
@@ -178,7 +220,7 @@ def _read_jobs(jobs: queue.Queue[AnyJob]) -> None:
             jobs.put(job)
         status = _end_orphans(given)
     except BaseException:
-        traceback.print_exc()
+        sys.stderr.write(redacted(traceback.format_exc()))
         sys.stderr.flush()
     finally:
         os._exit(status)
@@ -189,19 +231,23 @@ def _end_orphans(given: Sequence[Job]) -> int:
 
     Finished jobs count too: the sweep may have died before it read the reply.
     """
-    from cnn_pipeline.tracking.store import Store, set_client_defaults
-    from cnn_pipeline.tracking.writer import Tracker
+    from mlflow.tracking import MlflowClient
+
+    from cnn_pipeline.tracking.reaper import settle
+    from cnn_pipeline.tracking.store import set_client_defaults
 
     set_client_defaults()
     status = 0
-    trackers = {job.run_id: Tracker(Store(job.store_uri, job.artifacts_uri)) for job in given}
-    trackers |= {job.parent_run_id: trackers[job.run_id] for job in given}
-    for run_id, tracker in trackers.items():
+    jobs = {job.run_id: job for job in given} | {job.parent_run_id: job for job in given}
+    for run_id, job in jobs.items():
         try:
-            if tracker.is_running(run_id):
-                tracker.end(run_id, "KILLED", ORPHANED)
+            client = MlflowClient(job.store_uri)
+            run = client.get_run(run_id)
+            # Another process may go on with it already.
+            if not job.process or run.data.tags.get(names.PROCESS) == job.process:
+                settle(client, run, ORPHANED)
         except Exception:  # each kind of store has its own
-            traceback.print_exc()
+            sys.stderr.write(redacted(traceback.format_exc()))
             sys.stderr.flush()
             status = 1
     return status

@@ -6,8 +6,10 @@ Builds, trains, evaluates, draws and logs, without Prefect and without a parent 
 from __future__ import annotations
 
 import csv
+import hashlib
 import io
 import json
+import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,8 +17,11 @@ from contextlib import contextmanager
 import keras
 
 from cnn_pipeline.base import events, links, metric_names, versions
+from cnn_pipeline.base.files import sha256_of_bytes
+from cnn_pipeline.base.machine import processor_name
 from cnn_pipeline.data.dataset import Dataset
 from cnn_pipeline.data.samples import journey_images
+from cnn_pipeline.explain.drawing.fonts import legend, legible
 from cnn_pipeline.explain.drawing.page import png_bytes
 from cnn_pipeline.explain.plots.confusion import draw_confusion_matrix
 from cnn_pipeline.explain.plots.curves import draw_curves
@@ -24,7 +29,8 @@ from cnn_pipeline.explain.plots.journey import LayerOutput, draw_journey
 from cnn_pipeline.explain.plots.kernels import draw_kernels
 from cnn_pipeline.explain.plots.mistakes import draw_misclassified
 from cnn_pipeline.network.build import build_model, build_twin, layer_outputs
-from cnn_pipeline.network.device import Device, resolve_precision
+from cnn_pipeline.network.checkpoint import Checkpoints
+from cnn_pipeline.network.device import Device, resolve_precision, vector_instructions
 from cnn_pipeline.network.evaluation import Evaluation, evaluate, predictions_table
 from cnn_pipeline.network.history import Epoch, History
 from cnn_pipeline.network.latency import LARGE_BATCH, Timed
@@ -34,11 +40,12 @@ from cnn_pipeline.network.metrics import (
     detail_metrics,
     epoch_metrics,
     headline_metrics,
+    rounded_curves,
 )
 from cnn_pipeline.network.plan import plan_layers
 from cnn_pipeline.network.results import Scalar
 from cnn_pipeline.network.summary import layers_json, summary_text, trial_note
-from cnn_pipeline.network.train import Callback, train
+from cnn_pipeline.network.train import Callback, Diverged, train
 from cnn_pipeline.settings.command_line import reproducing_command
 from cnn_pipeline.settings.spelling import spell
 from cnn_pipeline.settings.trial import DataSettings, Trial, Variant
@@ -47,6 +54,7 @@ from cnn_pipeline.tracking.inputs import describe_inputs
 from cnn_pipeline.tracking.models import log_model
 from cnn_pipeline.tracking.undocumented import table_json
 from cnn_pipeline.tracking.writer import Tracker
+from cnn_pipeline.trainers.environment import numeric_environment
 
 
 def run_trial(
@@ -58,11 +66,27 @@ def run_trial(
     run_id: str,
     *,
     data_seconds: float = 0.0,
+    checkpoints: Checkpoints | None = None,
+    checkpoint_seconds: float = 60.0,
 ) -> dict[str, float]:
     """Build, train, evaluate and log one trial into its run. Returns its headline metrics.
 
-    The caller sets the run's status, because it knows how the process ended. `data_seconds` is the
-    time to load the data, 0 if an earlier trial loaded them.
+    The caller sets the run's status, because it knows how the process ended.
+
+    Args:
+        trial: what to train.
+        data: how the images were chosen.
+        dataset: the images.
+        device: where to train.
+        tracker: where to log.
+        run_id: the trial's run. It may hold what an earlier process has logged of this trial.
+        data_seconds: time to load the data, 0 if an earlier trial loaded them.
+        checkpoints: from which training goes on, and which are written. They are removed once the
+            run is complete, or if the loss is not finite.
+        checkpoint_seconds: an epoch that takes longer is saved within it too.
+
+    Raises:
+        Diverged: a loss is NaN or infinite.
     """
     clock = _Clock({"data": data_seconds})
     precision = resolve_precision(trial.training.precision, device)
@@ -76,22 +100,37 @@ def run_trial(
         model = build_model(
             trial.variant, dataset.image_shape, len(dataset.class_names), seed=trial.seed
         )
-        twin = build_twin(model, trial.variant, precision=precision, seed=trial.seed)
+        twin = build_twin(
+            model,
+            trial.variant,
+            precision=precision,
+            seed=trial.seed,
+            augmentation=trial.training.augmentation,
+        )
 
     events.emit(events.TrialPhase(trial.name, "training"))
     with clock("train"):
         reporter = _Reporter(trial, len(dataset.train.labels), tracker, run_id)
-        history = train(
-            twin,
-            dataset.train,
-            dataset.validation,
-            trial.training,
-            device,
-            seed=trial.seed,
-            callbacks=[reporter],
-        )
+        try:
+            history = train(
+                twin,
+                dataset.train,
+                dataset.validation,
+                trial.training,
+                device,
+                seed=trial.seed,
+                callbacks=[reporter],
+                checkpoints=checkpoints,
+                checkpoint_seconds=checkpoint_seconds,
+            )
+        except Diverged:  # it would diverge again
+            if checkpoints is not None:
+                checkpoints.remove()
+            raise
         model.set_weights(twin.get_weights())
         del twin
+    if history.stop_reason:
+        events.emit(events.TrialNote(trial.name, f"stopped early: {history.stop_reason}"))
 
     events.emit(events.TrialPhase(trial.name, "evaluating"))
     with clock("evaluate"):
@@ -104,31 +143,42 @@ def run_trial(
     events.emit(events.TrialPhase(trial.name, "logging"))
     with clock("plots"):
         plots = draw(trial, model, history, test, dataset)
+    reporter.complete(history)
     outcome = TrialOutcome(plan, history, validation, test, latency, clock.seconds)
     logged = log_model(
         tracker.store,
         run_id,
         model,
         params,
-        tags={names.VARIANT: trial.label, names.DATA_DIGEST: dataset.digest},
-        step=history.epochs[-1].epoch,
+        tags={
+            names.VARIANT: trial.label,
+            names.DATA_DIGEST: dataset.digest,
+            names.PREPARATION: dataset.preparation.to_tag(),
+        },
+        step=history.kept.epoch,
     )
     metrics = {**headline_metrics(outcome), metric_names.MODEL_BYTES: float(logged.num_bytes)}
     splits = {one.role: one for one in describe_inputs(dataset)}
     measured_on = {name: splits[role] for name, role in MEASURED_ON.items()}
     tracker.log_summary(run_id, metrics, model_id=logged.model_id, measured_on=measured_on)
     tracker.log_summary(run_id, detail_metrics(outcome))
-    tracker.log_files(run_id, {**_records(trial, data, outcome, model, device), **plots})
+    records = _records(trial, data, outcome, model, device)
+    tracker.log_files(run_id, {**records, **plots})
     page = links.model_page(logged.experiment_id, logged.model_id)
     command = reproducing_command(_as_run(trial, device), data)
+    shape = "x".join(map(str, dataset.image_shape))
+    images = f"{shape}, {dataset.preparation.shown}"
     tags = {
         names.MODEL_SHA256: logged.sha256,
-        names.NOTE: trial_note(trial, plan, metrics, command, page),
+        names.PREDICTIONS_SHA256: sha256_of_bytes(records[names.PREDICTIONS_FILE]),
+        names.NOTE: trial_note(trial, plan, metrics, command, page, images),
     }
     if history.stop_reason:
         tags[names.STOP_REASON] = history.stop_reason
     # Last: a run with this tag has everything else.
     tracker.tag(run_id, tags | {names.COMPLETE: "true"})
+    if checkpoints is not None:
+        checkpoints.remove()
     return metrics
 
 
@@ -153,12 +203,19 @@ def trial_params(
         "dense_units": variant.dense_units,
         "dropout": variant.dropout,
         "batch_norm": variant.batch_norm,
+        "activation": variant.activation,
         "optimizer": training.optimizer,
         "learning_rate": training.learning_rate,
+        "schedule": training.schedule,
+        # MLflow groups runs with a missing param apart, so none is spelled out.
+        "weight_decay": "default" if training.weight_decay is None else training.weight_decay,
+        "ema_momentum": training.ema_momentum or "none",
+        "augmentation": training.augmentation,
         "batch_size": training.batch_size,
         "epochs": training.epochs,
-        # MLflow groups runs with a missing param apart, so "never" is a value.
         "stop_at_accuracy": training.stop_at_accuracy or "never",
+        "patience": training.patience or "never",
+        "class_weights": training.class_weights,
         names.SEED: trial.seed,
         "precision": precision,
         "threads": device.threads,
@@ -169,13 +226,14 @@ def trial_params(
 def draw(
     trial: Trial, model: keras.Sequential, history: History, test: Evaluation, dataset: Dataset
 ) -> dict[str, bytes]:
-    """The pictures of one run, PNG bytes by artifact path."""
+    """The pictures of one run by artifact path, and the class names that they lack."""
     chosen = list(journey_images(test.labels, dataset.class_names))
     layers = [
         LayerOutput(name, kind, values)
         for name, kind, values in layer_outputs(model, trial.variant, dataset.test.images[chosen])
     ]
-    titles = [f"{dataset.class_names[test.labels[i]]} (test image {i})" for i in chosen]
+    shown = legible(dataset.class_names)
+    titles = [f"{shown[test.labels[i]]} (test image {i})" for i in chosen]
     curves = {
         name: [getattr(epoch, name) for epoch in history.epochs] for name in metric_names.CURVES
     }
@@ -192,7 +250,10 @@ def draw(
     kernels = next(layer for layer in model.layers if layer.name == "conv1").get_weights()[0]
     if kernels.shape[2] in (1, 3):
         drawn["kernels"] = draw_kernels(kernels, f"{trial.name}: kernels of the first layer")
-    return {f"plots/{name}.png": png_bytes(figure) for name, figure in drawn.items()}
+    files = {f"plots/{name}.png": png_bytes(figure) for name, figure in drawn.items()}
+    if numbers := legend(dataset.class_names):
+        files["plots/class_names.txt"] = f"{numbers}\n".encode()
+    return files
 
 
 def _records(
@@ -201,7 +262,18 @@ def _records(
     config = {
         "trial": trial.model_dump(mode="json"),
         "data": data.model_dump(mode="json"),
-        "device": {"kind": device.kind, "name": device.name, "threads": device.threads},
+        "device": {
+            "kind": device.kind,
+            "name": device.name,
+            "threads": device.threads,
+            "processor": processor_name(),
+            "instructions": vector_instructions(),
+        },
+        # Hashed: `TF_` is the beginning of other programs' secrets, too.
+        "environment": {
+            name: hashlib.sha256(value.encode()).hexdigest()
+            for name, value in numeric_environment(os.environ).items()
+        },
         "versions": versions.versions(),
         "command": reproducing_command(_as_run(trial, device), data),
     }
@@ -258,6 +330,7 @@ def _trial_tags(dataset: Dataset, device: Device) -> dict[str, str]:
         names.DATA_SOURCE: dataset.source,
         names.CLASS_NAMES: json.dumps(dataset.class_names),
         names.IMAGE_SHAPE: "x".join(map(str, dataset.image_shape)),
+        names.PREPARATION: dataset.preparation.to_tag(),
         names.DEVICE: device.name,
         names.KERAS_BACKEND: keras.backend.backend(),
         **{
@@ -273,18 +346,37 @@ class _Reporter(Callback):
     def __init__(self, trial: Trial, count: int, tracker: Tracker, run_id: str) -> None:
         self._trial = trial
         self._count = count
-        self._tracker = tracker
-        self._run_id = run_id
+        self._curves = tracker.curves(
+            run_id, lambda text: events.emit(events.TrialNote(trial.name, text))
+        )
+
+    def on_resume(self, epochs: tuple[Epoch, ...], images: int) -> None:
+        """Say where training goes on, and show the epochs before."""
+        done, count = len(epochs), self._trial.training.epochs
+        where = f"in epoch {done + 1} of {count}" if images else f"after epoch {done} of {count}"
+        events.emit(events.TrialNote(self._trial.name, f"goes on {where}"))
+        # From here on: the speed is measured from the first of these events.
+        reached = done * self._count + images
+        self._emit(max(done - 1, 0), reached, {})
+        for epoch in epochs:
+            self._emit(epoch.epoch, reached, epoch_metrics(epoch))
 
     def on_images(self, epoch: int, images: int) -> None:
         self._emit(epoch, epoch * self._count + images, {})
 
     def on_epoch(self, epoch: Epoch) -> None:
-        metrics = epoch_metrics(epoch)
+        self._curves.add(epoch.epoch, self._points(epoch))
+        self._emit(epoch.epoch, (epoch.epoch + 1) * self._count, epoch_metrics(epoch))
+
+    def complete(self, history: History) -> None:
+        """Log what is missing of the curves, also of epochs before the trial was resumed."""
+        self._curves.complete({epoch.epoch: self._points(epoch) for epoch in history.epochs})
+
+    @staticmethod
+    def _points(epoch: Epoch) -> dict[str, float]:
+        rounded = rounded_curves(epoch_metrics(epoch))
         # MLflow's compare view opens with the metric that was logged first.
-        curves = {metric_names.VAL_ACCURACY: metrics[metric_names.VAL_ACCURACY], **metrics}
-        self._tracker.log_curves(self._run_id, epoch.epoch, curves)
-        self._emit(epoch.epoch, (epoch.epoch + 1) * self._count, metrics)
+        return {metric_names.VAL_ACCURACY: rounded[metric_names.VAL_ACCURACY], **rounded}
 
     def _emit(self, epoch: int, images: int, metrics: dict[str, float]) -> None:
         epochs = self._trial.training.epochs

@@ -36,6 +36,9 @@ JOB = Job(
     artifacts_uri=None,
     run_id="r",
     parent_run_id="p",
+    checkpoints="/home with späces/checkpoints/0a1b",
+    checkpoint_seconds=2.5,
+    process="{}",
 )
 
 
@@ -51,7 +54,9 @@ def test_a_job_comes_back_as_it_was() -> None:
         events.Stage("scoring\nthe champion"),
         events.Delay("compiling"),
         events.DownloadProgress("images", "mirror", 1, 2),
+        events.PreparationProgress(1, 2),
         events.TrialPhase("f2-max-s0", "training"),
+        events.TrialNote("f2-max-s0", "goes on after epoch 1 of 2"),
         events.TrialProgress("f2-max-s0", 0, 2, 600, 1200, {"loss": 0.1, "accuracy": 1.0}),
         Reply("FAILED", "ValueError: ü"),
         Reply("FINISHED", metrics={"test_loss": math.inf, "val_loss": -math.inf}),

@@ -21,7 +21,7 @@ from mlflow.tracking import MlflowClient
 from cnn_pipeline.base import events
 from cnn_pipeline.base.events import Event, TrialProgress
 from cnn_pipeline.base.home import Home
-from cnn_pipeline.experiment import steps
+from cnn_pipeline.experiment import trials
 from cnn_pipeline.settings.sweep import Sweep
 from cnn_pipeline.tracking.store import Store
 from cnn_pipeline.tracking.writer import Tracker
@@ -107,6 +107,7 @@ def own_pool(tmp_path: Path, launcher: Launcher) -> Iterator[TrainerPool]:
         yield pool
 
 
+@pytest.mark.fault(fault="kill -9 of a trainer", moment="training", promises="I3")
 def test_a_killed_trainer_fails_its_trial_and_the_next_gets_a_fresh_one(
     home: Home, tmp_path: Path, pool: TrainerPool
 ) -> None:
@@ -161,7 +162,8 @@ def test_an_exception_in_a_listener_is_raised(
 
     with pytest.raises(ValueError, match="the terminal is gone"), once_it_trains(fail):
         run_trials(begin(one_trial(ENDLESS), home, tmp_path), pool)
-    assert statuses(home)["f2-max-d16-s0"] == ("KILLED", "the sweep was stopped: ValueError")
+    reason = "the sweep was stopped: ValueError: the terminal is gone"
+    assert statuses(home)["f2-max-d16-s0"] == ("KILLED", reason)
 
 
 def test_closing_the_pool_kills_what_runs(
@@ -228,6 +230,9 @@ def test_a_trainer_is_replaced_after_its_jobs_without_changing_numbers(
     assert accuracies[0] == accuracies[3]
 
 
+@pytest.mark.fault(
+    fault="kill -9 of the fork server", moment="training; between two trials", promises="I3"
+)
 @needs_fork_server
 def test_a_fork_server_that_is_killed_fails_what_it_forked_and_is_replaced(
     home: Home, tmp_path: Path
@@ -455,7 +460,13 @@ def delayed_once(
     return lambda server: next(messages, None) or receive(server)
 
 
-@pytest.mark.parametrize("launcher", [pytest.param("forked", marks=needs_fork_server), "spawned"])
+@pytest.mark.parametrize(
+    "launcher",
+    [
+        pytest.param("forked", marks=needs_fork_server),
+        pytest.param("spawned", marks=pytest.mark.long),
+    ],
+)
 def test_compiling_convolutions_is_reported_once(
     home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, launcher: str
 ) -> None:
@@ -501,9 +512,9 @@ def test_a_trainer_also_ends_runs_whose_reply_was_not_read(
     sweep_run = begin(one_trial(), home, tmp_path)
     tracker = Tracker(Store(sweep_run.store_uri, sweep_run.artifacts_uri))
     (trial,) = sweep_run.decision.sweep.trials()
-    run_id = steps.start_trial(tracker, sweep_run, trial, {})
+    run_id = trials.start_trial(tracker, sweep_run, trial, {})
     assert by_hand.stdin is not None and by_hand.stdout is not None
-    by_hand.stdin.write(JOBS.write(steps.job_of(sweep_run, trial, run_id)))
+    by_hand.stdin.write(JOBS.write(trials.job_of(sweep_run, trial, run_id)))
     by_hand.stdin.flush()
     told = map(TRAINER_MESSAGES.read, by_hand.stdout)
     replies = (message for message in told if isinstance(message, Reply))
@@ -511,7 +522,10 @@ def test_a_trainer_also_ends_runs_whose_reply_was_not_read(
     assert set(statuses(home).values()) == {("RUNNING", "")}
     by_hand.stdin.close()
     assert by_hand.wait(DEADLINE) == 0
-    assert set(statuses(home).values()) == {("KILLED", "the sweep's process is gone")}
+    assert statuses(home) == {
+        "sweep": ("KILLED", "the sweep's process is gone"),
+        trial.name: ("FINISHED", ""),  # it has its last record
+    }
 
 
 def test_a_trainer_exits_with_a_message_on_invalid_input(by_hand: subprocess.Popen[bytes]) -> None:
@@ -590,6 +604,7 @@ def trial_begun(home: Home) -> bool:
     return "f2-max-d16-s0" in statuses(home)
 
 
+@pytest.mark.fault(fault="kill -9 of a command", promises="I3")
 @pytest.mark.parametrize("when", [trial_begun, epochs_logged])
 def test_a_killed_sweep_leaves_no_run_running_and_no_trainer(
     when: Callable[[Home], bool],
@@ -621,6 +636,6 @@ def test_ctrl_c_ends_all_runs_and_begins_no_other(
     assert process.returncode == -signal.SIGINT, errors.decode()
     assert gone(trainer)
     assert statuses(home) == {
-        "sweep": ("KILLED", "KeyboardInterrupt"),
+        "sweep": ("KILLED", "Ctrl-C"),
         "f2-max-d16-s0": ("KILLED", "the sweep was stopped"),
     }

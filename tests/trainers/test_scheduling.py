@@ -60,7 +60,7 @@ def test_threads_share_the_cores_unless_given() -> None:
 def test_the_longest_goes_first_within_its_seed() -> None:
     sweep = Sweep(name="x", axes=Axes(filters=(2, 8, 4)), seeds=(5, 1))
     seconds = {trial.name: float(trial.variant.filters[0]) for trial in sweep.trials()}
-    assert [trial.name for trial in longest_first(sweep, seconds)] == [
+    assert [trial.name for trial in longest_first(sweep.trials(), seconds)] == [
         "f8-max-s5", "f4-max-s5", "f2-max-s5", "f8-max-s1", "f4-max-s1", "f2-max-s1",
     ]  # fmt: skip
 

@@ -1,0 +1,42 @@
+"""What a sweep asks of its trainers, wherever they run."""
+
+from __future__ import annotations
+
+from typing import NoReturn, Protocol
+
+from cnn_pipeline.base.errors import Interrupted
+from cnn_pipeline.tracking.store import Store
+from cnn_pipeline.trainers.messages import AnyJob, Job, Reply
+
+
+class Trainers(Protocol):
+    """Trainers that run jobs: `pool.TrainerPool` on this machine, `ray_pool.RayPool` on a cluster.
+
+    What a trainer tells during a job is emitted as events of this process.
+    """
+
+    count: int
+    """Jobs at a time."""
+    threads: int
+    """Of each trainer."""
+    stopped: str
+    """Why, once they are closed; else empty."""
+
+    def run(self, job: AnyJob) -> Reply:
+        """Run one job on an idle trainer, and block until it ends.
+
+        Raises:
+            Interrupted: no job can go on; the trainers are closed.
+        """
+
+    def close(self, why: str = "the sweep was stopped") -> None:
+        """End all trainers. Their current jobs are lost; their replies say why."""
+
+
+def give_up(job: AnyJob, reason: str) -> NoReturn:
+    """Wait no longer for the job's store, and raise: no job can go on. The trainers are closed."""
+    if isinstance(job, Job):
+        from cnn_pipeline.tracking.patience import patience_with  # imports MLflow
+
+        patience_with(Store(job.store_uri, job.artifacts_uri)).lose()
+    raise Interrupted(reason)

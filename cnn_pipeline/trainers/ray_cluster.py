@@ -1,0 +1,338 @@
+"""Reach a Ray cluster, and refuse it before anything is trained if a trial could not run there.
+
+Ray is imported only here and in `ray_pool`, and only once a sweep asked for it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import signal
+import sys
+import threading
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from cnn_pipeline.base.errors import InvalidInput
+from cnn_pipeline.base.files import make_private
+from cnn_pipeline.base.machine import has_gpu
+from cnn_pipeline.base.reachable import short, silence
+from cnn_pipeline.base.redaction import redacted
+from cnn_pipeline.data.catalog import CATALOGS
+from cnn_pipeline.settings.engine import Engine
+from cnn_pipeline.settings.sweep import Sweep
+from cnn_pipeline.settings.trial import DataSettings
+from cnn_pipeline.trainers.ray_node import (
+    Answer,
+    Question,
+    absolute,
+    answer,
+    differences,
+    facts,
+    node_name,
+)
+from cnn_pipeline.trainers.scheduling import WORKERS_ON_GPU, Crew
+
+START = "ray start --head --include-dashboard=false --disable-usage-stats"
+_ANSWER_SECONDS = 120  # a node imports this package first
+_CONNECT_SECONDS = 5.0
+_ENVIRONMENT = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    # Ray's own default from its next version on, and a warning until then.
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+}
+
+
+@dataclass(frozen=True)
+class Node:
+    """A node of the cluster, with all that it has, whoever uses it now."""
+
+    id: str
+    name: str
+    """As `node_name` makes it."""
+    cores: int
+    gpus: float
+
+    def room(self, cores: int, gpu_share: float) -> int:
+        """How many trainers fit that need so many cores and such a share of a GPU."""
+        most = self.cores // cores
+        # A trainer's share is of one card. Rounded, because three thirds are one card.
+        return min(most, int(self.gpus) * int(1 / gpu_share + 1e-9)) if gpu_share else most
+
+
+@dataclass(frozen=True)
+class Needs:
+    """What each trial needs of a cluster."""
+
+    threads: int
+    """Of each trainer; it asks for as many cores."""
+    data: DataSettings
+    """The images."""
+    store_uri: str
+    """MLflow's store."""
+    checkpoints: Path
+    """Folder of all checkpoints."""
+
+
+def gpu_share(engine: Engine) -> float:
+    """The share of a GPU that each trainer asks for; 0 for none."""
+    return engine.gpu_share or (round(1 / WORKERS_ON_GPU, 3) if has_gpu() else 0.0)
+
+
+def reach(engine: Engine) -> None:
+    """Connect this process to the cluster, unless it is connected.
+
+    Raises:
+        InvalidInput: Ray is not installed, or the cluster does not answer or has other versions.
+    """
+    if find_spec("ray") is None:
+        raise InvalidInput(
+            ["--engine: ray must be installed, received none: "
+             'pip install --editable ".[ray]", or leave out --engine ray']
+        )  # fmt: skip
+    address = engine.ray_address
+    if address != "auto" and (fault := silence(f"ray://{address}", seconds=_CONNECT_SECONDS)):
+        raise _unreachable(address, fault)
+    for name, value in _ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
+    with _kept_handlers():
+        import ray
+
+        if ray.is_initialized():
+            return
+        try:
+            ray.init(
+                address=address,
+                log_to_driver=False,
+                logging_level="CRITICAL",
+                configure_logging=False,
+            )
+        except (ConnectionError, RuntimeError, ValueError, OSError) as error:
+            raise _unreachable(address, short(error)) from None
+
+
+def leave() -> None:
+    """Disconnect this process, if it is connected. What it has on the cluster ends."""
+    ray = sys.modules.get("ray")
+    if ray is not None and ray.is_initialized():
+        ray.shutdown()
+
+
+def nodes() -> tuple[Node, ...]:
+    """The nodes that are alive, by name."""
+    import ray
+
+    return tuple(
+        sorted(
+            (
+                Node(
+                    id=one["NodeID"],
+                    name=node_name(one["NodeManagerHostname"], one["NodeID"]),
+                    cores=int(one["Resources"].get("CPU", 0)),
+                    gpus=float(one["Resources"].get("GPU", 0)),
+                )
+                for one in ray.nodes()
+                if one["Alive"]
+            ),
+            key=lambda node: node.name,
+        )
+    )
+
+
+def room(found: Sequence[Node], threads: int, share: float) -> int:
+    """How many trainers fit on these nodes."""
+    return sum(node.room(threads, share) for node in found)
+
+
+def check(engine: Engine, needs: Needs) -> int:
+    """How many trainers the connected cluster has room for.
+
+    Raises:
+        InvalidInput: all reasons why trials could not run there, each with what to do.
+    """
+    share = gpu_share(engine)
+    everyone = nodes()
+    used = [node for node in everyone if node.room(needs.threads, share)]
+    if not used:
+        raise InvalidInput([_no_room(everyone, needs.threads, share)])
+    faults = [*(_store_faults(used, needs.store_uri) if len(used) > 1 else ())]
+    several = len(used) > 1
+    with _seen(needs.checkpoints if several else None) as seen:
+        question = Question(
+            data="" if needs.data.source in CATALOGS else absolute(needs.data).source,
+            seen=seen,
+            store=needs.store_uri if several and not faults else "",
+        )
+        answers = ask(used, question)
+    here = facts()
+    for node in used:
+        faults += _node_faults(node, answers[node.id], here, needs)
+    if faults:
+        raise InvalidInput(faults)
+    return room(used, needs.threads, share)
+
+
+def crew_on(engine: Engine, sweep: Sweep, workers: int, store_uri: str, checkpoints: Path) -> Crew:
+    """The trainers of a sweep on the cluster, which this process is connected to from now on.
+
+    A trainer has one thread unless the sweep says otherwise: nodes have different numbers of cores.
+
+    Args:
+        engine: which cluster, and what each trainer asks of it.
+        sweep: what is trained.
+        workers: the requested number of trainers; 0 is as many as there is room for.
+        store_uri: MLflow's store.
+        checkpoints: folder of all checkpoints.
+
+    Raises:
+        InvalidInput: see `reach` and `check`.
+    """
+    threads = sweep.training.threads or 1
+    reach(engine)
+    try:
+        most = check(engine, Needs(threads, sweep.data, store_uri, checkpoints))
+    except InvalidInput:
+        leave()  # Ray ends a connected process a minute after its cluster is gone
+        raise
+    return Crew(min(workers or len(sweep.trials()), most), threads, engine)
+
+
+def ask(asked: Sequence[Node], question: Question) -> dict[str, Answer | str]:
+    """The answer of each node by its id, or why it gave none."""
+    import ray
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+    task: Any = ray.remote(answer)
+    refs = {
+        node.id: task.options(
+            num_cpus=0,
+            max_retries=0,
+            scheduling_strategy=NodeAffinitySchedulingStrategy(node.id, soft=False),
+        ).remote(question)
+        for node in asked
+    }
+    ray.wait(list(refs.values()), num_returns=len(refs), timeout=_ANSWER_SECONDS)
+    found: dict[str, Answer | str] = {}
+    for node_id, ref in refs.items():
+        try:
+            found[node_id] = ray.get(ref, timeout=0)
+        except ray.exceptions.GetTimeoutError:
+            found[node_id] = f"no answer within {_ANSWER_SECONDS} s"
+        except ray.exceptions.RayError as error:
+            found[node_id] = last_line(error)
+    return found
+
+
+def last_line(error: Exception) -> str:
+    """The last line of one of Ray's errors, which have whole tracebacks as their text."""
+    return redacted(str(error).strip().splitlines()[-1].strip() or type(error).__name__)
+
+
+def _node_faults(
+    node: Node, said: Answer | str, here: dict[str, str], needs: Needs
+) -> Iterator[str]:
+    name = f"--engine ray: node {node.name}"
+    if isinstance(said, str):
+        yield (
+            f"{name} must run the same cnn-pipeline as this machine, received: {said}. "
+            "Install it there in the environment that Ray was started from"
+        )
+        return
+    if different := differences(here, said.facts):
+        yield (
+            f"{name} must be like this machine, or the same trial has other numbers there, "
+            f"received {'; '.join(different)}. Install the same versions there and restart Ray, or "
+            "take the node away ('ray stop' on it)"
+        )
+    if not said.sees_data:
+        yield (
+            f"{name} must see the images at {absolute(needs.data).source}, received no such path. "
+            "Put them into a folder that every node has under the same path"
+        )
+    if not said.sees_checkpoints:
+        yield (
+            f"{name} must see the home folder, where checkpoints lie, received no "
+            f"{needs.checkpoints}. Give a folder that all nodes share with --home"
+        )
+    if said.silence:
+        yield (
+            f"{name} must reach MLflow at {redacted(needs.store_uri)}, received: {said.silence}. "
+            "Set MLFLOW_TRACKING_URI to an address that every node reaches"
+        )
+
+
+def _store_faults(used: Sequence[Node], uri: str) -> Iterator[str]:
+    """Why runs of several nodes cannot be written to this store."""
+    if not uri.startswith(("http://", "https://")):
+        yield (
+            f"--engine ray: {len(used)} nodes need an MLflow server, because a file cannot be "
+            f"written by several machines, received {redacted(uri)}. Start one ('mlflow server') "
+            "and set MLFLOW_TRACKING_URI to its address"
+        )
+        return
+    from mlflow.tracking import MlflowClient
+
+    from cnn_pipeline.tracking.store import set_client_defaults
+
+    set_client_defaults()
+    try:
+        location = MlflowClient(uri).get_experiment("0").artifact_location
+    except Exception:  # the server does not answer, or its first experiment is deleted
+        return
+    if location.startswith("file:") or ("://" not in location and ":" not in location):
+        yield (
+            f"--engine ray: the MLflow server must store artifacts itself, received the path "
+            f"{location}. Start it with --serve-artifacts and --artifacts-destination"
+        )
+
+
+def _no_room(found: Sequence[Node], threads: int, share: float) -> str:
+    card = f" and {share:g} of a GPU" if share else ""
+    has = "; ".join(f"{node.name}: {node.cores} cores, {node.gpus:g} GPUs" for node in found)
+    return (
+        f"--engine ray: a trial needs a node with {threads} cores{card}, received {has}. "
+        "Give fewer --threads" + (" or a smaller --gpu-share" if share else "") + ", or add a node"
+    )
+
+
+def _unreachable(address: str, fault: str) -> InvalidInput:
+    return InvalidInput(
+        [
+            f"--ray-address: a Ray cluster with this machine as a node must answer at {address}, "
+            f"received: {fault}. Start one ('{START}'), or leave out --engine ray"
+        ]
+    )
+
+
+@contextlib.contextmanager
+def _seen(folder: Path | None) -> Iterator[str]:
+    """A file in `folder` while the block runs; empty without a folder."""
+    if folder is None:
+        yield ""
+        return
+    make_private(folder)
+    file = folder / f"seen-{secrets.token_hex(8)}"
+    file.touch()
+    try:
+        yield str(file)
+    finally:
+        file.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def _kept_handlers() -> Iterator[None]:
+    """Keep what happens at a signal and at an error, which Ray replaces."""
+    hook = sys.excepthook
+    main = threading.current_thread() is threading.main_thread()
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        sys.excepthook = hook
+        for number, handler in handlers.items():
+            if main and handler is not None and signal.getsignal(number) is not handler:
+                signal.signal(number, handler)

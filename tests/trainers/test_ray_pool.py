@@ -1,0 +1,202 @@
+"""Trainers on a Ray cluster of one node: the same numbers, and what is lost when one is killed."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+import pytest
+from mlflow import MlflowClient
+
+from cnn_pipeline.base import events
+from cnn_pipeline.base.errors import InvalidInput
+from cnn_pipeline.base.events import Event, TrialNote, TrialProgress
+from cnn_pipeline.base.home import Home
+from cnn_pipeline.experiment.outcome import Outcome
+from cnn_pipeline.experiment.run import run_sweep
+from cnn_pipeline.network.results import TrialResult
+from cnn_pipeline.settings.engine import Engine
+from cnn_pipeline.tracking import names
+from cnn_pipeline.trainers import ray_cluster
+from cnn_pipeline.trainers.ray_pool import RayPool
+from tests.experiment.test_run import predictions, untimed
+from tests.running import (
+    ENDLESS,
+    QUICK,
+    TINY,
+    begin,
+    descendants,
+    gone,
+    one_trial,
+    run_trials,
+    wait_until,
+)
+
+ray = pytest.importorskip("ray")
+pytestmark = pytest.mark.slow  # trainers import TensorFlow
+
+NODE = [
+    "--num-cpus=2", "--object-store-memory=100000000", "--node-ip-address=127.0.0.1",
+    "--disable-usage-stats", "--include-log-monitor=false", "--block",
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[str]:
+    """Address of a Ray cluster with this machine as its only node."""
+    folder = Path(tempfile.mkdtemp(prefix="ray-", dir="/tmp"))  # Ray's sockets need a short path
+    head = ["start", "--head", "--port=0", "--include-dashboard=false", f"--temp-dir={folder}"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "ray.scripts.scripts", *head, *NODE],
+        env={**os.environ, "RAY_USAGE_STATS_ENABLED": "0"},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    try:
+        found = folder / "ray_current_cluster"
+        wait_until(lambda: found.exists() and bool(found.read_text().strip()), "Ray's head", 300)
+        yield found.read_text().strip()
+    finally:
+        family = psutil.Process(process.pid).children(recursive=True)
+        process.terminate()
+        _, left = psutil.wait_procs(family, timeout=30)
+        for one in left:
+            one.kill()
+        process.kill()
+        process.wait()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="module")
+def engine(cluster: str) -> Engine:
+    return Engine(engine="ray", ray_address=cluster)
+
+
+@pytest.fixture(scope="module")
+def ray_pool(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RayPool]:
+    ray_cluster.reach(engine)
+    pool = RayPool(1, QUICK.threads, tmp_path_factory.mktemp("logs"), engine)
+    yield pool
+    pool.close()
+
+
+def actors() -> set[int]:
+    """Processes of Ray's actors that are trainers, in the cluster of these tests."""
+    family = descendants(os.getpid())
+    return {pid for pid, words in family.items() if words.startswith("ray::_Trainer")}
+
+
+def trainers() -> set[int]:
+    """Trainers, and what forks them, below the actors."""
+    return {
+        pid
+        for actor in actors()
+        for pid, words in descendants(actor).items()
+        if "cnn_pipeline.trainers" in words
+    }
+
+
+@contextmanager
+def once_in_epoch(epoch: int, action: Callable[[], object]) -> Iterator[list[Event]]:
+    """Call `action` once, as soon as an epoch has begun. Yields what is told."""
+    told: list[Event] = []
+    begun = threading.Event()
+
+    def listen(event: Event) -> None:
+        told.append(event)
+        if isinstance(event, TrialProgress) and event.epoch >= epoch and not begun.is_set():
+            begun.set()
+            threading.Thread(target=action).start()  # it may close the pool, which emits
+
+    with events.listening(listen):
+        yield told
+    assert begun.is_set(), "nothing was trained"
+
+
+def tags_of(home: Home, result: TrialResult) -> dict[str, str]:
+    tags: dict[str, str] = MlflowClient(home.database_uri).get_run(result.run_id).data.tags
+    return tags
+
+
+def kill_all(pids: set[int]) -> None:
+    assert pids
+    for pid in pids:
+        os.kill(pid, signal.SIGKILL)
+
+
+def test_a_cluster_gives_the_numbers_of_this_machine_though_an_actor_is_lost(
+    tiny: tuple[Home, Outcome], home: Home, engine: Engine
+) -> None:
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    local_home, local = tiny
+    with once_in_epoch(1, lambda: kill_all(actors())) as told:
+        outcome = run_sweep(TINY, home, workers=1, engine=engine)
+    notes = [event.text for event in told if isinstance(event, TrialNote)]
+    assert any("was lost; it goes on elsewhere" in note for note in notes)
+    assert any(note.startswith("goes on ") for note in notes)
+    assert [untimed(r) for r in outcome.results] == [untimed(r) for r in local.results]
+    assert [r.status for r in outcome.results] == [r.status for r in local.results]
+    assert [r.reason for r in outcome.results] == [r.reason for r in local.results]
+    assert [r.content_key for r in outcome.results] == [r.content_key for r in local.results]
+    for mine, its in zip(outcome.results, local.results, strict=True):
+        if mine.finished:
+            assert predictions(home, mine) == predictions(local_home, its)
+            assert "(Ray node " in tags_of(home, mine)[names.NODE]
+            assert names.NODE not in tags_of(local_home, its)
+    wait_until(lambda: not actors(), "the end of the trainers", 30)
+    assert before == {number: signal.getsignal(number) for number in before}
+
+
+def test_a_trial_that_needs_too_many_cores_is_refused(home: Home, engine: Engine) -> None:
+    many = one_trial(QUICK.model_copy(update={"threads": 64}))
+    with pytest.raises(InvalidInput, match="a trial needs a node with 64 cores, received"):
+        run_sweep(many, home, engine=engine)
+    assert not ray.is_initialized()  # else the cluster's end is that of this process, too
+
+
+@pytest.mark.long
+@pytest.mark.fault(fault="kill -9 of a trainer on Ray", moment="training", promises="I3")
+def test_a_killed_trainer_fails_its_trial_as_on_this_machine(
+    home: Home, tmp_path: Path, ray_pool: RayPool
+) -> None:
+    def kill() -> None:
+        servers = {psutil.Process(actor).children()[0].pid for actor in actors()}
+        kill_all(trainers() - servers)
+
+    with once_in_epoch(0, kill):
+        (failed,) = run_trials(begin(one_trial(ENDLESS), home, tmp_path), ray_pool)
+    assert failed.status == "FAILED"
+    assert failed.reason.startswith("the trainer was ended by SIGKILL")
+    (finished,) = run_trials(begin(one_trial(), home, tmp_path), ray_pool)
+    assert (finished.status, finished.reason) == ("FINISHED", "")
+
+
+@pytest.mark.long
+@pytest.mark.fault(fault="Ctrl-C of a sweep on Ray", moment="training", promises="I3")
+def test_closing_ends_trainings_within_ten_seconds(
+    home: Home, tmp_path: Path, ray_pool: RayPool
+) -> None:
+    closed: list[float] = []
+    family: set[int] = set()
+
+    def close() -> None:
+        family.update(actors() | trainers())
+        closed.append(time.monotonic())
+        ray_pool.close("Ctrl-C")
+
+    with once_in_epoch(1, close):
+        (killed,) = run_trials(begin(one_trial(ENDLESS), home, tmp_path), ray_pool)
+    assert time.monotonic() - closed[0] < 10
+    assert (killed.status, killed.reason) == ("KILLED", "Ctrl-C")
+    wait_until(lambda: gone(family), "the end of the trainers", 10)
