@@ -10,8 +10,6 @@ from cnn_pipeline.base.errors import UserError
 from cnn_pipeline.base.home import Home
 
 POOL = "cnn-pipeline"
-TRAINING_QUEUE = "training"
-WATCHING_QUEUE = "watching"
 
 
 @dataclass(frozen=True)

@@ -13,12 +13,17 @@ from dataclasses import dataclass
 import httpx
 from filelock import FileLock, Timeout
 
+from cnn_pipeline.base import links
 from cnn_pipeline.base.errors import InvalidInput, UserError
+from cnn_pipeline.base.files import make_private
 from cnn_pipeline.base.home import HOME_VARIABLE, TRACKING_VARIABLE, Home
 from cnn_pipeline.services.addresses import Addresses, Ports, ServiceFolder, project_root
+from cnn_pipeline.services.flow_runs import cancelling
 from cnn_pipeline.services.loopback import HOST, port_is_free
 from cnn_pipeline.services.processes import end_groups, groups_below, is_running
 from cnn_pipeline.services.running import Record
+from cnn_pipeline.services.shared import OWN, SharedStore
+from cnn_pipeline.services.shared_check import require_shared
 from cnn_pipeline.services.supervisor import (
     WORKER,
     ServiceError,
@@ -29,6 +34,7 @@ from cnn_pipeline.services.supervisor import (
     server_plans,
     worker_plan,
 )
+from cnn_pipeline.tracking.store import open_store, require_intact
 
 UP_LOG = "up"
 _STOP_SECONDS = 150
@@ -66,18 +72,41 @@ def running(home: Home) -> Running | None:
     )
 
 
+def mlflow_address(home: Home) -> str:
+    """URL of the MLflow server whose pages show the runs of this home; empty if none is known.
+
+    It is the tracking server that was named, or the one that `cnn-pipeline up` runs.
+    """
+    for name in (links.UI_VARIABLE, TRACKING_VARIABLE):
+        given = os.environ.get(name, "")
+        if given.startswith(("http://", "https://")):
+            return links.to_open(given)
+    if os.environ.get(TRACKING_VARIABLE, "").strip():
+        return ""  # another database than that of the home
+    up = running(home)
+    return links.to_open(up.addresses.mlflow) if up is not None and up.ready else ""
+
+
 def bring_up(
-    home: Home, ports: Ports, say: Callable[[str], None], ready: Callable[[Running], None]
+    home: Home,
+    ports: Ports,
+    shared: SharedStore | None,
+    say: Callable[[str], None],
+    ready: Callable[[Running], None],
 ) -> None:
     """Run the services until a signal stops them; call `ready` once all of them answer.
 
+    Without a `shared` store, their state is in the home folder, or where MLFLOW_TRACKING_URI says.
+
     Raises:
-        UserError: they already run, a port is in use, or a service does not start. Services that
-            were started are stopped again.
+        UserError: they already run, a port is in use, the shared store cannot be used, or a
+            service does not start. Services that were started are stopped again.
     """
     project_root()  # before anything is started
+    if shared is None:
+        require_intact(home, os.environ)
     folder = ServiceFolder.of(home)
-    folder.root.mkdir(parents=True, exist_ok=True)
+    make_private(folder.root)
     lock = FileLock(folder.lock)
     try:
         lock.acquire(timeout=0)
@@ -90,12 +119,12 @@ def bring_up(
     supervisor: Supervisor | None = None
     try:
         _end_leftovers(folder)
-        foreign = os.environ.get(TRACKING_VARIABLE, "").strip()
+        foreign = "" if shared else os.environ.get(TRACKING_VARIABLE, "").strip()
         addresses = _addresses(ports, foreign)
         _require_free(ports, own_mlflow=not is_server(foreign))
-        from cnn_pipeline.tracking.store import open_store  # MLflow takes a second to import
-
-        store = open_store(home, os.environ)
+        say("opening the store")
+        store = open_store(home, os.environ) if shared is None else _opened(home, shared)
+        SharedStore.remember(home, shared)
         supervisor = Supervisor(home, addresses, say, signals)
         supervisor.bring_up(
             server_plans(home, addresses, ports, store), worker_plan(home, addresses)
@@ -114,19 +143,28 @@ def bring_up(
         lock.release()
 
 
-def detach(home: Home, ports: Ports) -> Running:
-    """Run `bring_up` in a process of its own; return once all services answer.
+def _opened(home: Home, shared: SharedStore) -> SharedStore:
+    """The shared store, which MLflow's server itself fills with tables."""
+    require_shared(shared)
+    return shared
+
+
+def detach(
+    home: Home, ports: Ports, shared: SharedStore | None, say: Callable[[str], None]
+) -> Running:
+    """Run `bring_up` in a process of its own, and say what it says until all services answer.
 
     Raises:
         ServiceError: the process ended; the message holds its log.
     """
     folder = ServiceFolder.of(home)
-    folder.logs.mkdir(parents=True, exist_ok=True)
+    make_private(folder.logs)
     log = folder.log(UP_LOG)
     command = [
         sys.executable, "-m", "cnn_pipeline.cli", "up",
         "--prefect-port", str(ports.prefect),
         "--mlflow-port", str(ports.mlflow),
+        *(["--database", OWN] if shared is None else shared.flags),
     ]  # fmt: skip
     with log.open("wb") as output:
         process = subprocess.Popen(
@@ -138,11 +176,14 @@ def detach(home: Home, ports: Ports) -> Running:
             start_new_session=True,
         )
     try:
-        while process.poll() is None:
-            now = running(home)
-            if now is not None and now.supervisor_pid == process.pid and now.ready:
-                return now
-            time.sleep(0.3)
+        with log.open(encoding="utf-8", errors="replace") as lines:
+            while process.poll() is None:
+                now = running(home)
+                if now is not None and now.supervisor_pid == process.pid and now.ready:
+                    return now
+                for line in lines:
+                    say(line.rstrip())
+                time.sleep(0.3)
     except BaseException:
         process.terminate()  # Ctrl-C during the start: the process stops its services
         process.wait()
@@ -151,8 +192,8 @@ def detach(home: Home, ports: Ports) -> Running:
     raise ServiceError(f"the services did not start. {log}:\n{said}")
 
 
-def take_down(home: Home) -> bool:
-    """Stop all services under `home`; return False if none ran.
+def take_down(home: Home, say: Callable[[str], None]) -> bool:
+    """Stop all services under `home`, and say which runs that ends; return False if none ran.
 
     Raises:
         ServiceError: the supervisor does not end.
@@ -165,7 +206,12 @@ def take_down(home: Home) -> bool:
         return _end_leftovers(folder)
     os.kill(record.supervisor.pid, signal.SIGTERM)
     deadline = time.monotonic() + _STOP_SECONDS
+    told: tuple[str, ...] = ()
     while record.supervisor.alive:
+        cancelled = now.cancelled if (now := Record.load(folder)) else told
+        for name in cancelled[len(told) :]:
+            say(cancelling(name))
+        told = cancelled
         if time.monotonic() > deadline:
             raise ServiceError(
                 f"process {record.supervisor.pid} still runs {_STOP_SECONDS} s after SIGTERM. "
@@ -194,7 +240,7 @@ def _end_leftovers(folder: ServiceFolder) -> bool:
 
 
 def _addresses(ports: Ports, foreign: str) -> Addresses:
-    mlflow = foreign.rstrip("/") if is_server(foreign) else f"http://{HOST}:{ports.mlflow}"
+    mlflow = links.to_open(foreign) if is_server(foreign) else f"http://{HOST}:{ports.mlflow}"
     return Addresses(prefect=f"http://{HOST}:{ports.prefect}", mlflow=mlflow)
 
 

@@ -1,4 +1,4 @@
-"""Create the work pool, its queues and the deployments on a Prefect server, if missing."""
+"""Create the work pool and the deployments on a Prefect server."""
 
 from __future__ import annotations
 
@@ -11,18 +11,15 @@ from typing import TYPE_CHECKING, Any
 
 from cnn_pipeline.base.errors import UserError
 from cnn_pipeline.base.home import Home
-from cnn_pipeline.services.addresses import (
-    POOL,
-    TRAINING_QUEUE,
-    WATCHING_QUEUE,
-    Addresses,
-    project_root,
-)
-from cnn_pipeline.services.automations import install_automations
+from cnn_pipeline.services.addresses import POOL, Addresses, project_root
+from cnn_pipeline.services.automations import own_flows
 from cnn_pipeline.services.environment import client_environment, run_environment, with_inherited
+from cnn_pipeline.services.named import named_client
+from cnn_pipeline.services.notifying import install_notifications
 
 if TYPE_CHECKING:
     from prefect.client.orchestration import SyncPrefectClient
+    from prefect.client.schemas.responses import DeploymentResponse
 
 _DEPLOY_SECONDS = 300
 
@@ -45,7 +42,7 @@ def client_for(home: Home, addresses: Addresses) -> Iterator[SyncPrefectClient]:
 
 
 def deploy(home: Home, addresses: Addresses) -> str:
-    """Create or update pool, queues, automation and deployments.
+    """Deploy to this home's Prefect server.
 
     Changes made in Prefect's UI are kept: paused schedules, parameters of deployments, limits, and
     whether the automation is enabled.
@@ -57,20 +54,26 @@ def deploy(home: Home, addresses: Addresses) -> str:
         DeployError: the server does not answer or refuses a deployment.
     """
     with client_for(home, addresses) as client:
-        ensure_pool(client)
-        install_automations(client)
-        _name_schedules(client)
-        given = _parameters(client)
-        said = _prefect_deploy(with_inherited(run_environment(home, addresses), os.environ))
-        _restore_parameters(client, given)
+        return _deploy(client, with_inherited(run_environment(home, addresses), os.environ))
+
+
+def deploy_to_named() -> str:
+    """Deploy, in the same way, to the Prefect server that the user's environment names."""
+    with named_client() as client:
+        return _deploy(client, os.environ)
+
+
+def _deploy(client: SyncPrefectClient, environ: Mapping[str, str]) -> str:
+    ensure_pool(client)
+    given = _parameters(client)
+    said = _prefect_deploy(environ)
+    _restore_parameters(client, given)
+    install_notifications(client)
     return said
 
 
 def ensure_pool(client: SyncPrefectClient) -> None:
-    """Create the work pool and its queues; existing ones are not changed.
-
-    The training queue runs one flow at a time, because trainings share the cores.
-    """
+    """Create the work pool; an existing one is not changed. Prefect creates the queues."""
     from prefect.client.schemas.actions import WorkPoolCreate
     from prefect.exceptions import ObjectAlreadyExists
     from prefect.workers.process import ProcessWorker
@@ -84,9 +87,6 @@ def ensure_pool(client: SyncPrefectClient) -> None:
                 base_job_template=ProcessWorker.get_default_base_job_template(),
             )
         )
-    for name, limit in ((TRAINING_QUEUE, 1), (WATCHING_QUEUE, None)):
-        with contextlib.suppress(ObjectAlreadyExists):
-            client.create_work_queue(name=name, concurrency_limit=limit, work_pool_name=POOL)
 
 
 def _prefect_deploy(environ: Mapping[str, str]) -> str:
@@ -117,13 +117,18 @@ def _prefect_deploy(environ: Mapping[str, str]) -> str:
     return done.stdout
 
 
-def _name_schedules(client: SyncPrefectClient) -> None:
-    """Give each schedule made in the UI a slug.
+def own_deployments(client: SyncPrefectClient) -> list[DeploymentResponse]:
+    """The deployments of this project's flows; a shared server has those of others, too."""
+    return client.read_deployments(flow_filter=own_flows())
+
+
+def name_schedules(client: SyncPrefectClient) -> None:
+    """Give a slug to each schedule made in the UI.
 
     If a schedule of a deployment has no slug, `prefect deploy` deletes all of that deployment's
     schedules and creates its own: the user's schedules are lost, paused ones become active.
     """
-    for deployment in client.read_deployments():
+    for deployment in own_deployments(client):
         for schedule in deployment.schedules:
             if schedule.slug is None:
                 slug = f"made-by-hand-{str(schedule.id)[:8]}"
@@ -134,7 +139,7 @@ def _parameters(client: SyncPrefectClient) -> dict[str, dict[str, Any]]:
     """Parameters set in the UI by deployment id; `prefect deploy` resets them."""
     return {
         str(deployment.id): deployment.parameters
-        for deployment in client.read_deployments()
+        for deployment in own_deployments(client)
         if deployment.parameters
     }
 
@@ -142,7 +147,7 @@ def _parameters(client: SyncPrefectClient) -> dict[str, dict[str, Any]]:
 def _restore_parameters(client: SyncPrefectClient, given: Mapping[str, dict[str, Any]]) -> None:
     from prefect.client.schemas.actions import DeploymentUpdate
 
-    for deployment in client.read_deployments():
+    for deployment in own_deployments(client):
         kept = given.get(str(deployment.id))
         if kept and deployment.parameters != kept:
             client.update_deployment(deployment.id, DeploymentUpdate(parameters=kept))

@@ -6,7 +6,11 @@ import socket
 import subprocess
 import time
 
+from cnn_pipeline.services.processes import Patience
+
 HOST = "127.0.0.1"
+# uvicorn's option `--http`: the protocol with limits, by name, because its import takes time.
+UVICORN_HTTP = "cnn_pipeline.services.connections:Connection"
 
 
 def free_port() -> int:
@@ -38,9 +42,12 @@ def is_healthy(address: str) -> bool:
 
 
 def wait_until_healthy(address: str, server: subprocess.Popen[bytes], seconds: float) -> bool:
-    """Block until a server answers; False if its process ends or the seconds pass before that."""
-    deadline = time.monotonic() + seconds
-    while server.poll() is None and time.monotonic() < deadline:
+    """Block until a server answers.
+
+    Returns False if its process ends, or makes no progress for some seconds.
+    """
+    patience = Patience(server.pid, seconds)
+    while server.poll() is None and not patience.over:
         if is_healthy(address):
             return True
         time.sleep(0.05)

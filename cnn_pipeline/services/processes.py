@@ -1,4 +1,4 @@
-"""Start, identify and end process groups.
+"""Start and end process groups.
 
 Each service leads a group of its own, and Prefect's worker starts each run in another group.
 """
@@ -11,52 +11,23 @@ import signal
 import subprocess
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import psutil
 
+from cnn_pipeline.base.files import make_private
+from cnn_pipeline.base.identity import ProcessId, identify
+
 _LOG_BYTES = 10_000_000
 _KILLED_SECONDS = 10
-_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
-
-
-@dataclass(frozen=True)
-class ProcessId:
-    """A process, distinguished from later processes with the same PID."""
-
-    pid: int
-    started: str
-    """Its start: the boot's id and the seconds since boot, or on macOS the time."""
-
-    @property
-    def alive(self) -> bool:
-        """Whether this process still runs; a zombie does not."""
-        return identify(self.pid) == self
-
-
-def identify(pid: int) -> ProcessId | None:
-    """The process with this PID; None if there is none or it is a zombie."""
-    with contextlib.suppress(psutil.NoSuchProcess):
-        process = psutil.Process(pid)
-        if process.status() != psutil.STATUS_ZOMBIE:
-            return ProcessId(pid, _started(process))
-    return None
-
-
-def _started(process: psutil.Process) -> str:
-    """Start of a process as text: the same in every process, even if the clock was changed."""
-    try:
-        boot = _BOOT_ID.read_text(encoding="ascii").strip()
-    except FileNotFoundError:  # macOS
-        return f"{process.create_time():.2f}"
-    # Linux counts from boot; psutil adds the boot's time, which changes with the clock.
-    return f"{boot} {process.create_time() - psutil.boot_time():.2f}"
+# A server that waits for something uses less than this share of a core.
+_PROGRESS = 0.01
 
 
 def start(command: Sequence[str], environ: Mapping[str, str], log: Path) -> subprocess.Popen[bytes]:
     """Start a command in a session of its own; its output is appended to `log`."""
-    log.parent.mkdir(parents=True, exist_ok=True)
+    make_private(log.parent)
     with contextlib.suppress(FileNotFoundError):
         if log.stat().st_size > _LOG_BYTES:
             log.replace(log.with_suffix(".log.1"))
@@ -69,6 +40,37 @@ def start(command: Sequence[str], environ: Mapping[str, str], log: Path) -> subp
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
+
+
+@dataclass
+class Patience:
+    """Waits for a process that starts, as long as it and its children use the processor.
+
+    On a busy machine a server takes minutes to start, so a fixed limit would end healthy ones.
+    """
+
+    pid: int
+    seconds: float
+    """How long it may use (almost) no processor time."""
+    _used: float = field(default=0.0, init=False)
+    _since: float = field(default_factory=time.monotonic, init=False)
+
+    @property
+    def over(self) -> bool:
+        """Whether the process stopped making progress."""
+        used, now = _processor_seconds(self.pid), time.monotonic()
+        if used - self._used > _PROGRESS * self.seconds:
+            self._used, self._since = used, now
+        return now - self._since > self.seconds
+
+
+def _processor_seconds(pid: int) -> float:
+    """Processor time of a process and its children, also of those that ended, in seconds."""
+    with contextlib.suppress(psutil.NoSuchProcess):
+        process = psutil.Process(pid)
+        times = [each.cpu_times() for each in (process, *process.children(recursive=True))]
+        return sum(float(t.user + t.system + t.children_user + t.children_system) for t in times)
+    return 0.0
 
 
 def is_running(leader: ProcessId) -> bool:

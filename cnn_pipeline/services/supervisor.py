@@ -16,22 +16,28 @@ from typing import TYPE_CHECKING, NoReturn
 
 from cnn_pipeline.base.errors import UserError
 from cnn_pipeline.base.home import Home
-from cnn_pipeline.services import environment, mlflow_ui, processes
+from cnn_pipeline.base.identity import ProcessId, identify
+from cnn_pipeline.services import environment, flow_runs, mlflow_ui, processes
 from cnn_pipeline.services.addresses import POOL, Addresses, Ports, ServiceFolder
 from cnn_pipeline.services.deploying import client_for, deploy, ensure_pool
-from cnn_pipeline.services.loopback import HOST, is_healthy
+from cnn_pipeline.services.loopback import HOST, UVICORN_HTTP, is_healthy
 from cnn_pipeline.services.running import Record
+from cnn_pipeline.services.shared import SharedStore
 
 if TYPE_CHECKING:
+    from prefect.client.schemas.objects import FlowRun
+
     from cnn_pipeline.tracking.store import Store
 
 PREFECT, MLFLOW, WORKER = "prefect", "mlflow", "worker"
 
-# Long enough for a laptop that is busy with training, which is six times as slow.
-_START_SECONDS = 240
+# A service is given up that uses no processor time for so long before it answers.
+_START_SECONDS = 60
 _GRACE_SECONDS = {WORKER: 20.0, MLFLOW: 10.0, PREFECT: 15.0}
 # After SIGTERM a run closes its MLflow runs and reports its end to Prefect.
 _RUN_GRACE_SECONDS = 30.0
+# A cancelled run of another process notices it within five seconds.
+_OTHERS_SECONDS = 15.0
 _LONGEST_PAUSE = 60.0
 _LONG_LIFE = 300.0
 _WATCH_SECONDS = 1.0
@@ -97,7 +103,7 @@ class ServicePlan:
 class _Service:
     plan: ServicePlan
     process: subprocess.Popen[bytes]
-    id: processes.ProcessId
+    id: ProcessId
     began: float
     pause: float = 1.0
     again_at: float | None = None
@@ -112,7 +118,8 @@ class Supervisor:
     say: Callable[[str], None]
     signals: StopSignals
     _services: dict[str, _Service] = field(default_factory=dict)
-    _runs: tuple[processes.ProcessId, ...] = ()
+    _runs: tuple[ProcessId, ...] = ()
+    _cancelled: tuple[str, ...] = ()
     _ready: bool = False
 
     def bring_up(self, first: Sequence[ServicePlan], worker: ServicePlan) -> None:
@@ -146,7 +153,10 @@ class Supervisor:
     def take_down(self) -> None:
         """Stop runs, then the worker, then the servers, so that runs can still report their end."""
         self._note_runs()
+        others = self._cancel_others()
         processes.end_groups(self._runs, _RUN_GRACE_SECONDS)
+        for name in flow_runs.wait_for_end(self.home, self.addresses, others, _OTHERS_SECONDS):
+            self.say(f"{name} has not ended after {_OTHERS_SECONDS:g} s")
         for name in (WORKER, MLFLOW, PREFECT):
             self._note_runs()  # the worker may have started another one meanwhile
             if service := self._services.get(name):
@@ -155,6 +165,18 @@ class Supervisor:
         processes.end_groups(self._runs, _RUN_GRACE_SECONDS)
         Record.forget(self._folder)
 
+    def _cancel_others(self) -> list[FlowRun]:
+        """Cancel the runs of other processes, which need this Prefect server."""
+        if not self._ready:
+            return []
+        own = {run.pid for run in self._runs}
+        found = flow_runs.cancel_others(self.home, self.addresses, own)
+        self._cancelled = tuple(run.name for run in found)
+        for name in self._cancelled:
+            self.say(flow_runs.cancelling(name))
+        self._save()  # `down` says it, too
+        return found
+
     @property
     def _folder(self) -> ServiceFolder:
         return ServiceFolder.of(self.home)
@@ -162,7 +184,7 @@ class Supervisor:
     def _start(self, plan: ServicePlan) -> None:
         with self.signals.held():
             process = processes.start(plan.command, plan.environ, self._folder.log(plan.name))
-            found = processes.identify(process.pid)
+            found = identify(process.pid)
             if found is None:
                 raise ServiceError(self._failed(plan, f"ended with status {process.wait()}"))
             self._services[plan.name] = _Service(plan, process, found, time.monotonic())
@@ -170,13 +192,16 @@ class Supervisor:
         self.say(f"starting {plan.name}")
 
     def _wait_until_it_answers(self, plan: ServicePlan) -> None:
-        deadline = time.monotonic() + _START_SECONDS
+        self.say(f"waiting for {plan.name}")
         process = self._services[plan.name].process
+        patience = processes.Patience(process.pid, _START_SECONDS)
         while not plan.answers():
             if process.poll() is not None:
                 raise ServiceError(self._failed(plan, f"ended with status {process.returncode}"))
-            if time.monotonic() > deadline:
-                raise ServiceError(self._failed(plan, f"did not answer within {_START_SECONDS} s"))
+            if patience.over:
+                raise ServiceError(
+                    self._failed(plan, f"does not answer, and did nothing for {_START_SECONDS} s")
+                )
             time.sleep(0.3)
 
     def _failed(self, plan: ServicePlan, how: str) -> str:
@@ -214,33 +239,48 @@ class Supervisor:
             self._save()
 
     def _save(self) -> None:
-        own = processes.identify(os.getpid())
+        own = identify(os.getpid())
         assert own is not None
         ids = {name: service.id for name, service in self._services.items()}
-        Record(own, self.addresses, self._ready, ids, self._runs).save(self._folder)
+        Record(own, self.addresses, self._ready, ids, self._runs, self._cancelled).save(
+            self._folder
+        )
 
 
-def server_plans(home: Home, addresses: Addresses, ports: Ports, store: Store) -> list[ServicePlan]:
-    """Plans for Prefect's server, and for MLflow's if the store is a database on this machine."""
+def server_plans(
+    home: Home, addresses: Addresses, ports: Ports, store: Store | SharedStore
+) -> list[ServicePlan]:
+    """Plans for Prefect's server, and for MLflow's if the store is no server already."""
+    shared = store if isinstance(store, SharedStore) else None
+    # As `prefect server start` does, which has no option for the protocol.
     command = [
-        sys.executable, "-m", "prefect", "server", "start",
+        sys.executable, "-m", "uvicorn", "--factory", "prefect.server.api.server:create_app",
         "--host", HOST,
         "--port", str(ports.prefect),
+        "--http", UVICORN_HTTP,
+        "--log-level", "warning",
     ]  # fmt: skip
     prefect = ServicePlan(
         PREFECT,
         command,
-        environment.with_inherited(environment.prefect_environment(home, addresses), os.environ),
+        environment.with_inherited(
+            environment.prefect_environment(home, addresses, shared), os.environ
+        )
+        | {"PREFECT__SERVER_FINAL": "1"},  # no setting, but what Prefect's command sets
         lambda: is_healthy(addresses.prefect_api),
     )
-    if is_server(store.uri):
+    if isinstance(store, SharedStore):
+        settings = environment.shared_mlflow_environment(store)
+    elif is_server(store.uri):
         return [prefect]
+    else:
+        settings = environment.mlflow_environment(
+            store.uri, store.artifacts_uri or home.artifacts_uri
+        )
     mlflow = ServicePlan(
         MLFLOW,
-        mlflow_ui.server_command(
-            store.uri, store.artifacts_uri or home.artifacts_uri, ports.mlflow
-        ),
-        environment.with_inherited(environment.mlflow_environment(), os.environ),
+        mlflow_ui.server_command(ports.mlflow),
+        environment.with_inherited(settings, os.environ),
         lambda: is_healthy(addresses.mlflow),
     )
     return [prefect, mlflow]

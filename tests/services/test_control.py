@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,11 +16,14 @@ from pydantic_core import PydanticSerializationError
 
 from cnn_pipeline.base.errors import UserError
 from cnn_pipeline.base.home import Home
+from cnn_pipeline.base.identity import ProcessId, identify
 from cnn_pipeline.cli.app import status_of
+from cnn_pipeline.cli.commands.up import text
+from cnn_pipeline.services import control
 from cnn_pipeline.services import environment as settings
 from cnn_pipeline.services.addresses import Addresses, Ports, ServiceFolder
-from cnn_pipeline.services.control import bring_up, running, take_down
-from cnn_pipeline.services.processes import ProcessId, identify, is_running, start
+from cnn_pipeline.services.control import Running, bring_up, running, take_down
+from cnn_pipeline.services.processes import is_running, start
 from cnn_pipeline.services.running import Record
 from cnn_pipeline.services.supervisor import Stopped, StopSignals
 from tests.running import wait_until
@@ -66,11 +70,28 @@ def test_the_record_comes_back_as_it_was(home: Home) -> None:
     Record.forget(folder)
 
 
+def test_a_copied_home_does_not_have_the_services_of_the_original(
+    home: Home, tmp_path: Path
+) -> None:
+    """Else `down` there would stop them, and runs there would go to their Prefect server."""
+    folder = ServiceFolder.of(home)
+    folder.root.mkdir(parents=True)
+    one = identify(os.getpid())
+    assert one is not None
+    Record(one, ADDRESSES, True, {}).save(folder)
+    copied, moved = Home(tmp_path / "copied"), Home(tmp_path / "moved")
+    shutil.copytree(home.root, copied.root)
+    assert running(home) is not None
+    assert running(copied) is None
+    home.root.rename(moved.root)
+    assert running(moved) is not None
+
+
 def test_nothing_runs_where_nothing_was_started(
     home: Home, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert running(home) is None
-    assert take_down(home) is False
+    assert take_down(home, print) is False
     assert status_of(["down", "--home", str(home.root)]) == 0
     assert capsys.readouterr().out == f"nothing runs under {home.root}\n"
     assert status_of(["deploy", "--home", str(home.root)]) == 2
@@ -87,9 +108,9 @@ def test_down_ends_what_a_killed_supervisor_has_left(
         folder
     )
     assert running(home) is None
-    assert take_down(home) is True
+    assert take_down(home, print) is True
     assert not is_running(service) and not is_running(run)
-    assert take_down(home) is False
+    assert take_down(home, print) is False
 
 
 def test_what_runs_is_told_with_what_has_died(
@@ -113,7 +134,7 @@ def test_two_starts_at_once_are_one(home: Home) -> None:
     folder = ServiceFolder.of(home)
     folder.root.mkdir(parents=True)
     with FileLock(folder.lock), pytest.raises(UserError, match="already run"):
-        bring_up(home, Ports(), print, print)
+        bring_up(home, Ports(), None, print, print)
 
 
 def test_one_port_for_two_servers_is_refused(
@@ -200,3 +221,21 @@ def test_prefect_knows_every_setting(home: Home) -> None:
     }
     ours = {name for name in own if name.startswith("PREFECT_")}
     assert ours - set(_get_settings_fields(Settings)) == set()
+
+
+def test_runs_get_the_password_that_the_record_must_not_hold(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    named = "http://me:s3/cr@t@mlflow.example:5000"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", named)
+    addresses = control._addresses(Ports(), named)
+    assert addresses.mlflow == "http://mlflow.example:5000"
+    assert settings.run_environment(home, addresses)["MLFLOW_TRACKING_URI"] == named
+    other = Addresses("http://127.0.0.1:4200", "http://127.0.0.1:5000")
+    assert settings.run_environment(home, other)["MLFLOW_TRACKING_URI"] == other.mlflow
+
+
+def test_the_screen_shows_no_password() -> None:
+    addresses = Addresses("http://127.0.0.1:4200", "http://me:secret@mlflow.example:5000")
+    now = Running(addresses, ready=True, supervisor_pid=1, services={})
+    assert "MLflow:   http://mlflow.example:5000\n" in text(now, None, "", "logs")

@@ -17,8 +17,9 @@ from cnn_pipeline.base import links
 from cnn_pipeline.base.errors import UserError
 from cnn_pipeline.base.home import Home
 from cnn_pipeline.experiment.outcome import Outcome
+from cnn_pipeline.services import mlflow_app
 from cnn_pipeline.services.loopback import free_port
-from cnn_pipeline.services.mlflow_ui import serve, server_command
+from cnn_pipeline.services.mlflow_ui import serve, server_command, server_environment
 from tests.running import DEADLINE, descendants, gone, wait_until
 
 Start = Callable[[Home, int], subprocess.Popen[str]]
@@ -116,22 +117,56 @@ def test_it_serves_this_machine_only_until_it_is_ended(
     assert not reachable("127.0.0.1", port)
 
 
+def test_ctrl_c_while_it_starts_ends_it_quietly(tiny: tuple[Home, Outcome]) -> None:
+    command = [sys.executable, "-m", "cnn_pipeline.cli", "ui", "--no-browser"]
+    process = subprocess.Popen(
+        [*command, "--port", str(free_port()), "--home", str(tiny[0].root)],
+        start_new_session=True,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stderr is not None
+    assert process.stderr.readline() == "opening the store\n"
+    while "starting MLflow's server" not in process.stderr.readline():
+        pass
+    wait_until(lambda: descendants(process.pid), "the server's process exists")
+    family = descendants(process.pid)
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal does
+    _, said = process.communicate(timeout=DEADLINE)
+    assert process.returncode == 0
+    assert "Traceback" not in said
+    wait_until(lambda: gone(family), "the server's processes end")
+
+
 def test_a_port_that_is_taken_is_named(tiny: tuple[Home, Outcome]) -> None:
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
         other.listen()
         port = other.getsockname()[1]
         with pytest.raises(UserError, match=rf"port {port} must be free.*--port N"):
-            serve(tiny[0], port, open_browser=False)
+            serve(tiny[0], port, open_browser=False, say=print, ready=print)
 
 
 def test_without_a_sweep_there_is_nothing_to_open(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="`cnn-pipeline run`"):
-        serve(Home(tmp_path / "new"), free_port(), open_browser=False)
+        serve(Home(tmp_path / "new"), free_port(), open_browser=False, say=print, ready=print)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_the_server_takes_the_artifacts_root_only_where_there_is_one() -> None:
-    assert "--default-artifact-root" in server_command("sqlite:///x", "file:///a", 5000)
-    assert "--default-artifact-root" not in server_command("sqlite:///x", None, 5000)
-    assert "None" not in server_command("sqlite:///x", None, 5000)
+    root = "MLFLOW_DEFAULT_ARTIFACT_ROOT"
+    assert server_environment("sqlite:///x", "file:///a")[root] == "file:///a"
+    assert root not in server_environment("sqlite:///x", None)
+
+
+def test_the_store_is_not_on_the_command_line() -> None:
+    variables = server_environment("postgresql://ann:s3cr3t@host/db", None)
+    assert variables["MLFLOW_BACKEND_STORE_URI"] == "postgresql://ann:s3cr3t@host/db"
+    assert "//" not in " ".join(server_command(5000)).replace(sys.executable, "")
+
+
+def test_an_installation_without_the_entry_point_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert mlflow_app.options() == ["--app-name", "cnn-pipeline"]
+    monkeypatch.setattr(mlflow_app, "entry_points", lambda group: ())
+    with pytest.raises(UserError, match=r"entry point mlflow.app: cnn-pipeline.*make install"):
+        server_command(5000)

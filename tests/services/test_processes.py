@@ -5,18 +5,20 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
 import pytest
 
+from cnn_pipeline.base import identity
+from cnn_pipeline.base.identity import ProcessId, identify
 from cnn_pipeline.services import processes
 from cnn_pipeline.services.processes import (
-    ProcessId,
+    Patience,
     end_groups,
     groups_below,
-    identify,
     is_running,
     start,
 )
@@ -81,12 +83,12 @@ def test_the_clock_does_not_change_who_a_process_is(
     """Nor does another process see it differently."""
     _, found = begin(started, log, "sleep", "600")
     code = (
-        "import sys; from cnn_pipeline.services.processes import identify; "
+        "import sys; from cnn_pipeline.base.identity import identify; "
         "print(identify(int(sys.argv[1])).started)"
     )
     words = [sys.executable, "-c", code, str(found.pid)]
     assert subprocess.check_output(words, text=True).strip() == found.started
-    if processes._BOOT_ID.exists():
+    if identity._BOOT_ID.exists():
         later = psutil.boot_time() + 3600
         monkeypatch.setattr("psutil._pslinux.boot_time", lambda: later)
         assert psutil.boot_time() == later
@@ -143,3 +145,16 @@ def test_a_long_log_gives_way_to_a_new_one(log: Path, monkeypatch: pytest.Monkey
         start(["echo", text], os.environ, log).wait()
     assert log.read_text() == "third\n"
     assert log.with_suffix(".log.1").read_text() == "first\na second that is long\n"
+
+
+@pytest.mark.parametrize(("work", "patient"), [("while True: pass", True), ("input()", False)])
+def test_a_process_is_waited_for_while_it_uses_the_processor(work: str, patient: bool) -> None:
+    with subprocess.Popen([sys.executable, "-c", work], stdin=subprocess.PIPE) as process:
+        time.sleep(1)  # the interpreter has started
+        patience = Patience(process.pid, seconds=1)
+        given_up = False
+        for _ in range(30):
+            time.sleep(0.1)
+            given_up |= patience.over
+        process.kill()
+    assert given_up is not patient

@@ -22,6 +22,15 @@ class Finding:
     """What to do; empty for level 'ok'."""
 
 
+@dataclass(frozen=True)
+class Examination:
+    """All that `doctor` found."""
+
+    ok: bool
+    """Whether no check failed."""
+    findings: tuple[Finding, ...]
+
+
 def ok(name: str, message: str) -> Finding:
     """A check that passed."""
     return Finding(OK, name, message)

@@ -1,15 +1,20 @@
-"""Checks of installed versions, disk space and data."""
+"""Checks of installed versions, the GPU, disk space and data."""
 
 from __future__ import annotations
 
 import importlib.metadata
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 from packaging.requirements import Requirement
 
 from cnn_pipeline.base import versions as provenance
 from cnn_pipeline.base.home import Home
+from cnn_pipeline.base.machine import backend_name, has_gpu
+from cnn_pipeline.base.quantities import counted
+from cnn_pipeline.base.shell import MLFLOW, PREFECT, drop_foreign
+from cnn_pipeline.base.startup import import_keras_quietly
 from cnn_pipeline.data.catalog import FASHION_MNIST
 from cnn_pipeline.data.fetching.payload import is_verified
 from cnn_pipeline.services.doctor.finding import Finding, fail, ok, warn
@@ -42,6 +47,52 @@ def check_versions() -> list[Finding]:
     shown = ("python", "tensorflow", "keras", "mlflow", "prefect")
     versions = provenance.versions()
     return [ok("versions", ", ".join(f"{name} {versions[name]}" for name in shown))]
+
+
+def check_shell() -> list[Finding]:
+    """Name the variables of the user's shell that were dropped; nothing without one."""
+    dropped = (*drop_foreign(MLFLOW), *drop_foreign(PREFECT))
+    names = [name for name in dropped if not name.startswith("_")]  # MLflow's own marks
+    if not names:
+        return []
+    ignored = f"{', '.join(names)} {'is' if len(names) == 1 else 'are'} set, and ignored here"
+    return [ok("shell", f"{ignored} (docs/reference/environment.md)")]
+
+
+def check_gpu(gpus: Callable[[], int] | None = None) -> list[Finding]:
+    """Check that Keras' backend uses the GPU that the driver shows; nothing without one.
+
+    `gpus` counts those that it can use; by default it is asked, which takes seconds.
+    """
+    if not has_gpu():
+        return []
+    backend = backend_name()
+    count = (gpus or _usable_gpus)()
+    if count:
+        return [ok("gpu", f"{backend} uses {counted(count, 'GPU')}")]
+    extra = "gpu" if backend == "tensorflow" else "jax"
+    install = f'pip install --editable ".[{extra}]"' + (
+        "" if backend == "tensorflow" else " and jax[cuda13]"
+    )
+    return [
+        warn(
+            "gpu",
+            f"the NVIDIA driver shows a GPU, but {backend} does not use it: "
+            "networks train on the processor",
+            f"{install} (docs/how-to/gpu.md); or hide it: CUDA_VISIBLE_DEVICES=",
+        )
+    ]
+
+
+def _usable_gpus() -> int:
+    import_keras_quietly()
+    if backend_name() == "jax":
+        import jax
+
+        return sum(device.platform != "cpu" for device in jax.devices())
+    import tensorflow as tf
+
+    return len(tf.config.list_physical_devices("GPU"))
 
 
 def check_disk(home: Home, cache: Path) -> Finding:

@@ -8,41 +8,39 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from cnn_pipeline.base.home import Home
-from cnn_pipeline.base.quantities import duration
-from cnn_pipeline.services.addresses import POOL, Addresses, project_root
-from cnn_pipeline.services.automations import CRASH_SILENT_RUNS, HEARTBEAT, SILENCE
-from cnn_pipeline.services.deploying import client_for
+from cnn_pipeline.services.addresses import POOL, project_root
+from cnn_pipeline.services.automations import CRASH_SILENT_RUNS, SILENCE
+from cnn_pipeline.services.deploying import own_deployments
 from cnn_pipeline.services.doctor.finding import Finding, fail, ok, warn
+from cnn_pipeline.services.doctor.runs import check_runs
+from cnn_pipeline.services.flow_runs import open_runs
 
 if TYPE_CHECKING:
     from prefect.client.orchestration import SyncPrefectClient
-    from prefect.client.schemas.objects import FlowRun, WorkPool
+    from prefect.client.schemas.objects import WorkPool
     from prefect.client.schemas.responses import DeploymentResponse
 
-# A worker starts a run within seconds; a run that stays Pending has lost its worker.
-_PENDING = datetime.timedelta(minutes=10)
-_CANCELLING = datetime.timedelta(minutes=15)
+# A worker asks for runs every few seconds, and loads the flow.
+_STARTS = datetime.timedelta(minutes=1)
 
 
-def check_prefect(home: Home, addresses: Addresses) -> list[Finding]:
-    """Run the checks that need an answering server."""
+def check_prefect(client: SyncPrefectClient, start_worker: str) -> list[Finding]:
+    """Run the checks that need an answering server. `start_worker` is how to start a worker."""
     from prefect.exceptions import ObjectNotFound
 
-    with client_for(home, addresses) as client:
-        try:
-            pool = client.read_work_pool(POOL)
-        except ObjectNotFound:
-            return [fail("pool", f"there is no work pool {POOL}", "create it: cnn-pipeline deploy")]
-        deployments = client.read_deployments()
-        return [
-            *_pool(client, pool),
-            _worker(client),
-            *_schedules(client, deployments),
-            _automation(client),
-            *_runs(client, addresses),
-            *_slots(client, deployments),
-        ]
+    try:
+        pool = client.read_work_pool(POOL)
+    except ObjectNotFound:
+        return [fail("pool", f"there is no work pool {POOL}", "create it: cnn-pipeline deploy")]
+    deployments = own_deployments(client)
+    return [
+        *_pool(client, pool),
+        _worker(client, start_worker),
+        *_schedules(client, deployments),
+        _automation(client),
+        *check_runs(client),
+        *_slots(client, deployments),
+    ]
 
 
 def _pool(client: SyncPrefectClient, pool: WorkPool) -> list[Finding]:
@@ -50,24 +48,30 @@ def _pool(client: SyncPrefectClient, pool: WorkPool) -> list[Finding]:
     if pool.is_paused:
         remedy = f"prefect work-pool resume {POOL}, or the switch in Prefect's UI"
         found.append(warn("pool", f"{POOL} is paused, so no run starts", remedy))
+    if pool.concurrency_limit == 0:
+        remedy = f"prefect work-pool clear-concurrency-limit {POOL}"
+        found.append(fail("pool", f"the limit of {POOL} is 0 runs, so no run starts", remedy))
     for queue in client.read_work_queues(work_pool_name=POOL):
         if queue.is_paused:
             remedy = f"prefect work-queue resume {queue.name} --pool {POOL}"
             found.append(warn("pool", f"its queue {queue.name} is paused", remedy))
+        if queue.concurrency_limit == 0:
+            remedy = f"prefect work-queue clear-concurrency-limit {queue.name} --pool {POOL}"
+            found.append(fail("pool", f"the limit of its queue {queue.name} is 0 runs", remedy))
     return found or [ok("pool", f"{POOL} and its queues are open")]
 
 
-def _worker(client: SyncPrefectClient) -> Finding:
+def _worker(client: SyncPrefectClient, start: str) -> Finding:
     from prefect.client.schemas.objects import WorkerStatus
 
     workers = client.read_workers_for_work_pool(POOL)
     online = [worker.name for worker in workers if worker.status == WorkerStatus.ONLINE]
     if online:
-        return ok("worker", f"{', '.join(online)} takes runs")
+        return ok("worker", f"online: {', '.join(online)}")
     return fail(
         "worker",
         "no worker has sent a heartbeat lately, so no run starts",
-        "restart the services: cnn-pipeline down, cnn-pipeline up; if that fails, read worker.log",
+        f"start one: {start}",
     )
 
 
@@ -118,15 +122,17 @@ def _next_run(client: SyncPrefectClient, deployment: DeploymentResponse) -> Find
             f"{deployment.name} has a schedule, but no scheduled run",
             "wait: Prefect's scheduler needs up to two minutes; then read prefect.log",
         )
-    late = _now() - min(times)
-    message = f"{deployment.name} runs next at {min(times):%Y-%m-%d %H:%M} UTC"
-    if late > datetime.timedelta(minutes=15):
-        return warn(
-            "schedules",
-            f"{deployment.name} is waiting since {min(times):%Y-%m-%d %H:%M} UTC",
-            "check 'worker', 'pool' and 'slots'; it may also wait for another training to end",
-        )
-    return ok("schedules", message)
+    first = min(times)
+    shown = f"{first:%Y-%m-%d %H:%M} UTC"
+    if first > _now():
+        return ok("schedules", f"{deployment.name} runs next at {shown}")
+    if _now() - first < _STARTS:
+        return ok("schedules", f"{deployment.name} is about to start, since {shown}")
+    return warn(
+        "schedules",
+        f"{deployment.name} should have begun at {shown}, and has not",
+        "check 'worker', 'pool' and 'slots'; it may also wait for another training to end",
+    )
 
 
 def _automation(client: SyncPrefectClient) -> Finding:
@@ -141,62 +147,19 @@ def _automation(client: SyncPrefectClient) -> Finding:
     )
 
 
-def _open_runs(client: SyncPrefectClient) -> list[FlowRun]:
-    """Runs that are running, pending or being cancelled: the states that hold a slot."""
-    from prefect.client.schemas.filters import FlowRunFilter
-
-    states = {"type": {"any_": ["RUNNING", "PENDING", "CANCELLING"]}}
-    return client.read_flow_runs(flow_run_filter=FlowRunFilter.model_validate({"state": states}))
-
-
-def _runs(client: SyncPrefectClient, addresses: Addresses) -> list[Finding]:
-    runs = _open_runs(client)
-    stuck = [(run, why) for run in runs if (why := _stuck(client, run)) is not None]
-    remedy = "prefect flow-run cancel {id}, or set its state in the UI at {page}"
-    return [
-        fail(
-            "runs",
-            f"{run.name} {why}",
-            remedy.format(id=run.id, page=f"{addresses.prefect}/runs/flow-run/{run.id}"),
-        )
-        for run, why in stuck
-    ] or [ok("runs", f"{len(runs)} active, none is stuck")]
-
-
-def _stuck(client: SyncPrefectClient, run: FlowRun) -> str | None:
-    from prefect.client.schemas.objects import StateType
-
-    assert run.state is not None
-    age = _now() - run.state.timestamp
-    if run.state.type == StateType.PENDING and age > _PENDING:
-        return f"has been Pending for {duration(age.total_seconds())}: its worker was lost"
-    if run.state.type == StateType.CANCELLING and age > _CANCELLING:
-        return f"has been Cancelling for {duration(age.total_seconds())}: its process is gone"
-    if run.state.type == StateType.RUNNING and age > 2 * SILENCE and not _alive(client, run):
-        return f"has been Running for {duration(age.total_seconds())} without a heartbeat"
-    return None
-
-
-def _alive(client: SyncPrefectClient, run: FlowRun) -> bool:
-    answer = client.request(
-        "POST",
-        "/events/filter",
-        json={
-            "filter": {
-                "event": {"name": [HEARTBEAT]},
-                "resource": {"id": [f"prefect.flow-run.{run.id}"]},
-                "occurred": {"since": (_now() - 2 * SILENCE).isoformat()},
-            },
-            "limit": 1,
-        },
-    )
-    return bool(answer.json()["events"])
-
-
 def _slots(client: SyncPrefectClient, deployments: list[DeploymentResponse]) -> list[Finding]:
     """Find slots that no active run holds: they block the next run."""
-    under_way = Counter(run.deployment_id for run in _open_runs(client))
+    under_way = Counter(run.deployment_id for run in open_runs(client))
     found = [
+        fail(
+            "slots",
+            f"the limit of {deployment.name} is 0 runs, so its runs never start",
+            f'prefect gcl update "{limit.name}" --limit 1',
+        )
+        for deployment in deployments
+        if (limit := deployment.global_concurrency_limit) is not None and limit.limit == 0
+    ]
+    found += [
         fail(
             "slots",
             f"{deployment.name} holds {limit.active_slots} slots for {under_way[deployment.id]} "

@@ -6,38 +6,42 @@ import contextlib
 import sqlite3
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
 
 from cnn_pipeline.base.home import TRACKING_VARIABLE, Home
 from cnn_pipeline.services.addresses import ServiceFolder
-from cnn_pipeline.services.doctor.finding import Finding, fail, ok, warn
+from cnn_pipeline.services.doctor.finding import OK, Finding, fail, ok, warn
+from cnn_pipeline.services.doctor.records import check_records
+from cnn_pipeline.services.doctor.servers import check_named_store
+from cnn_pipeline.tracking.intact import store_fault
+from cnn_pipeline.tracking.moved import ADDRESSES, other_home, path_of
+from cnn_pipeline.tracking.store import Store
 
 _BUSY_SECONDS = 10
 _RESTORE = "restore it from a backup: docs/operations.md, 'Backup and restore'"
-# Columns in which MLflow stores absolute addresses of files.
-_ADDRESSES = (
-    ("experiments", "artifact_location"),
-    ("runs", "artifact_uri"),
-    ("logged_models", "artifact_location"),
-    ("model_versions", "storage_location"),
-)
 
 
 def check_store(home: Home, environ: Mapping[str, str]) -> list[Finding]:
-    """Check MLflow's database and artifacts."""
-    if environ.get(TRACKING_VARIABLE):
-        return [ok("store", f"runs are written to the server in {TRACKING_VARIABLE}")]
+    """Check MLflow's database and artifacts, or the store that MLFLOW_TRACKING_URI names."""
+    if uri := environ.get(TRACKING_VARIABLE, "").strip():
+        return check_named_store(uri, home)
+    if fault := store_fault(home):
+        message, remedy = fault.rstrip(".").split(". ", 1)
+        return [fail("store", message, remedy[0].lower() + remedy[1:])]
     if not home.database.exists():
         return [ok("store", "empty: the first run creates it")]
     damage = _damage("store", home.database)
     if damage is not None:
         return [damage]
     with _reading(home.database) as database:
-        return [
+        found = [
             ok("store", f"{home.database} is not damaged"),
             _schema(home, database),
             _moved(home, database),
         ]
+        deleted = _deleted(home, database)
+    if any(finding.level != OK for finding in found):
+        return found + deleted
+    return [*found, *deleted, *check_records(Store(home.database_uri, home.artifacts_uri))]
 
 
 def check_prefect_store(home: Home) -> list[Finding]:
@@ -76,36 +80,53 @@ def _schema(home: Home, database: sqlite3.Connection) -> Finding:
 
 
 def _moved(home: Home, database: sqlite3.Connection) -> Finding:
-    """Check that artifacts are where MLflow's absolute addresses point, even after a move."""
+    """Check that artifacts are where MLflow's absolute addresses point."""
+    if (root := other_home(home, database)) is not None:
+        return warn(
+            "home",
+            f"the addresses of artifacts point to {root}: this home was moved or copied from there",
+            "nothing: the next command makes them point here, for example cnn-pipeline list",
+        )
     folders = {
-        Path(unquote(urlsplit(address).path))
-        for table, column in _ADDRESSES
+        path_of(address)
+        for table, column in ADDRESSES
         for (address,) in database.execute(f"SELECT DISTINCT {column} FROM {table}")
         if address and address.startswith("file:")
     }
-    outside = sorted(path for path in folders if home.artifacts not in (path, *path.parents))
+    places = (home.artifacts, home.artifacts.resolve())
+    outside = sorted(
+        path for path in folders if not any(place in (path, *path.parents) for place in places)
+    )
     lost = [path for path in outside if not path.exists()]
     if lost:
-        old = _common_home(lost[0])
         return fail(
             "artifacts",
-            f"{len(lost)} addresses point to {old}, which does not exist: was it moved to "
-            f"{home.root}?",
-            f'move it back, or create a link at the old place: ln -s "{home.root}" "{old}"',
+            f"{len(lost)} addresses point out of the home folder, and {lost[0]} does not exist",
+            "put that folder back, from a backup if need be",
         )
     if outside:
         return warn(
             "artifacts",
-            f"{len(outside)} addresses point out of the home folder, to {_common_home(outside[0])}",
+            f"{len(outside)} addresses point out of the home folder, to {outside[0]}",
             "back that folder up too",
         )
     return ok("artifacts", f"all addresses point into {home.artifacts}")
 
 
-def _common_home(path: Path) -> Path:
-    """The home folder of an artifact's path."""
-    parts = path.parts
-    return Path(*parts[: parts.index("mlruns")]) if "mlruns" in parts else path
+def _deleted(home: Home, database: sqlite3.Connection) -> list[Finding]:
+    """Name the experiments that were deleted in MLflow: nothing can be written to them."""
+    found = database.execute(
+        "SELECT experiment_id, name FROM experiments WHERE lifecycle_stage = 'deleted'"
+    ).fetchall()
+    return [
+        warn(
+            "experiments",
+            f"{name} was deleted: its sweeps are not found, and none can be added",
+            f"restore it: MLFLOW_TRACKING_URI={home.database_uri!r} mlflow experiments restore "
+            f"--experiment-id {number}",
+        )
+        for number, name in found
+    ]
 
 
 @contextlib.contextmanager
