@@ -9,9 +9,11 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from collections.abc import Mapping
 
 from cnn_pipeline.base import versions as provenance
 from cnn_pipeline.base.machine import backend_name, has_gpu, processor_name
+from cnn_pipeline.settings.sweep import Sweep
 from cnn_pipeline.settings.trial import DataSettings, Trial
 from cnn_pipeline.trainers.environment import numeric_environment
 
@@ -45,7 +47,7 @@ def content_key(trial: Trial, data: DataSettings, data_digest: str, threads: int
     """
     content = {
         "data": data_digest,
-        "split": data.model_dump(mode="json", exclude={"source"}),
+        "split": data.model_dump(mode="json", exclude={"source", "name"}),
         "variant": trial.variant.model_dump(mode="json"),
         "training": trial.training.model_dump(mode="json") | {"threads": threads},
         "seed": trial.seed,
@@ -53,5 +55,21 @@ def content_key(trial: Trial, data: DataSettings, data_digest: str, threads: int
         "libraries": libraries(),
         "environment": numeric_environment(os.environ),
         "machine": {"backend": backend_name(), "processor": processor_name(), "gpu": has_gpu()},
+    }
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def sweep_key(sweep: Sweep, keys: Mapping[str, str], purpose: str) -> str:
+    """SHA-256 (hex) of all that a sweep is: settings, names, code, and its trials' content keys.
+
+    `purpose` sets sweeps apart that are equal otherwise.
+
+    A sweep that was stopped goes on only as exactly this sweep.
+    """
+    content = {
+        "settings": sweep.model_dump(mode="json"),
+        "code": provenance.code_digest(),
+        "trials": dict(keys),
+        "purpose": purpose,
     }
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()

@@ -44,6 +44,14 @@ class DataCard:
     """Test images of each class."""
     inputs: tuple[Input, ...]
     """The splits, as MLflow lists them as inputs of each run."""
+    notes: tuple[str, ...] = ()
+    """What was converted, left out or drawn, with how many images, one sentence each."""
+    warnings: tuple[str, ...] = ()
+    """What the numbers of images per class make doubtful."""
+    test_drawn: str = ""
+    """How the test images were drawn from the training images; empty if the data have their own."""
+    path: str = ""
+    """Where own data lie; empty for a named data set."""
 
     @property
     def shape(self) -> DataShape:
@@ -58,12 +66,18 @@ def prepare_data(settings: DataSettings, cache: Path) -> DataCard:
         InvalidInput: bad files in the user's own data, or sizes that do not fit the data.
         DataError: the files are not available.
     """
+    from cnn_pipeline.data.catalog import CATALOGS
+    from cnn_pipeline.data.class_warnings import class_warnings
     from cnn_pipeline.data.dataset import load_dataset
     from cnn_pipeline.data.describe import class_counts
+    from cnn_pipeline.data.formats.local import local_path
     from cnn_pipeline.tracking.inputs import describe_inputs
 
     events.emit(events.Stage(f"loading {settings.source}"))
     dataset = load_dataset(settings, cache)
+    train, validation, test = (
+        class_counts(dataset, role) for role in ("train", "validation", "test")
+    )
     return DataCard(
         name=dataset.name,
         digest=dataset.digest,
@@ -73,9 +87,13 @@ def prepare_data(settings: DataSettings, cache: Path) -> DataCard:
         num_train=len(dataset.train.labels),
         num_validation=len(dataset.validation.labels),
         num_test=len(dataset.test.labels),
-        fitted_counts=_add(class_counts(dataset, "train"), class_counts(dataset, "validation")),
-        test_counts=class_counts(dataset, "test"),
+        fitted_counts=_add(train, validation),
+        test_counts=test,
         inputs=describe_inputs(dataset),
+        notes=dataset.notes,
+        warnings=class_warnings(dataset.class_names, train, validation, test),
+        test_drawn=dataset.test_drawn,
+        path="" if settings.source in CATALOGS else str(local_path(settings.source)),
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from cnn_pipeline.comparison.rounds import Rounds
 from cnn_pipeline.comparison.types import Comparison
 from cnn_pipeline.network.results import TrialResult
 
@@ -19,6 +20,11 @@ class Outcome:
     comparison: Comparison
     trained: bool = True
     """False if this is the outcome of an identical earlier sweep."""
+
+    @property
+    def rounds(self) -> Rounds | None:
+        """How the rounds ended; None for a list of seeds and for a single variant."""
+        return self.comparison.rounds
 
     @property
     def failed(self) -> tuple[TrialResult, ...]:

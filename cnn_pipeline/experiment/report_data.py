@@ -9,20 +9,24 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from pydantic import TypeAdapter
 
 from cnn_pipeline.base import metric_names
 from cnn_pipeline.base.errors import UserError
-from cnn_pipeline.comparison.report.data import ReportData, TrialData
+from cnn_pipeline.comparison.report.data import ReportData, TrialData, detailed
+from cnn_pipeline.comparison.search import SearchRecord
 from cnn_pipeline.comparison.types import Comparison
 from cnn_pipeline.data.dataset import Dataset, load_dataset
 from cnn_pipeline.data.describe import describe
+from cnn_pipeline.explain.drawing.page import png_bytes
+from cnn_pipeline.explain.plots.contact_sheet import draw_contact_sheet
 from cnn_pipeline.network.evaluation import Answers, Evaluation, read_predictions
 from cnn_pipeline.network.results import TrialResult
 from cnn_pipeline.settings.command_line import sweep_commands
 from cnn_pipeline.settings.trial import DataSettings
 from cnn_pipeline.tracking import names
 from cnn_pipeline.tracking.details import RunDetails, read_details
-from cnn_pipeline.tracking.reader import SweepRecord
+from cnn_pipeline.tracking.reader import DamagedRecord, Reader, SweepRecord, check_predictions
 from cnn_pipeline.tracking.store import Store
 
 _JOURNEY = "plots/journey.png"
@@ -36,20 +40,43 @@ def report_data(
     results: Sequence[TrialResult],
     comparison: Comparison,
     cache: Path,
+    pair: tuple[str, str] | None = None,
 ) -> ReportData:
-    """All that the report of a sweep shows; missing data are left out, with the reason."""
+    """All that the report of a sweep shows; missing data are left out, with the reason.
+
+    Of many variants only the runs of the best are read, and those of `pair`.
+    """
+    shown = detailed(comparison, pair)
     parent = read_details(store, record.run_id)
-    trials = tuple(_trial(store, result) for result in results)
+    trials = tuple(_trial(store, result) for result in results if result.label in shown)
     dataset, reason = _dataset(record.sweep.data, parent.tags.get(names.DATA_DIGEST, ""), cache)
+    description, sheet = None, None
+    if dataset is not None:
+        description = describe(dataset, cache)
+        sheet = png_bytes(draw_contact_sheet(dataset, description))
     return ReportData(
         comparison=comparison,
         trials=trials,
-        dataset=None if dataset is None else describe(dataset),
+        dataset=description,
         images=None if dataset is None else dataset.test.images,
+        sheet=sheet,
         no_images=reason,
         facts=_facts(parent),
         commands=sweep_commands(record.sweep),
+        search=_search(store, parent.tags.get(names.SEARCH, "")),
     )
+
+
+def _search(store: Store, sweep_id: str) -> SearchRecord | None:
+    """The search that chose the variants; None without one, or if it was deleted."""
+    if not sweep_id:
+        return None
+    try:
+        run_id = Reader(store, patient=True).sweep(sweep_id).run_id
+    except UserError:
+        return None
+    file = read_details(store, run_id, files=(names.SEARCH_FILE,)).files.get(names.SEARCH_FILE)
+    return None if file is None else TypeAdapter(SearchRecord).validate_json(file)
 
 
 def _trial(store: Store, result: TrialResult) -> TrialData:
@@ -71,6 +98,10 @@ def _answers(details: RunDetails) -> Answers | None:
     file = details.files.get(names.PREDICTIONS_FILE)
     if file is None or names.CLASS_NAMES not in details.tags:
         return None
+    try:
+        check_predictions(file, details.tags)
+    except DamagedRecord:
+        return None  # the comparison leaves them out, too, and says so
     labels, probabilities = read_predictions(pd.read_parquet(io.BytesIO(file)))
     class_names = tuple(json.loads(details.tags[names.CLASS_NAMES]))
     return Evaluation(class_names, labels, probabilities).answers

@@ -4,47 +4,101 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 
 from cnn_pipeline.base import events
 from cnn_pipeline.base.home import Home
+from cnn_pipeline.experiment.decide import Decision
 from cnn_pipeline.experiment.outcome import Outcome
+from cnn_pipeline.experiment.rounds import needed_trials, rounds_of
 from cnn_pipeline.experiment.stored import outcome_of
 from cnn_pipeline.network.results import TrialResult
 from cnn_pipeline.settings.sweep import Sweep
 from cnn_pipeline.tracking.names import experiment_name
-from cnn_pipeline.tracking.reader import Reader
-from cnn_pipeline.tracking.store import open_store
+from cnn_pipeline.tracking.patience import open_patiently
+from cnn_pipeline.tracking.reader import Reader, SweepRecord
+from cnn_pipeline.tracking.stopped import StoppedSweep, find_stopped
+from cnn_pipeline.tracking.store import Store, open_store
 from cnn_pipeline.tracking.verify import faults
 
 
-def find_stored(
-    sweep: Sweep, dataset: str, home: Home, keys: Mapping[str, str]
-) -> tuple[Outcome | None, dict[str, TrialResult]]:
-    """Find what can be reused. `keys` are the content keys by name of the trial.
+@dataclass(frozen=True)
+class Stored:
+    """What is stored of a sweep."""
 
-    Returns:
-        The outcome of the newest identical sweep, if all of its trials are intact; and the
-        results of reusable trials, by name.
-    """
-    reader = Reader(open_store(home, os.environ))
-    experiment_id = reader.experiment(experiment_name(dataset))
+    unchanged: Outcome | None = None
+    """Outcome of the newest identical sweep, if it was decided and all its trials are intact."""
+    stopped: StoppedSweep | None = None
+    """The newest identical sweep, if it was stopped. Its complete trials are intact."""
+    reusable: Mapping[str, TrialResult] = field(default_factory=dict)
+    """Results of other trials, by name: of those that run in any case."""
+
+
+def find_stored(decision: Decision) -> Stored:
+    """Find what need not be trained of a sweep; `decision` is what is known of it so far."""
+    sweep, keys, purpose = decision.sweep, decision.content_keys, decision.purpose
+    store = open_store(decision.home, os.environ)
+    reader = Reader(store)
+    experiment_id = reader.experiment(experiment_name(decision.card.name))
     if experiment_id is None:
-        return None, {}
-    unchanged = _find_unchanged(reader, experiment_id, sweep, keys)
-    if unchanged is not None:
-        return unchanged, {result.name: result for result in unchanged.results}
-    return None, _find_reusable(reader, experiment_id, keys)
+        return Stored()
+    fresh = decision.resuming.fresh
+    if purpose is not None and fresh:
+        return Stored()
+    record = reader.same_sweep(experiment_id, sweep, decision.key if purpose else "")
+    if record is not None and not (purpose and record.run_id in purpose.used):
+        unchanged = _unchanged(reader, record, sweep, keys)
+        if unchanged is not None:
+            reusable = {result.name: result for result in unchanged.results}
+            return Stored(unchanged, None, reusable)
+    stopped = None if fresh else stopped_with(reader, experiment_id, decision.key)
+    if purpose is not None:
+        return Stored(None, stopped)
+    known = stopped.complete if stopped else {}
+    first = {trial.name: keys[trial.name] for trial in sweep.trials() if trial.name not in known}
+    return Stored(None, stopped, _intact_of(reader, experiment_id, first))
 
 
-def _find_unchanged(
-    reader: Reader, experiment_id: str, sweep: Sweep, keys: Mapping[str, str]
+def stopped_with(reader: Reader, experiment_id: str, key: str) -> StoppedSweep | None:
+    """The newest sweep with this content key, if it was stopped. Its complete trials are intact."""
+    stopped = find_stopped(reader.store, experiment_id, key)
+    return None if stopped is None else _without_damaged(reader, stopped)
+
+
+def _without_damaged(reader: Reader, sweep: StoppedSweep) -> StoppedSweep:
+    complete = {name: one for name, one in sweep.complete.items() if intact(reader, one)}
+    damaged = {name: one.run_id for name, one in sweep.complete.items() if name not in complete}
+    return replace(
+        sweep,
+        complete=MappingProxyType(complete),
+        begun=MappingProxyType({**sweep.begun, **damaged}),
+    )
+
+
+def finished_meanwhile(store: Store, experiment_id: str, key: str) -> TrialResult | None:
+    """The newest intact trial with this content key, which may have another name."""
+    reader = Reader(store)
+    found = reader.with_content(experiment_id, key)
+    return next((one for one in found if not faults(reader, one)), None)
+
+
+def find_reusable(dataset: str, home: Home, keys: Mapping[str, str]) -> dict[str, TrialResult]:
+    """By name of the trial, the newest finished trial with its content key that is intact."""
+    reader = Reader(open_patiently(home, os.environ), patient=True)
+    experiment_id = reader.experiment(experiment_name(dataset))
+    return {} if experiment_id is None else _intact_of(reader, experiment_id, keys)
+
+
+def _unchanged(
+    reader: Reader, record: SweepRecord, sweep: Sweep, keys: Mapping[str, str]
 ) -> Outcome | None:
-    """Faults are not reported here, because `_find_reusable` finds them again."""
-    record = reader.same_sweep(experiment_id, sweep)
-    if record is None:
-        return None
+    """Faults are not reported here, because they are found again where trials are reused."""
     found = {result.name: result for result in reader.trials(record)}
-    same = found.keys() == keys.keys() and all(
+    rounds = rounds_of(record.sweep, found.values(), record.num_validation)
+    if rounds is not None and rounds.status == "open":
+        return None  # it was stopped: the next round follows
+    same = found.keys() == {trial.name for trial in needed_trials(sweep, rounds)} and all(
         result.finished and result.content_key == keys[name] for name, result in found.items()
     )
     if not same or any(faults(reader, result) for result in found.values()):
@@ -52,20 +106,20 @@ def _find_unchanged(
     return outcome_of(reader, record)
 
 
-def _find_reusable(
+def _intact_of(
     reader: Reader, experiment_id: str, keys: Mapping[str, str]
 ) -> dict[str, TrialResult]:
-    """By name of the trial, the newest finished trial with its key that is intact."""
     found = {
         name: next(
-            (one for one in reader.with_content(experiment_id, key) if _intact(reader, one)), None
+            (one for one in reader.with_content(experiment_id, key) if intact(reader, one)), None
         )
         for name, key in keys.items()
     }
     return {name: result for name, result in found.items() if result is not None}
 
 
-def _intact(reader: Reader, result: TrialResult) -> bool:
+def intact(reader: Reader, result: TrialResult) -> bool:
+    """Whether a stored trial may be used. If not, the reason is told."""
     found = faults(reader, result)
     if found:
         events.emit(

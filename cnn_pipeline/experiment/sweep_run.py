@@ -5,8 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from cnn_pipeline.experiment.decide import Decision
+from cnn_pipeline.tracking.store import Store
+
+if TYPE_CHECKING:
+    from cnn_pipeline.tracking.reader import Reader
+    from cnn_pipeline.tracking.writer import Tracker
 
 
 @dataclass(frozen=True)
@@ -21,3 +27,20 @@ class SweepRun:
     artifacts_uri: str | None
     cache: Path
     tags: Mapping[str, str]
+
+    @property
+    def store(self) -> Store:
+        """Where it is written."""
+        return Store(self.store_uri, self.artifacts_uri)
+
+    def tracker(self) -> Tracker:
+        """What writes its runs."""
+        from cnn_pipeline.tracking.writer import Tracker
+
+        return Tracker(self.store)
+
+    def reader(self) -> Reader:
+        """What reads its runs."""
+        from cnn_pipeline.tracking.reader import Reader
+
+        return Reader(self.store, patient=True)

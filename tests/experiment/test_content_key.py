@@ -25,16 +25,33 @@ VARIANTS: Mapping[str, Any] = {
     "dense_units": 32,
     "dropout": 0.5,
     "batch_norm": True,
+    "activation": "gelu",
 }
 TRAININGS: Mapping[str, Any] = {
     "epochs": 9,
     "batch_size": 32,
     "optimizer": "sgd",
     "learning_rate": 0.5,
+    "schedule": "cosine",
+    "ema_momentum": 0.9,
+    "weight_decay": 0.01,
     "precision": "float32",
     "stop_at_accuracy": 0.9,
+    "patience": 3,
+    "augmentation": "flip",
+    "class_weights": "balanced",
 }
-DATA: Mapping[str, Any] = {"validation_size": 100, "train_limit": 200, "split_seed": 7}
+DATA: Mapping[str, Any] = {
+    "validation_size": 100,
+    "train_limit": 200,
+    "split_seed": 7,
+    "image_size": "32x32",
+    "fit": "crop",
+    "color": "rgb",
+    "background": "black",
+    "test_share": 0.5,
+    "group_by": "a",
+}
 PACKAGE = Path(module.__file__).parent.parent
 # What a trial imports that reports, stores or names its numbers, and makes none.
 MAKES_NO_NUMBER = (
@@ -45,16 +62,24 @@ MAKES_NO_NUMBER = (
     "base/file_cache.py",
     "base/files.py",
     "base/home.py",
+    "base/identity.py",
     "base/links.py",
     "base/metric_names.py",
     "base/quantities.py",
+    "base/reachable.py",
+    "base/redaction.py",
+    "base/shell.py",
+    "base/space.py",
     "base/versions.py",
     "explain",
     "settings/__init__.py",
+    "settings/chosen.py",
     "settings/command_line.py",
+    "settings/engine.py",
     "settings/faults.py",
     "settings/files.py",
     "settings/named.py",
+    "settings/recipe_names.py",
     "settings/spelling.py",
     "settings/sweep.py",
     "tracking",
@@ -101,7 +126,7 @@ def test_no_field_is_forgotten() -> None:
     """A new field must be put into one of the tables above."""
     assert VARIANTS.keys() == Variant.model_fields.keys()
     assert TRAININGS.keys() | {"threads"} == Training.model_fields.keys()
-    assert DATA.keys() | {"source"} == DataSettings.model_fields.keys()
+    assert DATA.keys() | {"source", "name"} == DataSettings.model_fields.keys()
 
 
 def test_data_seed_and_the_threads_in_use_count() -> None:
@@ -113,7 +138,7 @@ def test_data_seed_and_the_threads_in_use_count() -> None:
 def test_names_descriptions_and_paths_do_not_count() -> None:
     expected = Expectation(metric="macs", direction="lower", against="other")
     assert key(label="another", hypothesis="It helps.", expect=(expected,)) == key()
-    assert key(data=DataSettings(source="/data/elsewhere")) == key()
+    assert key(data=DataSettings(source="/data/elsewhere", name="other")) == key()
 
 
 @pytest.mark.parametrize("library", provenance.numeric_packages())

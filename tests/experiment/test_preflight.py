@@ -88,7 +88,7 @@ def test_own_data_is_read_for_its_shape(tmp_path: Path) -> None:
     sweep = Sweep(variant=Variant(conv_layers=1), training=Training(batch_size=8), data=data)
     found = check_sweep(sweep, tmp_path)
     assert found.shape == DataShape((9, 12, 3), 3, 54, 60)
-    deep = sweep.model_copy(update={"variant": Variant(conv_layers=3)})
+    deep = sweep.model_copy(update={"variant": Variant(conv_layers=3, padding="valid")})
     assert "is too small for" in faults_of(deep, tmp_path)[0]
 
 

@@ -85,7 +85,7 @@ def test_a_real_sweep_has_its_report_on_the_parent_run(
 ) -> None:
     page = Page(logged)
     titles = [said for level, said in page.headings if level == 2]
-    assert titles[:3] == ["Verdict", "Leaderboard", "Accuracy and cost"]
+    assert titles[:3] == ["Answer", "Verdict", "Accuracy and cost"]
     assert {"Learning curves", "Confusions", "Mistakes", "Journey of the image"} <= set(titles)
     assert "f2-max-d16" in page.said and "diverging" in page.said
     assert "Another pair: cnn-pipeline report tiny-" in page.said
@@ -154,7 +154,7 @@ def test_the_answers_in_the_report_are_those_of_the_runs(tiny: tuple[Home, Outco
     record = reader.sweep(None)
     results = reader.trials(record)
     data = report_data.report_data(
-        store(home), record, results, stored.load_comparison(None, home), Path("nowhere")
+        store(home), record, results, stored.load_comparison(None, home), home.root / "cache"
     )
     correct = reader.correct(results)
     shown = {trial.name: trial.answers for trial in data.trials if trial.answers is not None}

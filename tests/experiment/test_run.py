@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import re
+import signal
+import sqlite3
+import time
 from io import BytesIO
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
 from cnn_pipeline.base import events
@@ -30,6 +34,7 @@ from cnn_pipeline.experiment.stored import load_comparison
 from cnn_pipeline.network.results import TrialResult
 from cnn_pipeline.settings.sweep import Sweep
 from cnn_pipeline.settings.trial import DataSettings, Training, Variant
+from cnn_pipeline.tracking.writer import Tracker
 from cnn_pipeline.trainers import scheduling
 from cnn_pipeline.trainers.pool import TrainerPool
 from cnn_pipeline.trainers.scheduling import threads_for
@@ -114,7 +119,7 @@ def test_trials_repeat_in_another_process_and_order(
     for result in again:
         stored = before[result.name]
         headline = untimed(result)
-        assert len(headline) == 11
+        assert len(headline) == 15
         assert headline == {name: stored.metrics[name] for name in headline}
         assert predictions(home, result) == predictions(tiny[0], stored)
 
@@ -189,6 +194,23 @@ def test_faults_are_found_before_anything_starts(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_an_interrupted_write_does_not_lock_the_store(home: Home, tmp_path: Path) -> None:
+    """Ctrl-C leaves the transaction open, and the exception holds it."""
+    sweep_run = begin(one_trial(), home, tmp_path)
+
+    def write() -> None:
+        connection = sqlite3.connect(home.database)
+        connection.execute("BEGIN IMMEDIATE")
+        raise KeyboardInterrupt
+
+    started = time.monotonic()
+    with pytest.raises(KeyboardInterrupt), steps.ending(sweep_run):
+        write()
+    assert time.monotonic() - started < 15, "MLflow waits 20 s for the lock"
+    run = MlflowClient(home.database_uri).get_run(sweep_run.run_id)
+    assert run.info.status == "KILLED"
+
+
 def test_events_report_every_step(home: Home, tmp_path: Path, pool: TrainerPool) -> None:
     heard: list[Event] = []
     sweep = one_trial(QUICK.model_copy(update={"epochs": 2}))
@@ -222,6 +244,40 @@ def test_an_exception_ends_the_parent_run(home: Home, tmp_path: Path) -> None:
     run = MlflowClient(home.database_uri).get_run(sweep_run.run_id)
     assert run.info.status == "FAILED"
     assert run.data.tags["reason"] == "ValueError: disk full at http://***@host/x"
+
+
+def test_a_sweep_is_ended_from_its_first_byte(
+    home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What raises while its settings are written ends its run."""
+
+    def stop(*_: object) -> None:
+        raise SystemExit(128 + signal.SIGTERM)
+
+    monkeypatch.setattr(Tracker, "describe_sweep", stop)
+    with pytest.raises(SystemExit):
+        begin(one_trial(), home, tmp_path)
+    client = MlflowClient(home.database_uri)
+    (run,) = client.search_runs([e.experiment_id for e in client.search_experiments()])
+    assert (run.info.status, run.data.tags["reason"]) == ("KILLED", "SIGTERM")
+
+
+def test_a_store_that_is_gone_does_not_hide_why_the_sweep_ended(
+    home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sweep_run = begin(one_trial(), home, tmp_path)
+
+    def refuse(*_: object) -> None:
+        raise MlflowException("no server at http://ann:s3cr3t@host/x")
+
+    monkeypatch.setattr(Tracker, "end", refuse)
+    with pytest.raises(ValueError, match="disk full") as raised, steps.ending(sweep_run):
+        raise ValueError("disk full")
+    (note,) = raised.value.__notes__
+    assert note == (
+        f"run {sweep_run.run_id} could not be ended: MlflowException: "
+        "no server at http://***@host/x"
+    )
 
 
 def test_threads_are_as_asked_or_shared(monkeypatch: pytest.MonkeyPatch) -> None:
