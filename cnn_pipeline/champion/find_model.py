@@ -13,11 +13,14 @@ from mlflow.exceptions import MlflowException
 
 from cnn_pipeline.base.errors import UserError, did_you_mean
 from cnn_pipeline.base.home import Home
-from cnn_pipeline.champion.registry import CHAMPION, Registry, registered_name
+from cnn_pipeline.champion.register import journal_of
+from cnn_pipeline.champion.registry import Registry, registered_name
 from cnn_pipeline.comparison.variants import best_trial
 from cnn_pipeline.data.dataset import load_dataset
+from cnn_pipeline.data.preparation import Preparation
 from cnn_pipeline.explain.subject import Subject
 from cnn_pipeline.network.load import load_verified
+from cnn_pipeline.tracking.artifacts import reason
 from cnn_pipeline.tracking.models import StoredModel, copy_model_file, stored_model
 from cnn_pipeline.tracking.reader import Reader
 from cnn_pipeline.tracking.store import Store, open_store
@@ -37,6 +40,7 @@ class Choice:
     dataset: str
     class_names: tuple[str, ...]
     image_shape: tuple[int, int, int]
+    preparation: Preparation
     load: Callable[[], keras.Model]
 
 
@@ -45,8 +49,8 @@ def choose(
 ) -> Choice:
     """The model of a run, the best of a sweep, or the champion of a registered model.
 
-    With none of them named, the champion of `DEFAULT_MODEL`; without one, the best of the last
-    sweep.
+    With none of them named, the champion of the last sweep's data set; without one, the best of
+    that sweep.
 
     Raises:
         UserError: there is no such run, sweep or champion.
@@ -55,21 +59,49 @@ def choose(
         return _of_run(store, run_id, "the run asked for")
     if sweep_id is not None:
         return _of_run(store, best_run(sweep_id, home), f"the best of sweep {sweep_id}")
-    champion = _champion(store, model or DEFAULT_MODEL)
+    name = model or _model_of_last_sweep(store)
+    champion = _champion(Registry(store, journal_of(home, store)), name)
     if champion is not None:
         return champion
     if model is not None:
         raise UserError(
             f"there is no champion of {model} in {store.shown_uri}. Name one with `cnn-pipeline "
-            "promote RUN --why TEXT`, or take a run's model with --run ID."
+            "promote RUN --why TEXT`, or take the best model of a sweep of `cnn-pipeline list` "
+            "with --sweep ID."
         )
-    why = f"the best of the last sweep, as there is no champion of {DEFAULT_MODEL} yet"
+    why = f"the best of the last sweep, as there is no champion of {name} yet"
     return _of_run(store, best_run(None, home), why)
 
 
-def _champion(store: Store, name: str) -> Choice | None:
-    registry = Registry(store)
-    version = registry.by_alias(name, CHAMPION)
+def model_to_serve(registry: Registry) -> tuple[str, str]:
+    """The registered model to serve where none was asked for, and why if it is not the usual one.
+
+    Fashion-MNIST's; where that has no champion, the one of the last sweep's data set.
+
+    Raises:
+        StoreError: a champion was lost, or the store does not answer.
+    """
+    if registry.champion(DEFAULT_MODEL) is not None:
+        return DEFAULT_MODEL, ""
+    name = _model_of_last_sweep(registry.store)
+    if name == DEFAULT_MODEL or registry.champion(name) is None:
+        return name, ""
+    return name, (
+        f"serving {name}, the model of the last sweep's data: there is no champion of "
+        f"{DEFAULT_MODEL}"
+    )
+
+
+def _model_of_last_sweep(store: Store) -> str:
+    """Name of the registered model of its data set; of Fashion-MNIST's where there is no sweep."""
+    try:
+        return registered_name(Reader(store).sweep(None, ended=True).dataset)
+    except UserError:
+        return DEFAULT_MODEL
+
+
+def _champion(registry: Registry, name: str) -> Choice | None:
+    version = registry.champion(name)
     if version is None:
         return None
 
@@ -84,6 +116,7 @@ def _champion(store: Store, name: str) -> Choice | None:
         dataset=version.dataset,
         class_names=version.class_names,
         image_shape=version.image_shape,
+        preparation=version.preparation,
         load=load,
     )
 
@@ -96,6 +129,7 @@ def _of_run(store: Store, run_id: str, why: str) -> Choice:
         dataset=stored.dataset,
         class_names=stored.class_names,
         image_shape=stored.image_shape,
+        preparation=stored.preparation,
         load=lambda: load_model(store, stored),
     )
 
@@ -107,8 +141,8 @@ def best_run(sweep_id: str | None, home: Home) -> str:
         UserError: there is no such sweep, or nothing in it finished.
     """
     reader = Reader(open_store(home, os.environ, create=False))
-    record = reader.sweep(sweep_id)
-    best = best_trial(reader.trials(record))
+    record = reader.sweep(sweep_id, ended=sweep_id is None)
+    best = best_trial(reader.trials(record), metric=record.sweep.measure)
     if best is None:
         raise UserError(
             f"sweep {record.sweep_id} has no finished trial to predict with. Run it again, or "
@@ -128,15 +162,15 @@ def load_model(store: Store, stored: StoredModel) -> keras.Model:
         try:
             path = copy_model_file(store, stored.model_id, Path(folder))
         except (OSError, MlflowException) as error:
-            received = " ".join(str(error).split())
             raise UserError(
-                f"{name} must be in the store, received: {received}. Train the variant again, or "
-                "restore the artifacts from a backup."
+                f"{name} must be in the store, received: {reason(error)}. Train the variant again, "
+                "or restore the artifacts from a backup."
             ) from None
         return load_verified(path, stored.sha256, name)
 
 
 _RUN_ID = 32  # hexadecimal digits
+_SHORTEST = 4
 
 
 def find_subject(word: str | None, home: Home, cache: Path) -> Subject:
@@ -149,7 +183,7 @@ def find_subject(word: str | None, home: Home, cache: Path) -> Subject:
         UserError: there is no such run, it has no model, or its data cannot be had.
     """
     reader = Reader(open_store(home, os.environ, create=False))
-    run_id = best_run(None, home) if word is None else _find(reader, word)
+    run_id = best_run(None, home) if word is None else find_run(reader, word)
     stored = stored_model(reader.store, run_id)
     dataset = load_dataset(reader.data_settings(run_id), cache)
     notes = []
@@ -168,17 +202,36 @@ def find_subject(word: str | None, home: Home, cache: Path) -> Subject:
     )
 
 
-def _find(reader: Reader, word: str) -> str:
-    if len(word) == _RUN_ID and set(word) <= set("0123456789abcdef"):
+def find_run(reader: Reader, word: str) -> str:
+    """Id of a trial's run.
+
+    Args:
+        reader: where to look.
+        word: the id or at least four of its first digits, or the name of a run or variant of the
+            last sweep; a variant's name means its seed with the best validation accuracy.
+
+    Raises:
+        UserError: there is no such run, or several ids begin so.
+    """
+    hexadecimal = set(word) <= set("0123456789abcdef")
+    if len(word) == _RUN_ID and hexadecimal:
         return word
     record = reader.sweep(None)
     results = reader.trials(record)
     for result in results:
         if result.name == word:
             return result.run_id
-    best = best_trial(results, label=word)
+    best = best_trial(results, label=word, metric=record.sweep.measure)
     if best is not None:
         return best.run_id
+    found = reader.ids_from(word) if hexadecimal and len(word) >= _SHORTEST else []
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise UserError(
+            f"RUN: must be one run, received {word!r}, and several ids begin so: "
+            f"{', '.join(found)}. Give more digits."
+        )
     names = list(dict.fromkeys([result.label for result in results]))
     hint = did_you_mean(word, [*names, *(result.name for result in results)])
     raise UserError(

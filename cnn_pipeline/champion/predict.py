@@ -12,7 +12,7 @@ import numpy as np
 from cnn_pipeline.base.errors import InvalidInput
 from cnn_pipeline.base.home import Home
 from cnn_pipeline.champion.find_model import choose
-from cnn_pipeline.data.picture import PreparedImage, convention_for, prepare_image
+from cnn_pipeline.data.picture import PreparedImage, prepare_image
 from cnn_pipeline.tracking.store import open_store
 
 TOP = 3
@@ -33,6 +33,13 @@ class Prediction:
     """The most probable classes with their probabilities, highest first."""
 
 
+@dataclass(frozen=True)
+class Predictions:
+    """The predictions for several files."""
+
+    predictions: tuple[Prediction, ...]
+
+
 def predict_files(
     files: Sequence[Path],
     home: Home,
@@ -41,7 +48,7 @@ def predict_files(
     sweep_id: str | None = None,
     model: str | None = None,
 ) -> list[Prediction]:
-    """Classify PNG or JPEG files with the model that `choose` finds.
+    """Classify picture files with the model that `choose` finds.
 
     Raises:
         InvalidInput: files cannot be read; names all of them, before a model is loaded.
@@ -49,12 +56,12 @@ def predict_files(
     """
     store = open_store(home, os.environ, create=False)
     choice = choose(store, home, run_id=run_id, sweep_id=sweep_id, model=model)
-    convention = convention_for(choice.dataset)
     prepared: list[PreparedImage] = []
     faults: list[str] = []
     for file in files:
         try:
-            prepared.append(prepare_image(file, choice.image_shape, convention=convention))
+            image = prepare_image(file, choice.image_shape, preparation=choice.preparation)
+            prepared.append(image)
         except InvalidInput as error:
             faults += error.faults
     if faults:

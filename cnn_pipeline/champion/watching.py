@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import datetime
 import json
-import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from cnn_pipeline.base.files import write_whole
+from cnn_pipeline.base.files import make_private, read_file, write_whole
 from cnn_pipeline.base.home import Home
-from cnn_pipeline.champion.registry import CHAMPION, Registry, registered_name
+from cnn_pipeline.champion.register import open_registry
+from cnn_pipeline.champion.registry import registered_name
 from cnn_pipeline.experiment.data_card import prepare_data
 from cnn_pipeline.settings.trial import DataSettings
-from cnn_pipeline.tracking.store import open_store
 
 
 @dataclass(frozen=True)
@@ -42,7 +41,7 @@ def compare_data(settings: DataSettings, home: Home, cache: Path) -> DataNews:
     """
     card = prepare_data(settings, cache)
     name = registered_name(card.name)
-    champion = Registry(open_store(home, os.environ)).by_alias(name, CHAMPION)
+    champion = open_registry(home, create=True).champion(name)
     return DataNews(
         dataset=card.name,
         digest=card.digest,
@@ -66,7 +65,7 @@ class Announcement:
     def last(cls, home: Home, dataset: str) -> Announcement | None:
         """The last announcement for a data set; None if there is none, or it cannot be read."""
         try:
-            return cls(**json.loads(_file(home, dataset).read_text(encoding="utf-8")))
+            return cls(**json.loads(read_file(_file(home, dataset))))
         except (OSError, ValueError, TypeError):
             return None
 
@@ -76,7 +75,7 @@ class Announcement:
         now = datetime.datetime.now(datetime.UTC)
         made = cls(news.digest, now.isoformat(timespec="seconds"))
         path = _file(home, news.dataset)
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_private(path.parent)
         write_whole(path, json.dumps(asdict(made)))
         return made
 

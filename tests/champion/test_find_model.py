@@ -8,9 +8,34 @@ import pytest
 
 from cnn_pipeline.base.errors import UserError
 from cnn_pipeline.base.home import Home
-from cnn_pipeline.champion.find_model import find_subject
+from cnn_pipeline.champion.find_model import find_subject, model_to_serve
+from cnn_pipeline.champion.register import open_registry
 from cnn_pipeline.experiment.outcome import Outcome
+from cnn_pipeline.settings.sweep import Sweep
 from cnn_pipeline.settings.trial import Variant
+from tests.champion.test_watching import crown
+from tests.experiment.scripted_store import whole
+
+
+def test_where_only_own_data_have_a_champion_it_is_served(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    registry = open_registry(home, create=True)
+    assert model_to_serve(registry) == ("fashion-mnist-cnn", "")
+    whole(home, Sweep(seeds=(0,)), "pets-20260102-000000-bbbb", {"f64-max-s0": 20})
+    assert model_to_serve(registry) == ("pets-cnn", "")  # which is refused by this name
+
+    crown(home, "0" * 64, "pets")
+
+    name, why = model_to_serve(registry)
+    assert name == "pets-cnn"
+    assert why == (
+        "serving pets-cnn, the model of the last sweep's data: there is no champion of "
+        "fashion-mnist-cnn"
+    )
+    crown(home, "0" * 64, "fashion-mnist")
+    assert model_to_serve(registry) == ("fashion-mnist-cnn", "")
 
 
 @pytest.mark.slow

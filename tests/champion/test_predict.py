@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from cnn_pipeline.base.errors import InvalidInput, UserError
 from cnn_pipeline.base.home import Home
 from cnn_pipeline.champion import find_model
 from cnn_pipeline.champion.predict import predict_files
+from cnn_pipeline.data.preparation import Preparation
 from tests.champion.server.champions import CLASSES, NAME, Registered, crown, register
 from tests.champion.server.test_request import BOOT, png
 
@@ -82,6 +85,23 @@ def test_without_a_champion_the_last_sweeps_best_answers_and_says_so(
     assert best.why == f"the best of the last sweep, as there is no champion of {NAME} yet"
 
 
+def test_after_a_sweep_on_own_data_their_model_answers(
+    home: Home, picture: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Fashion-MNIST's champion knows nothing of them."""
+    first, second = registered(home)
+    crown(home, first.number)
+    monkeypatch.setattr(find_model, "best_run", lambda sweep_id, place: second.run_id)
+    last = SimpleNamespace(dataset="my-photos")
+    monkeypatch.setattr(find_model.Reader, "sweep", lambda *_, **__: last)
+    (best,) = predict_files([picture], home)
+    assert list(best.top) == top(second)
+    assert best.why == "the best of the last sweep, as there is no champion of my-photos-cnn yet"
+    last.dataset = NAME.removesuffix("-cnn")
+    (champion,) = predict_files([picture], home)
+    assert champion.why == "the champion" and list(champion.top) == top(first)
+
+
 def test_a_model_that_was_named_must_have_a_champion(home: Home, picture: Path) -> None:
     registered(home)
     with pytest.raises(UserError, match=r"no champion of shoes-cnn in .*promote RUN --why TEXT"):
@@ -107,3 +127,26 @@ def test_every_unreadable_picture_is_named_before_a_model_is_loaded(
     with pytest.raises(InvalidInput) as caught:
         predict_files([picture, text, tmp_path / "none.png"], home)
     assert len(caught.value.faults) == 2
+
+
+def test_a_picture_is_prepared_as_the_models_training_images_were(
+    home: Home, picture: Path
+) -> None:
+    wide = np.full((28, 56), 250, np.uint8)
+    wide[4:24, 8:48] = 10
+    picture.write_bytes(png(wide))
+    stretched = register(home, 0, preparation=Preparation(fit="stretch", drawing="light-on-dark"))
+    os.environ["MLFLOW_TRACKING_URI"] = ""
+    crown(home, stretched.number)
+    squeezed = Image.fromarray(255 - wide).resize((28, 28), Image.Resampling.LANCZOS)
+    for run_id in (None, stretched.run_id):  # the registered version, and the run itself
+        (found,) = predict_files([picture], home, run_id=run_id)
+        expected = stretched.answers(np.asarray(squeezed)[None, ..., None])[0]
+        order = np.argsort(-expected)[:3]
+        assert [name for name, _ in found.top] == [CLASSES[index] for index in order]
+        assert [share for _, share in found.top] == pytest.approx(expected[order], abs=1e-3)
+        assert found.notes == (
+            "inverted: the background was bright, the object darker, and the training images are "
+            "light on dark",
+            "resized from 56x28 to 28x28",
+        )

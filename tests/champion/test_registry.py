@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -24,8 +27,10 @@ from cnn_pipeline.champion.registry import (
     registered_name,
 )
 from cnn_pipeline.champion.registry.promoter import ChampionChanged
+from cnn_pipeline.data.preparation import Preparation
 from cnn_pipeline.tracking import names
-from cnn_pipeline.tracking.store import Store
+from cnn_pipeline.tracking.champions import Journal
+from cnn_pipeline.tracking.store import Store, StoreError
 from tests.champion.retraining.stored import CLASSES, DATASET, log_run, model_path
 
 NAME = f"{DATASET}-cnn"
@@ -39,7 +44,7 @@ def store(home: Home) -> Store:
 
 @pytest.fixture
 def promoter(home: Home, store: Store) -> Promoter:
-    return Promoter(store, home.state / "registry.lock")
+    return Promoter(store, home.state / "registry.lock", Journal.of(home))
 
 
 def register(promoter: Promoter, payload: bytes = b"weights") -> ModelVersion:
@@ -87,6 +92,47 @@ def test_a_challenger_has_what_is_needed_to_load_and_trace_it(
     assert promoter.model_file(version, tmp_path).read_bytes() == b"weights"
 
 
+def test_a_version_keeps_how_its_pictures_are_prepared(promoter: Promoter) -> None:
+    preparation = Preparation(fit="crop", background="#00ff7f", drawing="dark-on-light")
+    stored = dataclasses.replace(log_run(promoter.store, b"weights"), preparation=preparation)
+    assert promoter.register(stored, {}).preparation == preparation
+    assert Registry(promoter.store).version(NAME, 1).preparation == preparation
+
+
+def test_the_journal_has_each_champion(promoter: Promoter, home: Home) -> None:
+    first, second = register(promoter, b"1"), register(promoter, b"2")
+    promoter.promote(first, "the first", expected=None)
+    promoter.promote(second, "better", expected=1)
+    promoter.refuse(first, "worse", expected=2)
+    promoter.rollback(NAME, "slow")
+    entries = Journal.of(home).entries()
+    assert [(one.model, one.version, one.sha256) for one in entries] == [
+        (NAME, 1, first.sha256), (NAME, 2, second.sha256), (NAME, 1, first.sha256),
+    ]  # fmt: skip
+
+
+def test_an_empty_registry_beside_the_journal_is_a_lost_one(promoter: Promoter, home: Home) -> None:
+    assert promoter.champion(NAME) is None
+    version = register(promoter)
+    promoter.promote(version, "the first", expected=None)
+    assert promoter.champion(NAME) == promoter.version(NAME, 1)
+    promoter._client.delete_registered_model(NAME)
+    with pytest.raises(StoreError, match=r"version 1 was champion on 20.*Restore.*promote RUN"):
+        promoter.champion(NAME)
+    assert promoter.champion("other-cnn") is None
+    server = Journal.of(home, "http://team.example:5000")
+    assert Registry(promoter.store, server).champion(NAME) is None
+
+
+def test_a_champion_of_before_the_journal_is_remembered(promoter: Promoter, home: Home) -> None:
+    version = register(promoter)
+    promoter.promote(version, "the first", expected=None)
+    Journal.of(home).path.unlink()
+    assert promoter.settle(NAME) is None
+    assert promoter.settle(NAME) is None
+    assert [entry.version for entry in Journal.of(home).entries()] == [1]
+
+
 def test_registering_a_model_again_makes_no_second_version(promoter: Promoter) -> None:
     stored = log_run(promoter.store, b"weights")
     assert promoter.register(stored, {}) == promoter.register(stored, {})
@@ -108,6 +154,67 @@ def test_promotions_keep_the_previous_champion_and_the_history(promoter: Promote
     assert (tags["decision"], tags["why"], tags["content_key"]) == ("promote", "better", "k")
 
 
+def test_decisions_are_sentences_above_what_people_wrote(promoter: Promoter) -> None:
+    version = register(promoter)
+    promoter._client.update_model_version(NAME, "1", "Anna's favourite.")
+    promoter.refuse(version, "too slow", expected=None)
+    promoter.promote(version, "fast enough", expected=None)
+    first, second, third = promoter._client.get_model_version(NAME, "1").description.split("\n\n")
+    assert re.fullmatch(r"Promoted on \d{4}-\d\d-\d\d: fast enough", first)
+    assert re.fullmatch(r"Refused on \d{4}-\d\d-\d\d: too slow", second)
+    assert third == "Anna's favourite."
+
+
+CONTENT = {"code": "ab", "libraries": "keras 3.15.1, numpy 2.4.0"}
+COUNTS = {"fitted": [3, 4], "test": [1, 2]}
+
+
+def test_pages_of_models_show_no_json(promoter: Promoter) -> None:
+    stored = log_run(promoter.store, b"weights")
+    version = promoter.register(stored, {"class_counts": json.dumps(COUNTS)})
+    promoter.promote(version, "the first", expected=None, tags={"content": json.dumps(CONTENT)})
+    client = promoter._client
+    assert all(key.startswith("mlflow.") for key in client.get_registered_model(NAME).tags)
+    tags = client.get_model_version(NAME, "1").tags
+    assert not any(value.startswith(("{", "[")) for value in tags.values())
+    assert tags["decided_on"] == "content: code: ab; libraries: keras 3.15.1, numpy 2.4.0"
+    assert "| class_counts: fitted: 3, 4; test: 1, 2" in tags["record"]
+    assert list(tags)[:2] == ["decision", "why"] and len(tags) < 7
+    found = promoter.version(NAME, 1)
+    assert json.loads(found.tags["content"]) == CONTENT
+    assert json.loads(found.tags["class_counts"]) == COUNTS
+    assert found.class_names == CLASSES
+
+
+@pytest.mark.parametrize("names", [("a, b", "c"), ("a | b: c", "d"), ("[a]",), ("x" * 5000,)])
+def test_any_names_of_classes_are_read_as_written(
+    promoter: Promoter, names: tuple[str, ...]
+) -> None:
+    stored = dataclasses.replace(log_run(promoter.store, b"1"), class_names=names)
+    version = promoter.register(stored, {})
+    assert (version.class_names, version.sha256) == (names, stored.sha256)
+
+
+def test_tags_that_an_earlier_version_stored_are_read_and_replaced(promoter: Promoter) -> None:
+    version = register(promoter)
+    promoter.promote(version, "the first", expected=None)
+    client = promoter._client
+    # As it was: JSON, under names that are shown.
+    for key, value in client.get_registered_model(NAME).tags.items():
+        client.set_registered_model_tag(NAME, key.removeprefix(names.HIDDEN_PREFIX), value)
+        client.delete_registered_model_tag(NAME, key)
+    earlier = promoter.version(NAME, 1).tags | {"content": json.dumps(CONTENT)}
+    client.delete_model_version_tag(NAME, "1", "record")
+    for key, value in earlier.items():
+        client.set_model_version_tag(NAME, "1", key, value)
+    found = promoter.version(NAME, 1)
+    assert found.class_names == CLASSES and json.loads(found.tags["content"]) == CONTENT
+    tags = {"content": json.dumps(CONTENT | {"code": "c"})}
+    promoter.refuse(version, "a second look", expected=1, tags=tags)
+    assert json.loads(promoter.version(NAME, 1).tags["content"])["code"] == "c"
+    assert [decision.why for decision in promoter.history(NAME)] == ["the first", "a second look"]
+
+
 def test_promoting_the_champion_again_changes_nothing(promoter: Promoter) -> None:
     first = register(promoter)
     promoter.promote(first, "the first", expected=None)
@@ -127,10 +234,57 @@ def test_a_promotion_needs_the_champion_that_it_was_compared_with(promoter: Prom
 def test_a_refusal_keeps_the_champion_and_says_why(promoter: Promoter) -> None:
     first, second = register(promoter, b"1"), register(promoter, b"2")
     promoter.promote(first, "the first", expected=None)
-    promoter.refuse(second, "no better")
+    promoter.refuse(second, "no better", expected=1)
     assert aliases(promoter) == (1, None, 2)
     last = promoter.history(NAME)[-1]
     assert (last.action, last.version, last.champion_after) == ("refuse", 2, 1)
+
+
+def test_a_refusal_needs_the_champion_that_it_was_compared_with(promoter: Promoter) -> None:
+    first, second = register(promoter, b"1"), register(promoter, b"2")
+    promoter.promote(first, "the first", expected=None)
+    with pytest.raises(ChampionChanged, match="champion version None, but version 1"):
+        promoter.refuse(second, "worse than none", expected=None)
+    assert len(promoter.history(NAME)) == 1
+
+
+def test_each_change_is_made_in_its_turn(promoter: Promoter) -> None:
+    turns: list[str] = []
+
+    @contextlib.contextmanager
+    def turn(model: str) -> Iterator[None]:
+        turns.append(f"{model} begins")
+        yield
+        turns.append(f"{len(promoter.history(model))} decisions")
+
+    mine = Promoter(promoter.store, promoter._lock_file, promoter.journal, turn=turn)
+    first, second = register(mine, b"1"), register(mine, b"2")
+    mine.promote(first, "the first", expected=None)
+    mine.refuse(second, "worse", expected=1)
+    mine.promote(second, "after all", expected=1)
+    mine.rollback(NAME, "slow")
+    assert mine.settle(NAME) is None, "nothing to complete needs no turn"
+    assert turns[::2] == [f"{NAME} begins"] * 6
+    assert turns[1::2] == [f"{count} decisions" for count in (0, 0, 1, 2, 3, 4)]
+
+
+def test_a_promotion_that_was_frozen_past_its_turn_moves_no_alias(
+    home: Home, promoter: Promoter
+) -> None:
+    first, second, third = (register(promoter, payload) for payload in (b"1", b"2", b"3"))
+    promoter.promote(first, "the first", expected=None)
+    other = Promoter(promoter.store, home.state / "lock of another home")
+
+    def meanwhile(step: int) -> None:
+        if step == 3:
+            assert other.settle(NAME) is not None
+            other.promote(third, "better still", expected=2)
+
+    frozen = Promoter(promoter.store, promoter._lock_file, on_step=meanwhile)
+    with pytest.raises(StoreError, match="another process has ended this change"):
+        frozen.promote(second, "better", expected=1)
+    assert aliases(promoter)[:2] == (3, 2)
+    assert [d.champion_after for d in promoter.history(NAME)] == [1, 2, 3]
 
 
 def test_a_rollback_exchanges_champion_and_previous(promoter: Promoter) -> None:
@@ -173,8 +327,8 @@ def test_a_missing_file_is_told_with_a_remedy(promoter: Promoter, tmp_path: Path
 
 def test_a_version_of_something_else_is_told(promoter: Promoter) -> None:
     version = register(promoter)
-    promoter._client.delete_model_version_tag(NAME, str(version.version), "model_sha256")
-    with pytest.raises(UserError, match="model_sha256 is missing"):
+    promoter._client.delete_model_version_tag(NAME, str(version.version), "record")
+    with pytest.raises(UserError, match=r"model_id, model_sha256, .* is missing"):
         promoter.by_alias(NAME, CHALLENGER)
 
 
@@ -182,10 +336,11 @@ def test_the_history_is_bounded(promoter: Promoter, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr("cnn_pipeline.champion.registry.promoter.KEPT_DECISIONS", 3)
     version = register(promoter)
     for index in range(5):
-        promoter.refuse(version, f"reason {index}")
+        promoter.refuse(version, f"reason {index}", expected=None)
     assert [d.number for d in promoter.history(NAME)] == [3, 4, 5]
 
 
+@pytest.mark.fault(fault="two promoters at once", moment="each of another model", promises="I1 I6")
 def test_only_one_of_two_promoters_at_once_succeeds(home: Home, promoter: Promoter) -> None:
     first, second, third = (register(promoter, payload) for payload in (b"1", b"2", b"3"))
     promoter.promote(first, "the first", expected=None)
@@ -220,6 +375,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from mlflow.store.model_registry import sqlalchemy_store
 from cnn_pipeline.champion.registry import Promoter
+from cnn_pipeline.tracking.champions import Journal
 from cnn_pipeline.tracking.store import Store
 
 for line in sys.stdin:
@@ -231,7 +387,8 @@ for line in sys.stdin:
 
     child = os.fork()
     if not child:
-        promoter = Promoter(Store(uri, None), Path(lock), on_step=kill)
+        journal = Journal(Path(lock).with_name("champions.jsonl"))
+        promoter = Promoter(Store(uri, None), Path(lock), journal, on_step=kill)
         second = promoter.version("toy-cnn", 2)
         promoter.promote(second, "better", expected=1, tags={"content_key": "k"})
         os._exit(0)
@@ -257,7 +414,8 @@ def promote_killed() -> Iterator[Callable[[str, Path, int], int]]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("step", range(1, 9))
+@pytest.mark.fault(fault="kill -9 of a promotion", promises="I1 I6 I7")
+@pytest.mark.parametrize("step", range(1, 10), ids=lambda step: f"step {step}")
 def test_a_promotion_killed_at_any_step_is_whole_or_invisible_afterwards(
     home: Home,
     promoter: Promoter,
@@ -284,6 +442,7 @@ def test_a_promotion_killed_at_any_step_is_whole_or_invisible_afterwards(
     assert [d.champion_after for d in promoter.history(NAME)] == [1, 2]
     tags = promoter.version(NAME, 2).tags
     assert (tags["decision"], tags["content_key"]) == ("promote", "k")
+    assert [entry.version for entry in Journal.of(home).entries()] == [1, 2]
     assert names.PENDING_DECISION not in promoter.model_tags(NAME)
     assert promoter.settle(NAME) is None
 

@@ -11,10 +11,13 @@ from mlflow.tracking import MlflowClient
 
 from cnn_pipeline.base.errors import UserError
 from cnn_pipeline.base.files import sha256_of
-from cnn_pipeline.champion.registry.version import Decision, ModelVersion
+from cnn_pipeline.champion.registry.shown import read_tags, unhidden
+from cnn_pipeline.champion.registry.version import CHAMPION, Decision, ModelVersion
+from cnn_pipeline.data.preparation import preparation_of
 from cnn_pipeline.tracking import names
-from cnn_pipeline.tracking.artifacts import copy_artifact
-from cnn_pipeline.tracking.store import Store, StoreError, redacted
+from cnn_pipeline.tracking.artifacts import copy_artifact, reason
+from cnn_pipeline.tracking.champions import Journal
+from cnn_pipeline.tracking.store import Store, StoreError, unreachable
 
 # MLflow's error codes if a registered model or an alias does not exist.
 _ABSENT = {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"}
@@ -31,11 +34,21 @@ _REQUIRED = (
 )
 
 
-class Registry:
-    """Reads the registered models of one MLflow store."""
+class DamagedModel(UserError):
+    """The file of a registered model is missing, or is another one."""
 
-    def __init__(self, store: Store) -> None:
+    exit_code = 1
+
+
+class Registry:
+    """Reads the registered models of one MLflow store.
+
+    `journal` has the champions that there were; without one, an empty registry is a new one.
+    """
+
+    def __init__(self, store: Store, journal: Journal | None = None) -> None:
         self.store = store
+        self.journal = journal
         self._client = MlflowClient(store.uri, registry_uri=store.uri)
 
     def by_alias(self, name: str, alias: str) -> ModelVersion | None:
@@ -51,8 +64,25 @@ class Registry:
         except MlflowException as error:
             if error.error_code in _ABSENT:
                 return None
-            raise self._unreachable(error) from None
+            raise unreachable(self.store, error) from None
         return _version(found)
+
+    def champion(self, name: str) -> ModelVersion | None:
+        """The version in use; None if there has never been one.
+
+        Raises:
+            StoreError: there is none, but the journal says that there was, or the store does not
+                answer.
+        """
+        found = self.by_alias(name, CHAMPION)
+        last = self.journal.last(name) if self.journal and found is None else None
+        if self.journal is None or last is None:
+            return found
+        raise StoreError(
+            f"{name} must have a champion in {self.store.shown_uri}, but has none: {last.text}, "
+            f"as {self.journal.path} says. Restore the store from a backup (docs/operations.md, "
+            "'Backup and restore'); or name a champion with `cnn-pipeline promote RUN --why TEXT`."
+        )
 
     def version(self, name: str, number: int) -> ModelVersion:
         """The version with a number.
@@ -70,7 +100,7 @@ class Registry:
         try:
             found = self._client.search_registered_models(max_results=_PAGE)
         except MlflowException as error:
-            raise self._unreachable(error) from None
+            raise unreachable(self.store, error) from None
         return tuple(sorted(model.name for model in found))
 
     def versions(self, name: str) -> tuple[ModelVersion, ...]:
@@ -87,7 +117,7 @@ class Registry:
                 if not token:
                     break
         except MlflowException as error:
-            raise self._unreachable(error) from None
+            raise unreachable(self.store, error) from None
         # A search returns tags of versions, but no aliases.
         aliases = self._aliases(name) if found else {}
         versions = [_version(item, aliases.get(int(item.version), ())) for item in found]
@@ -106,20 +136,19 @@ class Registry:
         """Copy a version's `.keras` file to `folder` and verify its SHA-256.
 
         Raises:
-            UserError: the file is missing, or is not the registered one.
+            DamagedModel: the file is missing, or is not the registered one.
         """
         try:
             root = self._client.get_model_version_download_uri(version.name, str(version.version))
             path = copy_artifact(root, names.MODEL_FILE, folder, self.store.uri)
             received = sha256_of(path)
         except (MlflowException, OSError) as error:
-            reason = str(error).strip().splitlines()[0]
-            raise UserError(
-                f"the model file of {version.shown} must be readable, received: {reason}. "
+            raise DamagedModel(
+                f"the model file of {version.shown} must be readable, received: {reason(error)}. "
                 "Restore the artifacts from a backup, or roll back."
             ) from None
         if received != version.sha256:
-            raise UserError(
+            raise DamagedModel(
                 f"the model file of {version.shown} must have SHA-256 {version.sha256}, received "
                 f"{received}: it is damaged or was replaced. Restore the artifacts from a backup, "
                 "or roll back."
@@ -129,11 +158,11 @@ class Registry:
     def model_tags(self, name: str) -> dict[str, str]:
         """Tags of the registered model itself; empty if there is no such model."""
         try:
-            return dict(self._client.get_registered_model(name).tags)
+            return unhidden(self._client.get_registered_model(name).tags)
         except MlflowException as error:
             if error.error_code in _ABSENT:
                 return {}
-            raise self._unreachable(error) from None
+            raise unreachable(self.store, error) from None
 
     def _aliases(self, name: str) -> dict[int, tuple[str, ...]]:
         by_version: dict[int, tuple[str, ...]] = {}
@@ -141,15 +170,9 @@ class Registry:
             by_version[int(number)] = (*by_version.get(int(number), ()), alias)
         return by_version
 
-    def _unreachable(self, error: MlflowException) -> StoreError:
-        return StoreError(
-            f"the MLflow store at {self.store.shown_uri} must answer, received: "
-            f"{redacted(str(error))}. Check MLFLOW_TRACKING_URI, or start the server."
-        )
-
 
 def _version(found: StoredVersion, aliases: tuple[str, ...] | None = None) -> ModelVersion:
-    tags = dict(found.tags)
+    tags = read_tags(found.tags)
     missing = [key for key in _REQUIRED if key not in tags]
     if missing:
         raise UserError(
@@ -170,4 +193,5 @@ def _version(found: StoredVersion, aliases: tuple[str, ...] | None = None) -> Mo
         data_digest=tags[names.DATA_DIGEST],
         class_names=tuple(json.loads(tags[names.CLASS_NAMES])),
         image_shape=(height, width, channels),
+        preparation=preparation_of(tags[names.DATASET], tags.get(names.PREPARATION)),
     )

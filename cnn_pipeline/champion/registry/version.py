@@ -7,6 +7,7 @@ import json
 from dataclasses import dataclass, field
 from typing import Literal
 
+from cnn_pipeline.data.preparation import AS_IS, Preparation
 from cnn_pipeline.tracking import names
 
 CHAMPION = "champion"
@@ -33,6 +34,8 @@ class ModelVersion:
     class_names: tuple[str, ...]
     image_shape: tuple[int, int, int]
     """Height, width, channels."""
+    preparation: Preparation = AS_IS
+    """Of pictures of another size or kind."""
 
     @property
     def shown(self) -> str:
@@ -68,6 +71,16 @@ class Decision:
     def from_json(cls, text: str) -> Decision:
         """The decision that `to_json` wrote."""
         return cls(**json.loads(text))
+
+
+@dataclass(frozen=True)
+class History:
+    """All decisions on a registered model."""
+
+    model: str
+    """Name of the registered model."""
+    decisions: tuple[Decision, ...]
+    """In the order in which they were made."""
 
 
 def registered_name(dataset: str) -> str:

@@ -4,15 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import datetime
-import json
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
-from filelock import FileLock, Timeout
-
-from cnn_pipeline.base.files import write_whole
+from cnn_pipeline.base.holding import try_hold
 from cnn_pipeline.base.home import Home
 from cnn_pipeline.base.quantities import duration
 
@@ -33,6 +28,8 @@ class Admission:
 
     reason: str = ""
     """Empty where it may."""
+    missed: bool = False
+    """Whether its slot passed unused. False if a newer slot is due, which says so if need be."""
 
 
 def check_slot(slot: Slot, now: datetime.datetime, stale_after_minutes: int) -> Admission:
@@ -43,7 +40,8 @@ def check_slot(slot: Slot, now: datetime.datetime, stale_after_minutes: int) -> 
     if late > datetime.timedelta(minutes=stale_after_minutes):
         return Admission(
             f"its slot of {_utc(slot.due)} is {duration(late.total_seconds())} old, more than the "
-            f"{stale_after_minutes} minutes of stale_after_minutes"
+            f"{stale_after_minutes} minutes of stale_after_minutes",
+            missed=slot.newer is None,
         )
     if slot.newer is not None:
         return Admission(
@@ -54,34 +52,9 @@ def check_slot(slot: Slot, now: datetime.datetime, stale_after_minutes: int) -> 
 
 @contextlib.contextmanager
 def only_one(home: Home) -> Iterator[Admission]:
-    """Hold the lock of retrainings until the block ends, or say who holds it.
-
-    The kernel frees it with the process, however that ends.
-    """
-    folder = home.state
-    folder.mkdir(parents=True, exist_ok=True)
-    holder = folder / "retrain.json"
-    lock = FileLock(folder / "retrain.lock", timeout=0)
-    try:
-        acquired = lock.acquire()
-    except Timeout:
-        yield Admission(f"another retraining runs ({_holder(holder)})")
-        return
-    with acquired:
-        since = _utc(datetime.datetime.now(datetime.UTC))
-        write_whole(holder, json.dumps({"pid": os.getpid(), "since": since}))
-        try:
-            yield Admission()
-        finally:
-            holder.unlink(missing_ok=True)
-
-
-def _holder(path: Path) -> str:
-    try:
-        fields = json.loads(path.read_text(encoding="utf-8"))
-        return f"process {fields['pid']}, since {fields['since']}"
-    except (OSError, ValueError, KeyError):
-        return "it has just started"
+    """Hold the lock of retrainings until the block ends, or say who holds it."""
+    with try_hold(home.state, "retrain") as holder:
+        yield Admission("" if holder is None else f"another retraining runs ({holder})")
 
 
 def _utc(moment: datetime.datetime) -> str:

@@ -2,8 +2,21 @@
 
 from __future__ import annotations
 
-from cnn_pipeline.settings.sweep import Entry, Sweep
+from cnn_pipeline.settings.sweep import AUTO, Entry, Sweep
 from cnn_pipeline.settings.trial import Training, Trial
+
+_ALONE = (0, 1, 2, 3, 4, 5)
+"""Seeds of a single candidate: nothing is left to decide between, but the gate compares recipes.
+
+With fewer, it promotes a better one less often (docs/explanation/gate.md).
+"""
+
+
+def with_seeds(sweep: Sweep) -> Sweep:
+    """The candidates with several seeds, also where seeds 'auto' would train one of them once."""
+    if sweep.seeds == AUTO and not sweep.in_rounds:
+        return sweep.model_copy(update={"seeds": _ALONE})
+    return sweep
 
 
 def candidate_sweep(sweep: Sweep, champion: Trial | None) -> Sweep:
@@ -13,7 +26,7 @@ def candidate_sweep(sweep: Sweep, champion: Trial | None) -> Sweep:
     """
     if champion is None:
         return sweep
-    trials = [trial for trial in sweep.trials() if trial.seed == sweep.seeds[0]]
+    trials = sweep.trials(sweep.first_seeds[:1])
     recipe = (champion.variant, _without_threads(champion.training))
     if recipe in {(trial.variant, _without_threads(trial.training)) for trial in trials}:
         return sweep
@@ -41,7 +54,7 @@ def candidate_sweep(sweep: Sweep, champion: Trial | None) -> Sweep:
             hypothesis="The champion's own network and training, on the data of now.",
         )
     )
-    fields = {name: getattr(sweep, name) for name in type(sweep).model_fields}
+    fields = {name: getattr(sweep, name) for name in sweep.model_fields_set}
     return Sweep(**{**fields, "variant": type(champion.variant)(), "axes": type(sweep.axes)(),
                     "entries": tuple(entries)})  # fmt: skip
 

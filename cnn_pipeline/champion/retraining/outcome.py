@@ -11,10 +11,10 @@ from cnn_pipeline.champion.retraining.changes import Change
 from cnn_pipeline.champion.retraining.drift import DriftReport
 from cnn_pipeline.network.results import TrialResult
 
-Ending = Literal["promoted", "refused", "unchanged", "skipped", "stopped", "failed"]
+Ending = Literal["promoted", "refused", "unchanged", "skipped", "missed", "stopped", "failed"]
 
 # Nobody has to look at these; the others want a person.
-ORDERLY: tuple[Ending, ...] = ("promoted", "refused", "unchanged", "skipped")
+ORDERLY: tuple[Ending, ...] = ("promoted", "refused", "unchanged", "skipped", "missed")
 
 
 @dataclass(frozen=True)

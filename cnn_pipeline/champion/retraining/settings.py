@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal, get_args
 
 from pydantic import BeforeValidator, Field
 
 from cnn_pipeline.base.errors import InvalidInput
-from cnn_pipeline.champion.gate import GateSettings
+from cnn_pipeline.champion.requirements import GateSettings
 from cnn_pipeline.champion.retraining.drift import DriftSettings
+from cnn_pipeline.settings.engine import split_engine
 from cnn_pipeline.settings.faults import dotted, find_faults
 from cnn_pipeline.settings.files import read_toml
 from cnn_pipeline.settings.named import retrain
@@ -18,7 +19,18 @@ from cnn_pipeline.settings.trial import DataSettings, Settings
 
 _AsTuple = BeforeValidator(lambda value: tuple(value) if isinstance(value, list) else value)
 
-BlockName = Annotated[str, Field(pattern=r"^[a-z0-9-]+/[a-z0-9-]+$", max_length=200)]
+BlockName = Annotated[str, Field(max_length=200)]
+Occasion = Literal["promoted", "refused", "stopped", "failed", "missed"]
+OCCASIONS: tuple[Occasion, ...] = get_args(Occasion)
+
+
+class NotifySettings(Settings):
+    """Who is told, and of what."""
+
+    blocks: Annotated[tuple[BlockName, ...], Field(max_length=20), _AsTuple] = ()
+    """Notification blocks in Prefect as 'type/name'; `cnn-pipeline notify` lists them."""
+    on: Annotated[tuple[Occasion, ...], Field(max_length=len(OCCASIONS)), _AsTuple] = OCCASIONS
+    """What they are told of; 'stopped': cancelled, or other data; 'missed': not run in time."""
 
 
 class RetrainSettings(Settings):
@@ -32,8 +44,8 @@ class RetrainSettings(Settings):
     """What a challenger must show to be promoted."""
     drift: DriftSettings = DriftSettings()
     """How far new data may lie from the champion's."""
-    notify: Annotated[tuple[BlockName, ...], Field(max_length=20), _AsTuple] = ()
-    """Prefect notification blocks as 'type/name', told of failures and promotions."""
+    notify: NotifySettings = NotifySettings()
+    """Who is told of how a retraining ended."""
     stale_after_minutes: Annotated[int, Field(ge=1, le=100_000)] = 360
     """A scheduled run that starts later than this after its slot is skipped."""
 
@@ -46,11 +58,13 @@ class RetrainSettings(Settings):
 def load_settings(path: Path) -> RetrainSettings:
     """Read `RetrainSettings` from a TOML file whose keys are its fields.
 
+    Keys of an `Engine` are checked; `load_engine` reads them.
+
     Raises:
         InvalidInput: the file cannot be read, is no TOML, or has faults: each with its TOML path.
     """
-    document = read_toml(path)
+    _, document, wrong = split_engine(read_toml(path))
     settings, faults = find_faults(RetrainSettings, document)
-    if settings is None or faults:
-        raise InvalidInput([f"{path}: {fault.text(dotted)}" for fault in faults])
+    if settings is None or wrong or faults:
+        raise InvalidInput([f"{path}: {fault.text(dotted)}" for fault in (*wrong, *faults)])
     return settings

@@ -8,26 +8,29 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
-import tempfile
 from collections.abc import Mapping
-from pathlib import Path
 
-import numpy as np
-
-from cnn_pipeline.base import events, metric_names
-from cnn_pipeline.base.errors import InvalidInput, UserError
-from cnn_pipeline.base.home import Home, cache_dir
-from cnn_pipeline.champion.gate import Candidate, Score, judge
+from cnn_pipeline.base.errors import InvalidInput
+from cnn_pipeline.base.home import Home
+from cnn_pipeline.champion.gate import judge
 from cnn_pipeline.champion.register import open_registry, register_run
-from cnn_pipeline.champion.registry import CHALLENGER, CHAMPION, ModelVersion, registered_name
+from cnn_pipeline.champion.registry import (
+    CHAMPION,
+    ChampionChanged,
+    ModelVersion,
+    registered_name,
+)
 from cnn_pipeline.champion.retraining import candidates
 from cnn_pipeline.champion.retraining import text as report
 from cnn_pipeline.champion.retraining.changes import content_of, find_change
 from cnn_pipeline.champion.retraining.drift import DataSummary, compare_data
 from cnn_pipeline.champion.retraining.outcome import Assessment, Choice, Judgement, RetrainOutcome
+from cnn_pipeline.champion.retraining.scoring import score_both
 from cnn_pipeline.champion.retraining.settings import RetrainSettings
 from cnn_pipeline.comparison.variants import best_trial
 from cnn_pipeline.experiment.data_card import DataCard
+from cnn_pipeline.experiment.decide import Purpose
+from cnn_pipeline.experiment.fitting import fit_and_tell
 from cnn_pipeline.experiment.outcome import Outcome
 from cnn_pipeline.settings.sweep import Sweep
 from cnn_pipeline.settings.trial import DataSettings
@@ -35,8 +38,7 @@ from cnn_pipeline.tracking import names
 from cnn_pipeline.tracking.reader import Reader
 from cnn_pipeline.tracking.store import open_store
 from cnn_pipeline.tracking.writer import Tracker
-from cnn_pipeline.trainers.messages import ScoreJob
-from cnn_pipeline.trainers.pool import TrainerPool
+from cnn_pipeline.trainers.protocol import Trainers
 
 
 def refuse_data(data: DataSettings, error: InvalidInput) -> RetrainOutcome:
@@ -61,7 +63,7 @@ def assess(
     registry = open_registry(home, create=True)
     # A promotion that was killed half-way is finished before anything is compared with it.
     registry.settle(model)
-    champion = registry.by_alias(model, CHAMPION)
+    champion = registry.champion(model)
     content = content_of(card.digest, settings)
     change = find_change(content, registry.versions(model), force=force)
     number = champion.version if champion else None
@@ -89,18 +91,34 @@ def assess(
     return Assessment(model, champion, change, drift)
 
 
+def fit_candidates(
+    settings: RetrainSettings, card: DataCard
+) -> tuple[RetrainSettings, tuple[str, ...]]:
+    """The settings with candidates that fit the data, and what was changed for that."""
+    sweep, notes = fit_and_tell(settings.sweep, card.shape)
+    return settings.model_copy(update={"sweep": sweep}), notes
+
+
 def candidate_sweep(assessment: Assessment, settings: RetrainSettings, home: Home) -> Sweep:
     """The networks to train: the configured ones, and the champion's own."""
     champion = assessment.champion if settings.champion_variant else None
     if champion is None:
-        return settings.sweep
+        return candidates.with_seeds(settings.sweep)
     reader = Reader(open_store(home, os.environ, create=False))
-    return candidates.candidate_sweep(settings.sweep, reader.trial(champion.run_id))
+    sweep = candidates.candidate_sweep(settings.sweep, reader.trial(champion.run_id))
+    return candidates.with_seeds(sweep)
+
+
+def purpose(assessment: Assessment, home: Home) -> Purpose:
+    """What the candidates are for: sweeps of the same retraining go on until it is decided."""
+    decided = open_registry(home).versions(assessment.model)
+    runs = (version.tags.get(names.PARENT_RUN_ID) for version in decided)
+    return Purpose(assessment.change.content.key, frozenset(filter(None, runs)))
 
 
 def choose(assessment: Assessment, outcome: Outcome) -> Choice | RetrainOutcome:
     """The candidate that was best on validation; or how it ends, where no candidate finished."""
-    result = best_trial(outcome.results)
+    result = best_trial(outcome.results, metric=outcome.comparison.sweep.metric)
     if result is None:
         number = assessment.champion.version if assessment.champion else None
         reasons = "; ".join(f"{item.name}: {item.reason}" for item in outcome.failed)
@@ -129,17 +147,22 @@ def examine(
     assessment: Assessment,
     settings: RetrainSettings,
     card: DataCard,
-    pool: TrainerPool,
+    pool: Trainers,
     home: Home,
 ) -> Judgement:
     """Load both models back from the registry, score them now, and let the gate judge."""
-    ours = _score(challenger, CHALLENGER, settings.data, card, pool, home)
-    theirs = (
-        _score(assessment.champion, CHAMPION, settings.data, card, pool, home)
-        if assessment.champion
-        else None
+    metric = settings.sweep.measured_on(card.fitted_counts).measure
+    ours, theirs = score_both(
+        challenger,
+        assessment.champion,
+        open_registry(home),
+        settings.data,
+        card,
+        pool,
+        metric,
+        home.state,  # the nodes of a cluster share it
     )
-    return Judgement(challenger, judge(ours, theirs, card.class_names, settings.gate))
+    return Judgement(challenger, judge(ours, theirs, card.class_names, settings.gate, metric))
 
 
 def decide(
@@ -149,8 +172,13 @@ def decide(
     settings: RetrainSettings,
     home: Home,
     tags: Mapping[str, str],
-) -> RetrainOutcome:
-    """Move the aliases as the gate says, or keep them, and write the decision down."""
+) -> RetrainOutcome | None:
+    """Move the aliases as the gate says, or keep them, and write the decision down.
+
+    Returns:
+        How the retraining ends; None if another champion came meanwhile: nothing was written, and
+        the challenger must be compared with that one.
+    """
     registry = open_registry(home)
     before = assessment.champion.version if assessment.champion else None
     challenger, gate = judgement.challenger, judgement.gate
@@ -163,14 +191,17 @@ def decide(
         names.DECIDED_BY_FLOW_URL: tags.get(names.FLOW_RUN_URL, ""),
     }
     kept = {key: value for key, value in kept.items() if value}
-    if gate.passed:
-        registry.promote(challenger, gate.reason, expected=before, tags=kept)
-    else:
-        registry.refuse(challenger, gate.reason, tags=kept)
+    if gate.passed and before is None:
+        registry.champion(assessment.model)  # raises if the store was lost since
+    write = registry.promote if gate.passed else registry.refuse
+    try:
+        write(challenger, gate.reason, expected=before, tags=kept)
+    except ChampionChanged:
+        return None
     after = registry.by_alias(assessment.model, CHAMPION)
     return RetrainOutcome(
         "promoted" if gate.passed else "refused",
-        gate.reason,
+        gate.reason if gate.passed else f"Refused: {gate.reason}",
         model=assessment.model,
         champion_before=before,
         champion_after=after.version if after else None,
@@ -201,9 +232,14 @@ def publish(outcome: RetrainOutcome, home: Home) -> None:
             "tables/gate.json": report.gate_json(outcome),
         },
     )
-    tracker.tag(
-        outcome.parent_run_id, {names.NOTE: f"{text}\n\n{note}", names.RETRAINING: outcome.message}
-    )
+    # The decision first, then the sweep's picture and answer, which are the first part of its note.
+    decision, _, facts = text.partition("\n\n")
+    answer, _, rest = note.partition("\n\n")
+    tags = {
+        names.NOTE: "\n\n".join((decision, answer, facts, rest)),
+        names.RETRAINING: outcome.message,
+    }
+    tracker.tag(outcome.parent_run_id, tags)
 
 
 def data_summary(version: ModelVersion) -> DataSummary | None:
@@ -228,61 +264,4 @@ def _summary_of(card: DataCard) -> DataSummary:
         class_names=card.class_names,
         fitted_counts=card.fitted_counts,
         test_counts=card.test_counts,
-    )
-
-
-def _score(
-    version: ModelVersion,
-    alias: str,
-    data: DataSettings,
-    card: DataCard,
-    pool: TrainerPool,
-    home: Home,
-) -> Candidate:
-    """Score a version as whoever asks the registry for its alias gets it."""
-    registry = open_registry(home)
-    run_name = version.tags.get(names.RUN_NAME, version.run_id)
-    name = f"{run_name} (version {version.version})"
-    metrics = Reader(registry.store).metrics(version.run_id)
-    with tempfile.TemporaryDirectory() as folder:
-        try:
-            found = registry.by_alias(version.name, alias)
-            if found is None or found.version != version.version:
-                received = f"version {found.version}" if found else "nothing"
-                raise UserError(
-                    f"alias {alias!r} must name version {version.version}, received {received}"
-                )
-            path = registry.model_file(found, Path(folder))
-        except UserError as error:
-            return Candidate(name, fault=str(error), metrics=metrics)
-        events.emit(events.Stage(f"scoring the {alias}"))
-        answers = Path(folder, "answers.npz")
-        reply = pool.run(
-            ScoreJob(
-                name=name,
-                model=str(path),
-                sha256=found.sha256,
-                data=data,
-                data_digest=card.digest,
-                cache=str(cache_dir(os.environ)),
-                answers=str(answers),
-            )
-        )
-        if reply.status != "FINISHED":
-            return Candidate(name, fault=reply.reason, metrics=metrics)
-        with np.load(answers, allow_pickle=False) as arrays:
-            labels, probabilities = arrays["labels"], arrays["probabilities"]
-    return Candidate(name, score=_scored(labels, probabilities, reply.metrics), metrics=metrics)
-
-
-def _scored(labels: np.ndarray, probabilities: np.ndarray, facts: Mapping[str, float]) -> Score:
-    finite = np.isfinite(probabilities).all(axis=1)
-    return Score(
-        labels=labels,
-        predictions=np.where(finite, probabilities.argmax(axis=1), -1),
-        latency_ms=facts[metric_names.LATENCY_MS],
-        model_bytes=int(facts[metric_names.MODEL_BYTES]),
-        finite=bool(finite.all()),
-        png_class=int(facts["png_class"]),
-        array_class=int(facts["array_class"]),
     )

@@ -5,9 +5,8 @@ from __future__ import annotations
 import dataclasses
 import json
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-
 from cnn_pipeline.champion.retraining.outcome import RetrainOutcome
+from cnn_pipeline.comparison import templates
 
 HEADER = ("rule", "required", "measured", "passed")
 
@@ -63,13 +62,7 @@ def to_markdown(outcome: RetrainOutcome) -> str:
 
 def to_html(outcome: RetrainOutcome) -> str:
     """The report as one HTML document without any outside resource."""
-    environment = Environment(
-        loader=PackageLoader("cnn_pipeline", "champion/retraining/templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    environment = templates.environment("champion/retraining/templates")
     return environment.get_template("retraining.html").render(
         outcome=outcome, facts=facts(outcome), header=HEADER, rows=rows(outcome)
     )

@@ -4,64 +4,53 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from http import HTTPStatus
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from fastapi import FastAPI, Request
-from fastapi.middleware.trustedhost import TrustedHostMiddleware
-from fastapi.responses import JSONResponse, Response
 from mlflow import __version__ as MLFLOW_VERSION
+from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
-from starlette.requests import ClientDisconnect
+from starlette.middleware import Middleware
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
 
 from cnn_pipeline.champion.server import request as bodies
 from cnn_pipeline.champion.server.batching import Batcher, Overloaded
+from cnn_pipeline.champion.server.body import MAX_BODY_BYTES, Room, read_body
+from cnn_pipeline.champion.server.door import Door, error
 from cnn_pipeline.champion.server.follower import Follower, LiveModel
-from cnn_pipeline.champion.server.request import Images, Refused
-from cnn_pipeline.data.picture import convention_for
-
-# About 5,000 images of 28x28 raw pixels as text.
-MAX_BODY_BYTES = 16 * 2**20
-# A body that is too large is read up to this, because a client that is disconnected while it sends
-# may not see the error.
-DISCARDED_BYTES = 64 * 2**20
-BODY_SECONDS = 30.0
-
-# Protects against DNS rebinding: a web page must not reach the server under its own host name.
-ALLOWED_HOSTS = ["127.0.0.1", "localhost"]
-
-# MLflow's own error codes, which its clients read.
-_ERROR_CODES = {
-    HTTPStatus.NOT_FOUND: "ENDPOINT_NOT_FOUND",
-    HTTPStatus.SERVICE_UNAVAILABLE: "TEMPORARILY_UNAVAILABLE",
-    HTTPStatus.INTERNAL_SERVER_ERROR: "INTERNAL_ERROR",
-}
+from cnn_pipeline.champion.server.page import page
+from cnn_pipeline.champion.server.request import MAX_IMAGES, Images, Refused
 
 
-def make_app(follower: Follower) -> FastAPI:
-    """The application for a follower of the champion; it runs the follower and a batcher."""
+def make_app(follower: Follower, token: str | None = None) -> Starlette:
+    """The application for a follower of the champion; it runs the follower and a batcher.
+
+    With a token, every path but `/` needs it.
+    """
     batcher = Batcher()
+    room = Room()
+    shown = page(MAX_BODY_BYTES, MAX_IMAGES)
 
     @contextlib.asynccontextmanager
-    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
         batching = asyncio.create_task(batcher.run())
         with follower.following():
             yield
         batching.cancel()
         await asyncio.gather(batching, return_exceptions=True)
 
-    app = FastAPI(lifespan=lifespan, openapi_url=None)
-    app.add_middleware(TrustedHostMiddleware, allowed_hosts=ALLOWED_HOSTS, www_redirect=False)
+    async def root(_: Request) -> Response:
+        return shown
 
-    @app.get("/ping")
-    async def ping() -> Response:
+    async def ping(_: Request) -> Response:
         return Response("\n", media_type="application/json", headers=_headers(follower.current))
 
-    @app.get("/health")
-    async def health() -> Response:
+    async def health(_: Request) -> Response:
         problem = follower.problem
         content = {
             "status": "degraded" if problem else "ok",
@@ -70,46 +59,48 @@ def make_app(follower: Follower) -> FastAPI:
         }
         return JSONResponse(content, headers=_headers(follower.current))
 
-    @app.get("/version")
-    async def version() -> Response:
+    async def version(_: Request) -> Response:
         # MLflow's server, too, sends the bare number as JSON.
         return Response(MLFLOW_VERSION, media_type="application/json")
 
-    @app.post("/invocations")
     async def invocations(request: Request) -> Response:
-        with batcher.slot():
-            body = await read_body(request)
-            bodies.check_content_type(request.headers.get("content-type"))
-            model = follower.current
-            images = await asyncio.to_thread(
-                bodies.parse, body, model.version.image_shape, convention_for(model.version.dataset)
-            )
-            probabilities = await batcher.predict(model, images.pixels)
-        return JSONResponse(answer(model, images, probabilities), headers=_headers(model))
+        bodies.check_content_type(request.headers.get("content-type"))
+        with_pixels = bodies.pixels_wanted(request.query_params.get("pixels"))
+        with room.share() as take:
+            body = await read_body(request, take)
+            with batcher.slot():
+                model = follower.current
+                images = await batcher.parse(
+                    bodies.parse,
+                    body,
+                    model.version.image_shape,
+                    model.version.preparation,
+                )
+                probabilities = await batcher.predict(model, images.pixels)
+        content = answer(model, images, probabilities)
+        if with_pixels:
+            content["pixels"] = images.pixels.tolist()
+        return JSONResponse(content, headers=_headers(model))
 
-    @app.exception_handler(Refused)
-    async def refused(_: Request, error: Refused) -> Response:
-        return _error(error.status, str(error))
-
-    @app.exception_handler(Overloaded)
-    async def overloaded(_: Request, error: Overloaded) -> Response:
-        return _error(HTTPStatus.SERVICE_UNAVAILABLE, str(error), {"Retry-After": "1"})
-
-    @app.exception_handler(ClientDisconnect)
-    async def gone(_: Request, error: ClientDisconnect) -> Response:
-        return _error(HTTPStatus.BAD_REQUEST, "the connection was closed within the body")
-
-    @app.exception_handler(HTTPException)
-    async def no_such_path(request: Request, error: HTTPException) -> Response:
-        paths = "POST /invocations, GET /ping, /health and /version"
-        received = f"{request.method} {request.url.path}"
-        reason = f"the request must be one of {paths}, received {received}"
-        return _error(HTTPStatus(error.status_code), reason, error.headers)
-
-    @app.exception_handler(Exception)
-    async def failed(_: Request, error: Exception) -> Response:
-        return _error(HTTPStatus.INTERNAL_SERVER_ERROR, "internal error; see the log of the server")
-
+    app = Starlette(
+        routes=[
+            Route("/", root, methods=["GET"]),
+            Route("/ping", ping, methods=["GET"]),
+            Route("/health", health, methods=["GET"]),
+            Route("/version", version, methods=["GET"]),
+            Route("/invocations", invocations, methods=["POST"]),
+        ],
+        middleware=[Middleware(Door, token=token)],
+        exception_handlers={
+            Refused: _refused,
+            Overloaded: _overloaded,
+            ClientDisconnect: _gone,
+            HTTPException: _no_such_path,
+            Exception: _failed,
+        },
+        lifespan=lifespan,
+    )
+    app.router.redirect_slashes = False
     return app
 
 
@@ -132,45 +123,13 @@ def answer(
     return content
 
 
-async def read_body(request: Request) -> bytes:
-    """Read the body.
-
-    Raises:
-        Refused: it has more than `MAX_BODY_BYTES`, or takes more than `BODY_SECONDS`.
-    """
-    announced = request.headers.get("content-length", "")
-    announced_bytes = int(announced) if announced.isdecimal() else 0
-    received = 0
-    chunks: list[bytes] = []
-    try:
-        async with asyncio.timeout(BODY_SECONDS):
-            if announced_bytes <= DISCARDED_BYTES:
-                async for chunk in request.stream():
-                    received += len(chunk)
-                    if received <= MAX_BODY_BYTES:
-                        chunks.append(chunk)
-                    elif received > DISCARDED_BYTES:
-                        break
-    except TimeoutError:
-        raise Refused(
-            f"the body must arrive within {BODY_SECONDS:.0f} s, received {received} bytes",
-            HTTPStatus.REQUEST_TIMEOUT,
-        ) from None
-    if max(received, announced_bytes) > MAX_BODY_BYTES:
-        raise Refused(
-            f"the body must have at most {MAX_BODY_BYTES} bytes, received "
-            f"{max(received, announced_bytes)}: send fewer images per request",
-            HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
-        )
-    return b"".join(chunks)
-
-
 def _model(model: LiveModel) -> dict[str, Any]:
     version = model.version
     return {
         "name": version.name,
         "version": version.version,
         "run_id": version.run_id,
+        "image_shape": version.image_shape,
         "class_names": version.class_names,
     }
 
@@ -184,6 +143,29 @@ def _headers(model: LiveModel) -> dict[str, str]:
     }
 
 
-def _error(status: HTTPStatus, reason: str, headers: Mapping[str, str] | None = None) -> Response:
-    code = _ERROR_CODES.get(status, "BAD_REQUEST")
-    return JSONResponse({"error_code": code, "message": reason}, status, headers=headers)
+async def _refused(_: Request, reason: Exception) -> Response:
+    assert isinstance(reason, Refused)
+    return error(reason.status, str(reason))
+
+
+async def _overloaded(_: Request, reason: Exception) -> Response:
+    return error(HTTPStatus.SERVICE_UNAVAILABLE, str(reason), {"Retry-After": "1"})
+
+
+async def _gone(_: Request, reason: Exception) -> Response:
+    return error(HTTPStatus.BAD_REQUEST, "the connection was closed within the body")
+
+
+async def _no_such_path(request: Request, reason: Exception) -> Response:
+    assert isinstance(reason, HTTPException)
+    paths = "POST /invocations, GET /, /ping, /health and /version"
+    received = f"{request.method} {request.scope['path']}"
+    return error(
+        HTTPStatus(reason.status_code),
+        f"the request must be one of {paths}, received {received[:200]!r}",
+        reason.headers,
+    )
+
+
+async def _failed(_: Request, reason: Exception) -> Response:
+    return error(HTTPStatus.INTERNAL_SERVER_ERROR, "internal error; see the log of the server")

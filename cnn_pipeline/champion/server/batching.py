@@ -4,19 +4,26 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Protocol
+from typing import ParamSpec, Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
-# Only for the first batch: under load the next one collects while the model computes.
+# Only for the first batch, and where other requests are under way: under load the next one
+# collects while the model computes.
 WINDOW_SECONDS = 0.002
 MAX_BATCH = 256
 MAX_REQUESTS = 64
+# A body of nothing but empty lists takes 20 times its size while it is parsed.
+_PARSERS = 2
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 class Overloaded(Exception):
@@ -48,12 +55,13 @@ class Batcher:
         self._waiting: deque[_Job] = deque()
         self._arrived = asyncio.Event()
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="model")
+        self._parsers = ThreadPoolExecutor(_PARSERS, thread_name_prefix="parser")
 
     @contextlib.contextmanager
     def slot(self) -> Iterator[None]:
-        """A slot for one request, from before its body is read until it is answered.
+        """A slot for one request, from when its body has arrived until it is answered.
 
-        Slots limit the queue and the memory for bodies.
+        Slots limit the queue. A client that sends slowly takes none.
 
         Raises:
             Overloaded: no slot is free.
@@ -65,6 +73,11 @@ class Batcher:
             yield
         finally:
             self._requests -= 1
+
+    async def parse(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """What `call` returns, in one of few threads."""
+        work = functools.partial(call, *args, **kwargs)
+        return await asyncio.get_running_loop().run_in_executor(self._parsers, work)
 
     async def predict(
         self, model: Predictor, pixels: npt.NDArray[np.uint8]
@@ -80,14 +93,16 @@ class Batcher:
         try:
             while True:
                 await self._arrived.wait()
-                await asyncio.sleep(WINDOW_SECONDS)
+                if self._requests > 1:
+                    await asyncio.sleep(WINDOW_SECONDS)
                 while self._waiting:
                     await self._answer(self._next_batch())
                 self._arrived.clear()
         finally:
             for job in self._waiting:
                 job.answer.cancel()
-            self._thread.shutdown(wait=False)
+            for pool in (self._thread, self._parsers):
+                pool.shutdown(wait=False, cancel_futures=True)
 
     def _next_batch(self) -> list[_Job]:
         """The first job, and the next ones for the same model that fit into a batch."""

@@ -22,8 +22,8 @@ from cnn_pipeline.network.load import load_verified
 POLL_SECONDS = 2.0
 # A version that could not be loaded is tried again: it may be restored from a backup.
 RETRY_SECONDS = 30.0
-# Wait for a load in progress: native code must not be interrupted.
-_END_SECONDS = 10.0
+# From the end's begin. Wait for a load in progress: native code must not be interrupted.
+_END_SECONDS = 9.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,7 +97,9 @@ class Follower:
         self._failed: tuple[int, str] | None = None
         self._failed_at = 0.0
         self._problem = ""
-        champion = registry.by_alias(name, CHAMPION)
+        self._over = threading.Event()
+        self._end_at = 0.0
+        champion = registry.champion(name)
         if champion is None:
             raise UserError(no_champion(registry, name))
         self._current = load_live(registry, champion)
@@ -115,10 +117,9 @@ class Follower:
     @contextlib.contextmanager
     def following(self) -> Iterator[None]:
         """Check the alias every `poll_seconds` in a thread."""
-        over = threading.Event()
 
         def follow() -> None:
-            while not over.wait(self._poll_seconds):
+            while not self._over.wait(self._poll_seconds):
                 self.look()
 
         # A daemon, so that a store that does not answer does not delay the end of the process.
@@ -127,8 +128,14 @@ class Follower:
         try:
             yield
         finally:
-            over.set()
-            thread.join(_END_SECONDS)
+            self.end()
+            thread.join(max(0.0, self._end_at - time.monotonic()))
+
+    def end(self) -> None:
+        """Load no other version from now on."""
+        if not self._over.is_set():
+            self._end_at = time.monotonic() + _END_SECONDS
+            self._over.set()
 
     def look(self) -> None:
         """Check the alias once, and load its version if it has changed."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import signal
 import socket
 from collections.abc import Callable, Iterator
@@ -14,48 +13,61 @@ import uvicorn
 
 from cnn_pipeline.base.errors import UserError
 from cnn_pipeline.base.home import Home
-from cnn_pipeline.champion.registry import Registry
+from cnn_pipeline.champion.find_model import model_to_serve
+from cnn_pipeline.champion.register import open_registry
 from cnn_pipeline.champion.server.app import make_app
 from cnn_pipeline.champion.server.follower import Follower
+from cnn_pipeline.services.connections import Connection
 from cnn_pipeline.services.loopback import HOST
-from cnn_pipeline.tracking.store import open_store
 
-# Seconds for requests in progress to end.
-_GRACE_SECONDS = 10
+# Seconds for requests in progress to end. The whole end takes at most 10 s.
+_GRACE_SECONDS = 7
 
 
-def serve(home: Home, port: int, name: str, tell: Callable[[str], None]) -> None:
+def serve(
+    home: Home, port: int, name: str | None, tell: Callable[[str], None], token: str | None = None
+) -> None:
     """Serve the champion of a registered model on loopback until SIGTERM.
 
     Args:
         home: whose registry to read.
         port: 0 takes a free one.
-        name: the registered model.
+        name: the registered model; None chooses it (`model_to_serve`).
         tell: called with the address when the server is ready, and with a line when the champion
-            changes.
+            changes, or the model was chosen that is not the usual one.
+        token: what requests must carry, if anything.
 
     Raises:
         UserError: the port is in use, or there is no champion that can be loaded.
         KeyboardInterrupt: Ctrl-C, after the requests in progress were answered.
     """
     with contextlib.suppress(_Terminated), _sigterm_raises(), _bound(port) as listener:
-        registry = Registry(open_store(home, os.environ, create=False))
+        registry = open_registry(home)
+        if name is None:
+            name, why = model_to_serve(registry)
+            if why:
+                tell(why)
         follower = Follower(registry, name, tell)
-        _Server(follower, listener, tell).run(sockets=[listener])
+        _Server(follower, listener, tell, token).run(sockets=[listener])
 
 
 class _Server(uvicorn.Server):
     """uvicorn's server, which reports when it is ready."""
 
     def __init__(
-        self, follower: Follower, listener: socket.socket, tell: Callable[[str], None]
+        self,
+        follower: Follower,
+        listener: socket.socket,
+        tell: Callable[[str], None],
+        token: str | None,
     ) -> None:
         super().__init__(
             uvicorn.Config(
-                make_app(follower),
+                make_app(follower, token),
                 loop="asyncio",
+                http=Connection,
                 ws="none",
-                log_level="warning",
+                log_level="error",  # of its clients' faults only they are told
                 access_log=False,
                 proxy_headers=False,
                 server_header=False,
@@ -70,8 +82,13 @@ class _Server(uvicorn.Server):
         await super().startup(sockets)
         port = self._listener.getsockname()[1]
         self._tell(
-            f"{self._follower.current.version.shown} answers at http://{HOST}:{port}/invocations"
+            f"{self._follower.current.version.shown} has a page at http://{HOST}:{port}/ and "
+            f"answers programs at http://{HOST}:{port}/invocations"
         )
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._follower.end()
+        await super().shutdown(sockets)
 
 
 class _Terminated(BaseException):

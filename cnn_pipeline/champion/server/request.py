@@ -3,7 +3,7 @@
 The formats are those of MLflow 3.17 (`mlflow/pyfunc/scoring_server/__init__.py`): one key,
 `inputs` or `instances`, whose value is a list of images, or that list under the signature's name
 (`{"inputs": {"image": [...]}}`, `{"instances": [{"image": ...}, ...]}`). An image is nested lists
-of raw pixels, or a PNG or JPEG file in base64: a string, as MLflow writes bytes, or
+of raw pixels, or a picture file in base64: a string, as MLflow writes bytes, or
 `{"b64": "..."}`, as TensorFlow Serving does.
 """
 
@@ -21,7 +21,8 @@ import numpy as np
 import numpy.typing as npt
 
 from cnn_pipeline.base.errors import InvalidInput
-from cnn_pipeline.data.picture import Convention, PreparedImage, prepare_image
+from cnn_pipeline.data.picture import PreparedImage, prepare_image
+from cnn_pipeline.data.preparation import Preparation
 
 MAX_IMAGES = 4096
 INPUT_NAME = "image"  # in the logged model's signature
@@ -64,13 +65,20 @@ def check_content_type(header: str | None) -> None:
         )
 
 
-def parse(body: bytes, image_shape: tuple[int, int, int], convention: Convention) -> Images:
+def pixels_wanted(value: str | None) -> bool:
+    """Whether the answer should hold the images as the model sees them: `?pixels=true`."""
+    if value not in (None, "true", "false"):
+        raise Refused(f"'pixels' must be true or false, received {_shortened(repr(value))}")
+    return value == "true"
+
+
+def parse(body: bytes, image_shape: tuple[int, int, int], preparation: Preparation) -> Images:
     """The images in the body of a request.
 
     Args:
         body: JSON in UTF-8.
         image_shape: height, width and channels of the model's input.
-        convention: how to prepare pictures; raw pixels stay as they are.
+        preparation: of the model's pictures; raw pixels stay as they are.
 
     Raises:
         Refused: the body is not valid; says what is required and what was received.
@@ -84,7 +92,7 @@ def parse(body: bytes, image_shape: tuple[int, int, int], convention: Convention
             HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
         )
     if any(isinstance(image, str | dict) for image in form.images):
-        return _pictures(form, convention)
+        return _pictures(form, preparation)
     return Images(_pixels(form), ())
 
 
@@ -102,7 +110,7 @@ class _Form:
             shapes += f" or [n, {height}, {width}]"
         raise Refused(
             f"the images must be a list: nested lists {shapes} of whole numbers 0..255, "
-            'or PNG or JPEG files in base64 as {"b64": "..."}; received ' + received
+            'or picture files in base64 as {"b64": "..."}; received ' + received
         )
 
 
@@ -129,7 +137,7 @@ def _fields(document: Any) -> Any:
     if tables := [name for name in _TABLES if name in document]:
         raise Refused(
             f"{tables[0]!r} is a table, and this model takes images: send them under 'inputs' as "
-            "nested lists, or as PNG or JPEG files in base64"
+            "nested lists, or as picture files in base64"
         )
     if document.get("params"):
         raise Refused("this model takes no params: leave 'params' out")
@@ -179,7 +187,7 @@ def _pixels(form: _Form) -> npt.NDArray[np.uint8]:
     return np.frombuffer(raw, np.uint8).reshape(-1, height, width, channels)
 
 
-def _pictures(form: _Form, convention: Convention) -> Images:
+def _pictures(form: _Form, preparation: Preparation) -> Images:
     prepared: list[PreparedImage] = []
     faults: list[str] = []
     for number, item in enumerate(form.images):
@@ -187,7 +195,7 @@ def _pictures(form: _Form, convention: Convention) -> Images:
         try:
             content = _file(item, name)
             prepared.append(
-                prepare_image(content, form.image_shape, convention=convention, name=name)
+                prepare_image(content, form.image_shape, preparation=preparation, name=name)
             )
         except InvalidInput as error:
             faults += error.faults

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import tempfile
+import zipfile
 from pathlib import Path
 
 from mlflow.entities import LoggedModelOutput, Metric, RunTag
@@ -19,10 +21,12 @@ DATASET = "toy"
 CLASSES = ("boot", "bag")
 
 
-def log_run(store: Store, payload: bytes, name: str = "f4-max-s0") -> StoredModel:
+def log_run(
+    store: Store, payload: bytes, name: str = "f4-max-s0", dataset: str = DATASET
+) -> StoredModel:
     """A run with `payload` as its model file, and the tags that a trial writes."""
     client = MlflowClient(store.uri)
-    experiment = Tracker(store).experiment(f"{DATASET}-cnn")
+    experiment = Tracker(store).experiment(f"{dataset}-cnn")
     run_id = client.create_run(experiment, run_name=name).info.run_id
     model = client.create_logged_model(experiment, name="model", source_run_id=run_id)
     with tempfile.TemporaryDirectory() as folder:
@@ -34,7 +38,7 @@ def log_run(store: Store, payload: bytes, name: str = "f4-max-s0") -> StoredMode
     client.log_outputs(run_id, [LoggedModelOutput(model.model_id, 0)])
     sha256 = hashlib.sha256(payload).hexdigest()
     tags = {
-        "dataset": DATASET,
+        "dataset": dataset,
         "data_digest": "d" * 64,
         "class_names": json.dumps(CLASSES),
         "image_shape": "4x4x1",
@@ -55,11 +59,21 @@ def log_run(store: Store, payload: bytes, name: str = "f4-max-s0") -> StoredMode
         run_name=name,
         model_id=model.model_id,
         sha256=sha256,
-        dataset=DATASET,
+        dataset=dataset,
         data_digest="d" * 64,
         class_names=CLASSES,
         image_shape=(4, 4, 1),
     )
+
+
+def keras_file(weights: bytes) -> bytes:
+    """A `.keras` file that passes for a model as long as nobody loads it."""
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        archive.writestr("metadata.json", "{}")
+        archive.writestr("config.json", json.dumps({"module": "keras", "class_name": "Sequential"}))
+        archive.writestr("model.weights.h5", weights)
+    return file.getvalue()
 
 
 def model_path(store: Store, stored: StoredModel) -> Path:

@@ -1,18 +1,14 @@
-"""Slots that are too old, and the lock that the kernel releases."""
+"""Slots that are too old, and the lock of retrainings."""
 
 from __future__ import annotations
 
 import datetime
 import os
-import subprocess
-import sys
-from pathlib import Path
 
 from cnn_pipeline.base.home import Home
 from cnn_pipeline.champion.retraining.admission import Slot, check_slot, only_one
 
 NOW = datetime.datetime(2026, 3, 2, 12, 0, tzinfo=datetime.UTC)
-ROOT = Path(__file__).parent.parent.parent.parent
 
 
 def ago(**span: float) -> datetime.datetime:
@@ -37,36 +33,16 @@ def test_a_superseded_slot_is_skipped_and_names_the_newer() -> None:
     assert "superseded by the one of 2026-03-02 11:59:00 UTC" in reason
 
 
+def test_a_slot_is_missed_only_if_no_newer_one_is_due() -> None:
+    """After an outage the newest slot runs, or it is the only one that people are told of."""
+    assert check_slot(Slot(ago(days=2)), NOW, 60).missed
+    assert not check_slot(Slot(ago(days=2), newer=ago(days=1)), NOW, 60).missed
+    assert not check_slot(Slot(ago(minutes=30), newer=ago(minutes=1)), NOW, 60).missed
+
+
 def test_the_second_is_told_who_runs_and_since_when(home: Home) -> None:
     with only_one(home) as first, only_one(home) as second:
         assert first.reason == ""
         assert f"another retraining runs (process {os.getpid()}, since 2" in second.reason
     with only_one(home) as third:
         assert third.reason == ""
-
-
-HOLD = """
-import sys, time
-from pathlib import Path
-from cnn_pipeline.base.home import Home
-from cnn_pipeline.champion.retraining.admission import only_one
-with only_one(Home(Path(sys.argv[1]))) as admission:
-    print(admission.reason or "held", flush=True)
-    time.sleep(300)
-"""
-
-
-def test_a_killed_process_holds_no_lock(home: Home) -> None:
-    holder = subprocess.Popen(
-        [sys.executable, "-c", HOLD, str(home.root)], cwd=ROOT, stdout=subprocess.PIPE, text=True
-    )
-    try:
-        assert holder.stdout is not None
-        assert holder.stdout.readline() == "held\n"
-        with only_one(home) as admission:
-            assert f"process {holder.pid}, since" in admission.reason
-    finally:
-        holder.kill()
-        holder.communicate()
-    with only_one(home) as admission:
-        assert admission.reason == ""

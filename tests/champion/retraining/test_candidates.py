@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cnn_pipeline.champion.retraining.candidates import candidate_sweep
+from cnn_pipeline.champion.retraining.candidates import candidate_sweep, with_seeds
 from cnn_pipeline.settings.sweep import Axes, Sweep
 from cnn_pipeline.settings.trial import Training, Trial, Variant
 
@@ -45,3 +45,10 @@ def test_a_champion_from_an_earlier_mixed_sweep_is_added_once_more_and_no_more()
     champion = trial(Variant(filters=16), Training(epochs=9, threads=2))
     mixed = candidate_sweep(SWEEP, champion)
     assert candidate_sweep(mixed, champion) == mixed
+
+
+def test_a_single_candidate_gets_the_seeds_that_the_gate_needs() -> None:
+    assert with_seeds(Sweep()).seeds == (0, 1, 2, 3, 4, 5)
+    assert with_seeds(Sweep(seeds=(4,))).seeds == (4,)
+    several = Sweep(axes=Axes(filters=(8, 16)))
+    assert with_seeds(several) == several

@@ -5,15 +5,15 @@ from __future__ import annotations
 import pytest
 
 from cnn_pipeline.base import versions as provenance
-from cnn_pipeline.champion.gate import GateSettings
 from cnn_pipeline.champion.registry import ModelVersion
+from cnn_pipeline.champion.requirements import GateSettings
 from cnn_pipeline.champion.retraining.changes import (
     CODE,
     Content,
     content_of,
     find_change,
 )
-from cnn_pipeline.champion.retraining.settings import RetrainSettings
+from cnn_pipeline.champion.retraining.settings import NotifySettings, RetrainSettings
 from cnn_pipeline.settings.sweep import Sweep
 from cnn_pipeline.settings.trial import DataSettings, Training
 from cnn_pipeline.tracking import names
@@ -73,8 +73,8 @@ def test_new_data_call_for_training() -> None:
 @pytest.mark.parametrize(
     "settings",
     [
-        RetrainSettings(sweep=Sweep(seeds=(0, 1, 2), training=Training(epochs=6))),
-        RetrainSettings(sweep=Sweep(seeds=(0, 1, 2), data=DataSettings(split_seed=1))),
+        RetrainSettings(sweep=Sweep(training=Training(epochs=6))),
+        RetrainSettings(sweep=Sweep(data=DataSettings(split_seed=1))),
         RetrainSettings(gate=GateSettings(margin=0.01)),
         RetrainSettings(champion_variant=False),
     ],
@@ -89,9 +89,9 @@ def test_settings_that_move_a_number_or_a_decision_call_for_training(
 @pytest.mark.parametrize(
     "settings",
     [
-        RetrainSettings(notify=("slack-webhook/team",)),
+        RetrainSettings(notify=NotifySettings(blocks=("slack-webhook/team",))),
         RetrainSettings(stale_after_minutes=5),
-        RetrainSettings(sweep=Sweep(name="other", description="words", seeds=(0, 1, 2))),
+        RetrainSettings(sweep=Sweep(name="other", description="words")),
     ],
 )
 def test_settings_that_move_nothing_do_not(settings: RetrainSettings) -> None:

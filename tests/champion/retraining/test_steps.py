@@ -6,19 +6,23 @@ import os
 import zipfile
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from cnn_pipeline.base.errors import UserError
 from cnn_pipeline.base.files import sha256_of
 from cnn_pipeline.base.home import Home
 from cnn_pipeline.champion import register
-from cnn_pipeline.champion.gate import GateSettings
-from cnn_pipeline.champion.registry import ModelVersion
+from cnn_pipeline.champion.registry import CHAMPION, ModelVersion
+from cnn_pipeline.champion.requirements import GateSettings
 from cnn_pipeline.champion.retraining import steps
 from cnn_pipeline.champion.retraining.changes import Change, content_of, find_change
 from cnn_pipeline.champion.retraining.outcome import Assessment, Judgement
+from cnn_pipeline.champion.retraining.scoring import score_both
 from cnn_pipeline.champion.retraining.settings import RetrainSettings, load_settings
+from cnn_pipeline.data.dataset import load_dataset
 from cnn_pipeline.experiment.data_card import prepare_data
+from cnn_pipeline.network.results import TrialResult
 from cnn_pipeline.settings.named import retrain
 from cnn_pipeline.settings.sweep import Sweep
 from cnn_pipeline.settings.trial import DataSettings, Variant
@@ -51,9 +55,9 @@ def test_the_default_settings_train_the_tutorials_network() -> None:
 
 def test_settings_come_from_a_file_and_every_fault_is_told(tmp_path: Path) -> None:
     path = tmp_path / "settings.toml"
-    path.write_text('notify = ["custom-webhook/team"]\n[gate]\nmargin = 0.01\n', encoding="utf-8")
+    path.write_text('[notify]\nblocks = ["custom-webhook/team"]\n[gate]\nmargin = 0.01\n', "utf-8")
     settings = load_settings(path)
-    assert (settings.notify, settings.gate.margin) == (("custom-webhook/team",), 0.01)
+    assert (settings.notify.blocks, settings.gate.margin) == (("custom-webhook/team",), 0.01)
     path.write_text("[gate]\nmargin = 2.0\nmargn = 1\n[sweep.training]\nepochs = 0\n", "utf-8")
     with pytest.raises(UserError) as error:
         load_settings(path)
@@ -100,6 +104,52 @@ def test_a_trained_model_comes_back_from_the_registry_and_repeats_its_score(
     champions = Assessment(version.name, version, judgement_change(), None)
     sweep = steps.candidate_sweep(champions, RetrainSettings(), home)
     assert sweep.labels == ("f64-max", "f8-max-d32")
+
+
+@pytest.mark.slow
+def test_both_are_scored_with_the_other_seeds_of_their_recipes_and_timed_in_turn(
+    home: Home, pool: TrainerPool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The champion's sweep had other data: its models answer the images of now."""
+    monkeypatch.setenv("CNN_PIPELINE_CACHE", str(tmp_path / "cache"))
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    sample = load_dataset(SAMPLE, tmp_path / "cache")
+
+    def write(folder: str, images: int) -> DataSettings:
+        path = tmp_path / folder / "toy.npz"
+        path.parent.mkdir()
+        np.savez(
+            path,
+            x_train=np.concatenate([sample.train.images, sample.validation.images])[-images:],
+            y_train=np.concatenate([sample.train.labels, sample.validation.labels])[-images:],
+            x_test=sample.test.images,
+            y_test=sample.test.labels,
+        )
+        return DataSettings(source=str(path), validation_size=500)
+
+    def train(data: DataSettings, *seeds: int) -> tuple[TrialResult, ...]:
+        sweep = SMALL.model_copy(update={"seeds": seeds, "data": data})
+        results = run_trials(begin(sweep, home, tmp_path), pool)
+        assert all(result.finished for result in results), [one.reason for one in results]
+        return results
+
+    first, *_ = train(write("before", 1090), 0, 1, 2)
+    register.promote_run(first.run_id, "the first", home)
+    (tmp_path / "before" / "toy.npz").unlink()  # the data have moved; another file has their name
+    data = write("now", 1100)
+    challenging, other = train(data, 5, 6)
+    registry = register.open_registry(home)
+    challenger = register.register_run(challenging.run_id, home)
+    champion = registry.by_alias(challenger.name, CHAMPION)
+    card = prepare_data(data, tmp_path / "cache")
+    ours, theirs = score_both(challenger, champion, registry, data, card, pool)
+    assert theirs is not None and ours.score and theirs.score, (ours.fault, theirs.fault)
+    assert (ours.networks().shape, theirs.networks().shape) == ((2, 1000), (3, 1000))
+    logged = [challenging.metrics["test_accuracy"], other.metrics["test_accuracy"]]
+    assert ours.networks().mean(axis=1).tolist() == pytest.approx(logged)
+    # The same network: in turn one takes as long as the other.
+    assert ours.score.slowdown is not None and 0.6 < ours.score.slowdown < 1.6
+    assert theirs.score.slowdown is None
 
 
 @pytest.mark.slow

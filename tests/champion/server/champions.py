@@ -14,6 +14,7 @@ from cnn_pipeline.base.files import sha256_of
 from cnn_pipeline.base.home import Home
 from cnn_pipeline.champion.registry import CHAMPION, registered_name
 from cnn_pipeline.data.catalog import FASHION_CLASSES
+from cnn_pipeline.data.preparation import Preparation
 from cnn_pipeline.network.build import build_model
 from cnn_pipeline.settings.trial import Training, Trial, Variant
 from cnn_pipeline.tracking.models import log_model
@@ -48,8 +49,17 @@ class Registered:
         self.file.write_bytes(content)
 
 
-def register(home: Home, seed: int, *, network: keras.Model | None = None) -> Registered:
-    """A new version of `NAME`, with the tags that a promotion writes; no alias names it yet."""
+def register(
+    home: Home,
+    seed: int,
+    *,
+    network: keras.Model | None = None,
+    preparation: Preparation | None = None,
+) -> Registered:
+    """A new version of `NAME`, with the tags that a promotion writes; no alias names it yet.
+
+    Without a preparation it is as an earlier version of this package wrote it.
+    """
     trial = Trial(
         variant=Variant(filters=2, dense_units=8), training=Training(), seed=seed, label="tiny"
     )
@@ -62,6 +72,8 @@ def register(home: Home, seed: int, *, network: keras.Model | None = None) -> Re
         "class_names": json.dumps(CLASSES),
         "image_shape": "28x28x1",
     }
+    if preparation is not None:
+        tags["preparation"] = preparation.to_tag()
     experiment = tracker.experiment(experiment_name("fashion-mnist"))
     run_id = tracker.start_trial(experiment, "", "tiny-sweep", trial, tags)
     record = log_model(tracker.store, run_id, network, {}, {})

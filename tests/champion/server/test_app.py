@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import mlflow
 import numpy as np
 import pytest
-from fastapi.testclient import TestClient
 from mlflow.pyfunc import scoring_server
-from starlette.requests import Request
+from starlette.testclient import TestClient
 
 from cnn_pipeline.base.home import Home
 from cnn_pipeline.champion.registry import Registry
-from cnn_pipeline.champion.server import app as app_module
-from cnn_pipeline.champion.server.app import make_app, read_body
+from cnn_pipeline.champion.server.app import make_app
 from cnn_pipeline.champion.server.batching import Batcher, Overloaded
 from cnn_pipeline.champion.server.follower import Follower, LiveModel
-from cnn_pipeline.champion.server.request import Refused
 from cnn_pipeline.tracking.store import Store
 from cnn_pipeline.tracking.undocumented import as_default
 from tests.champion.server.champions import NAME, SHAPE, Registered, crown, register
@@ -118,12 +114,50 @@ def test_an_answer_names_its_version_and_classes(served: tuple[Registered, TestC
     np.testing.assert_allclose(content["predictions"], expected, atol=1e-6)
     names = content["model"].pop("class_names")
     assert content["labels"] == [names[expected.argmax()]]
-    assert content["model"] == {"name": NAME, "version": 1, "run_id": champion.run_id}
+    assert content["model"] == {
+        "name": NAME,
+        "version": 1,
+        "run_id": champion.run_id,
+        "image_shape": list(SHAPE),
+    }
     assert content["notes"] == [[]]
     assert reply.headers["x-model-name"] == NAME
     assert reply.headers["x-model-version"] == "1"
     assert reply.headers["x-model-run"] == champion.run_id
     assert "notes" not in client.post("/invocations", json={"inputs": PIXELS.tolist()}).json()
+
+
+def test_the_pixels_that_the_network_sees_are_returned_on_request(
+    served: tuple[Registered, TestClient],
+) -> None:
+    champion, client = served
+    picture = np.zeros((90, 60), np.uint8)
+    picture[20:70, 10:50] = 200
+    document = {"inputs": [{"b64": base64.b64encode(png(picture)).decode()}]}
+    asked = client.post("/invocations?pixels=true", json=document).json()
+    assert np.shape(asked["pixels"]) == (1, *SHAPE) and asked["notes"] != [[]]
+    np.testing.assert_allclose(
+        champion.answers(np.array(asked["pixels"], np.uint8)), asked["predictions"], atol=1e-6
+    )
+    for other in ("", "?pixels=false"):
+        assert "pixels" not in client.post("/invocations" + other, json=document).json()
+    refused = client.post("/invocations?pixels=yes", json=document)
+    assert refused.status_code == 400
+    assert refused.json()["message"] == "'pixels' must be true or false, received 'yes'"
+
+
+def test_the_page_may_reach_nothing_but_its_server(served: tuple[Registered, TestClient]) -> None:
+    reply = served[1].get("/")
+    assert reply.status_code == 200 and reply.headers["content-type"].startswith("text/html")
+    policy = dict(
+        part.split(" ", 1) for part in reply.headers["content-security-policy"].split("; ")
+    )
+    assert policy["default-src"] == policy["frame-ancestors"] == "'none'"
+    assert policy["connect-src"] == "'self'"
+    for rule in ("script-src", "style-src"):
+        assert policy[rule].startswith("'sha256-")
+    assert "https:" not in reply.text and "http:" not in reply.text.replace("http://127.0.0.1<", "")
+    assert served[1].get("/", headers={"host": "rebound.example"}).status_code == 400
 
 
 def test_health_names_the_version(served: tuple[Registered, TestClient]) -> None:
@@ -143,7 +177,7 @@ def test_another_path_or_method_is_told_which_there_are(
         (client.get("/openapi.json"), 404),
     ):
         assert reply.status_code == status
-        assert "must be one of POST /invocations, GET /ping" in reply.json()["message"]
+        assert "must be one of POST /invocations, GET /, /ping" in reply.json()["message"]
 
 
 def test_another_hosts_name_is_refused(served: tuple[Registered, TestClient]) -> None:
@@ -161,44 +195,6 @@ def test_too_many_requests_are_asked_to_come_back(
     reply = served[1].post("/invocations", json={"inputs": PIXELS.tolist()})
     assert (reply.status_code, reply.headers["retry-after"]) == (503, "1")
     assert reply.json()["error_code"] == "TEMPORARILY_UNAVAILABLE"
-
-
-def request(receive: Callable[[], Awaitable[dict[str, Any]]]) -> Request:
-    """A request whose body comes from `receive`, its length not announced."""
-    return Request({"type": "http", "method": "POST", "headers": []}, receive)
-
-
-def test_a_body_that_does_not_come_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def never() -> dict[str, Any]:
-        await asyncio.sleep(3600)
-        raise AssertionError
-
-    monkeypatch.setattr(app_module, "BODY_SECONDS", 0.01)
-    with pytest.raises(Refused, match="must arrive within 0 s, received 0 bytes") as caught:
-        asyncio.run(read_body(request(never)))
-    assert caught.value.status == 408
-
-
-@pytest.mark.parametrize(("chunks", "status"), [(10, None), (11, 413), (20, 413), (10_000, 413)])
-def test_a_body_is_read_to_its_limit_and_discarded_beyond(
-    chunks: int, status: int | None, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(app_module, "MAX_BODY_BYTES", 1000)
-    monkeypatch.setattr(app_module, "DISCARDED_BYTES", 2000)
-    taken = 0
-
-    async def receive() -> dict[str, Any]:
-        nonlocal taken
-        taken += 1
-        return {"type": "http.request", "body": b"x" * 100, "more_body": taken < chunks}
-
-    if status is None:
-        assert asyncio.run(read_body(request(receive))) == b"x" * 1000
-        return
-    with pytest.raises(Refused, match="at most 1000 bytes") as caught:
-        asyncio.run(read_body(request(receive)))
-    assert caught.value.status == status
-    assert taken == min(chunks, 21)
 
 
 def test_a_fault_of_the_server_shows_no_trace(

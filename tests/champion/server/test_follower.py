@@ -119,7 +119,7 @@ def test_a_file_with_code_in_it_is_refused(home: Home) -> None:
         ]
     )
     crown(home, register(home, 0, network=network).number)
-    with pytest.raises(UserError, match=r"reads without running code, received: .*Lambda"):
+    with pytest.raises(UserError, match=r"of this project's layers, received: .*Lambda"):
         follow(home, [])
 
 

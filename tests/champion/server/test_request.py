@@ -18,6 +18,7 @@ from PIL import Image
 
 from cnn_pipeline.champion.server import request
 from cnn_pipeline.champion.server.request import Refused, check_content_type, parse
+from cnn_pipeline.data.preparation import FASHION
 
 SHAPE = (28, 28, 1)
 IMAGES = np.random.default_rng(0).integers(0, 256, (3, *SHAPE), dtype=np.uint8)
@@ -37,13 +38,13 @@ def text(content: bytes) -> str:
 
 
 def pixels_of(document: Any, shape: tuple[int, int, int] = SHAPE) -> np.ndarray:
-    return parse(json.dumps(document).encode(), shape, "light-on-dark").pixels
+    return parse(json.dumps(document).encode(), shape, FASHION).pixels
 
 
 def refusal(document: Any, shape: tuple[int, int, int] = SHAPE) -> str:
     body = document if isinstance(document, bytes) else json.dumps(document).encode()
     with pytest.raises(Refused) as caught:
-        parse(body, shape, "light-on-dark")
+        parse(body, shape, FASHION)
     assert caught.value.status == HTTPStatus.BAD_REQUEST
     return str(caught.value)
 
@@ -95,7 +96,7 @@ def test_a_picture_in_base64_is_its_pixels(form: Any) -> None:
 def test_what_was_done_to_a_picture_is_told() -> None:
     large = png(np.kron(BOOT[..., 0], np.ones((4, 4), np.uint8)))
     document = {"inputs": [{"b64": text(large)}, {"b64": text(png(BOOT))}]}
-    images = parse(json.dumps(document).encode(), SHAPE, "light-on-dark")
+    images = parse(json.dumps(document).encode(), SHAPE, FASHION)
     assert images.pixels.shape == (2, *SHAPE)
     assert "resized from 112x112 to 28x28" in images.notes[0]
     assert images.notes[1] == ()
@@ -154,7 +155,7 @@ def changed(value: Any) -> Any:
         ({"inputs": [{"b64": "?!"}]}, "image 0: must be valid base64"),
         ({"inputs": [{"b64": "ä"}]}, "image 0: must be valid base64"),
         ({"inputs": [{"b64": ""}]}, "image 0: the file is empty"),
-        ({"inputs": [{"b64": text(b"no image")}]}, "image 0: this is not a PNG or JPEG"),
+        ({"inputs": [{"b64": text(b"no image")}]}, "image 0: this is not a PNG, JPEG"),
         ({"inputs": [{"b64": text(png(BOOT)[:60])}]}, "image 0: "),
         ({"inputs": [{"b64": 7}]}, "image 0: must be a file in base64"),
         ({"inputs": [{"url": "x"}]}, "image 0: must be a file in base64"),
