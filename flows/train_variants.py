@@ -6,6 +6,7 @@ here imports TensorFlow: trainers do.
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,10 +19,32 @@ from prefect.states import Completed, Failed
 from cnn_pipeline.base.home import resolve_home
 from cnn_pipeline.experiment.decide import Decision, deciding
 from cnn_pipeline.experiment.outcome import Outcome
-from cnn_pipeline.experiment.steps import announce, begin, ending, trainer_pool
-from cnn_pipeline.settings.named import filters_and_pooling
-from cnn_pipeline.settings.sweep import Sweep
-from flows.tasks import Workers, compare_variants, fetch_data, prefect_tags, reuse_all, train_all
+from cnn_pipeline.experiment.rounds import run_rounds
+from cnn_pipeline.experiment.steps import late_pool, running
+from cnn_pipeline.settings.named import DEFAULT
+from cnn_pipeline.settings.trial import FilterCount, Pooling, Seed
+from flows.cancelling import in_words, until_cancelled
+from flows.parameters import (
+    Decide,
+    Epochs,
+    Json,
+    SweepChoice,
+    Workers,
+    engine_from,
+    resuming_from,
+    run_name,
+    sweep_from,
+)
+from flows.tasks import (
+    compare_variants,
+    fetch_data,
+    log_notes,
+    prefect_tags,
+    reuse_variant,
+    show,
+    train_all,
+)
+from flows.worker import missing_server, training_turn
 
 _MADE: ContextVar[Decision | None] = ContextVar("decision", default=None)
 
@@ -39,44 +62,82 @@ def decided(decision: Decision) -> Iterator[None]:
         _MADE.reset(token)
 
 
-@flow(name="train-variants", flow_run_name="{sweep.name}", log_prints=False)
+@flow(name="train-variants", flow_run_name=run_name, log_prints=False)
 def train_variants(
-    sweep: Sweep = filters_and_pooling(),  # noqa: B008 - frozen, and Prefect's form shows it
-    workers: Workers = 0,
+    sweep: SweepChoice = DEFAULT,
+    filters: tuple[FilterCount, ...] = (),
+    pooling: tuple[Pooling, ...] = (),
+    seeds: tuple[Seed, ...] = (),
+    decide: Decide = 0.0,
+    epochs: Epochs = 0,
+    data: str = "",
     force: bool = False,
-    home: str | None = None,
+    workers: Workers = 0,
+    advanced: Json = {},  # noqa: B006 - Prefect copies it
+    home: str = "",
 ) -> State[Any]:
-    """Fetch the data, train each variant and seed, compare them, and publish the verdict.
+    """Fetch the data, train the variants, seed by seed, compare them, and publish the verdict.
 
     Trials that were trained before with the same data, settings, code and libraries are verified
-    and reused.
+    and reused. If the same sweep was stopped before, it goes on.
 
     Args:
-        sweep: the variants, seeds, training settings and data.
-        workers: trainer processes at a time; 0 is one per core, at most one per trial.
+        sweep: variants, seeds and settings; the fields below change it.
+        filters: filter counts to try; empty: as in the sweep.
+        pooling: kinds of downsampling to try; empty: as in the sweep.
+        seeds: each variant is trained once per seed; empty: as in the sweep, which may add them in
+            rounds.
+        decide: points of accuracy that matter: rounds of seeds end when the best variant is known
+            within them; 0: as in the sweep.
+        epochs: passes over the training images; 0: as in the sweep.
+        data: name or path of the images; empty: as in the sweep.
         force: retrain even if identical runs exist.
-        home: folder that holds all state; by default CNN_PIPELINE_HOME or the project's root.
+        workers: trainer processes at a time; 0: one per core.
+        advanced: any other setting of the sweep, as `{"training": {"batch_size": 64}}`, or an axis,
+            as `{"axes": {"learning_rate": [0.001, 0.003]}}`; also
+            `fresh` (start a new sweep even if the same one was stopped), `checkpoint_seconds`, and
+            where trainers run: `engine` ('ray'), `ray_address`, `gpu_share` and `retries`.
+        home: folder of all state; empty: that of the worker.
     """
-    place = resolve_home(home, os.environ)
-    made = _MADE.get()
-    if made is not None:
-        fetch_data(sweep.data, made.card)
-        return _end_state(carry_out(made))
-    with deciding(sweep, place, workers=workers, force=force, load=fetch_data) as decide:
-        return _end_state(carry_out(decide()))
+    place = resolve_home(home or None, os.environ)
+    if fault := missing_server():
+        return Failed(message=fault)
+    resuming, rest = resuming_from(advanced)
+    engine, rest = engine_from(rest)
+    asked = sweep_from(sweep, filters, pooling, seeds, epochs, data, rest, decide)
+
+    def run() -> State[Any]:
+        made = _MADE.get()
+        with training_turn(place, f"sweep {asked.name}"):
+            if made is not None:
+                fetch_data(asked.data, made.card)
+                return _end_state(carry_out(made))
+            with deciding(
+                asked,
+                place,
+                workers=workers,
+                force=force,
+                load=fetch_data,
+                resuming=resuming,
+                engine=engine,
+            ) as decide:
+                return _end_state(carry_out(decide()))
+
+    return until_cancelled(run)
 
 
 def carry_out(decision: Decision) -> Outcome:
-    """Reuse what can be reused, train the rest, and compare."""
+    """Reuse what can be reused, train the rest, round by round, and compare."""
+    log_notes(decision.notes)
     if decision.unchanged is not None:
         return decision.unchanged
-    with ending(begin(decision, prefect_tags())) as sweep_run:
-        announce(sweep_run)
-        reuse_all(sweep_run)
-        if decision.remaining:
-            with trainer_pool(decision) as pool:
-                train_all(sweep_run, pool)
-        return compare_variants(sweep_run)
+    with running(decision, prefect_tags()) as sweep_run, in_words():
+        with late_pool(decision) as pool:
+            train = functools.partial(train_all, pool)
+            run_rounds(sweep_run, reuse_variant, train, conclude=True)
+        outcome = compare_variants(sweep_run)
+        show(outcome)
+        return outcome
 
 
 def _end_state(outcome: Outcome) -> State[Any]:

@@ -13,12 +13,14 @@ from prefect.cache_policies import NO_CACHE
 from prefect.events import Event, RelatedResource, Resource
 from prefect.events.clients import get_events_client
 from prefect.runtime import flow_run
-from prefect.states import Completed
+from prefect.states import Completed, Failed
 from prefect.utilities.asyncutils import run_coro_as_sync
 
 from cnn_pipeline.base.home import cache_dir, resolve_home
 from cnn_pipeline.champion.watching import Announcement, DataNews, compare_data
 from cnn_pipeline.settings.trial import DataSettings
+from flows.parameters import Json, data_settings_from
+from flows.worker import missing_server
 
 CHANGED = "cnn-pipeline.data.changed"
 
@@ -28,19 +30,24 @@ def resource_id(dataset: str) -> str:
     return f"cnn-pipeline.data.{dataset}"
 
 
-@flow(name="watch-data", flow_run_name="{data.source}", log_prints=False)
+@flow(name="watch-data", flow_run_name="{data}", log_prints=False)
 def watch_data(
-    data: DataSettings = DataSettings(),  # noqa: B008 - frozen, and Prefect's form shows it
-    home: str | None = None,
+    data: str = DataSettings().source,
+    advanced: Json = {},  # noqa: B006 - Prefect copies it
+    home: str = "",
 ) -> State[Any]:
     """Compare the data with the champion's, and report a change.
 
     Args:
-        data: the images to check; the same as those that `retrain` trains on.
-        home: folder that holds all state; by default CNN_PIPELINE_HOME or the project's root.
+        data: name or path of the images; the same as those that `retrain` trains on.
+        advanced: any other setting of the data, as `{"name": "pets", "test_share": 0.3,
+            "image_size": "64x48"}`; the same as `retrain` has.
+        home: folder of all state; empty: that of the worker.
     """
-    place = resolve_home(home, os.environ)
-    news = compare_data(data, place, cache_dir(os.environ))
+    place = resolve_home(home or None, os.environ)
+    if fault := missing_server():
+        return Failed(message=fault)
+    news = compare_data(data_settings_from(data, advanced), place, cache_dir(os.environ))
     if news.champion is None:
         return Completed(message=f"no champion of {news.dataset} yet: nothing to compare with")
     if not news.changed:

@@ -5,6 +5,7 @@ On a server that outlives it: tests/e2e/test_prefect.py.
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import sqlite3
@@ -14,6 +15,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from mlflow.entities import Run
 from mlflow.tracking import MlflowClient
 
 from cnn_pipeline.base.home import Home
@@ -92,21 +94,21 @@ def test_without_a_server_a_temporary_one_serves(home: Home, tmp_path: Path) -> 
     ((name, state, flow_run_id),) = flow_runs
     assert (name, state) == ("tiny", "FAILED")
     assert tags["prefect.flow_run_id"].replace("-", "") == flow_run_id.replace("-", "")
-    assert {key for (key,) in artifacts} == {"leaderboard", "verdict", "mlflow", "progress"}
+    assert {key for (key,) in artifacts} == {"details", "verdict", "mlflow", "progress"}
 
 
 @pytest.fixture
-def start(tmp_path: Path) -> Iterator[Callable[[Home, Sweep], subprocess.Popen[str]]]:
+def start(tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[str]]]:
     """Starts the flow in a process group of its own; nothing of it survives the test."""
     families: list[tuple[subprocess.Popen[str], dict[int, str]]] = []
 
-    def begin(home: Home, sweep: Sweep) -> subprocess.Popen[str]:
+    def begin(home: Home, sweep: Sweep, *variants: str) -> subprocess.Popen[str]:
         words = [
             "run", "--home", str(home.root), "--data", sweep.data.source, "--json",
-            "--validation-size", str(sweep.data.validation_size), "--filters", "2",
-            "--pooling", "max", "--train-limit", str(sweep.data.train_limit), "--threads", "1",
-            "--epochs", str(sweep.training.epochs), "--batch-size", "64", "--seeds", "0,1",
-            "--workers", "1",
+            "--validation-size", str(sweep.data.validation_size), "--pooling", "max",
+            "--train-limit", str(sweep.data.train_limit), "--threads", "1",
+            "--epochs", str(sweep.training.epochs), "--batch-size", "64", "--workers", "1",
+            *(variants or ("--filters", "2", "--seeds", "0,1")),
         ]  # fmt: skip
         process = subprocess.Popen(
             [sys.executable, "-m", "cnn_pipeline.cli", *words],
@@ -130,7 +132,7 @@ def start(tmp_path: Path) -> Iterator[Callable[[Home, Sweep], subprocess.Popen[s
 
 @pytest.mark.slow
 def test_ctrl_c_gives_130_and_leaves_nothing_running(
-    home: Home, start: Callable[[Home, Sweep], subprocess.Popen[str]]
+    home: Home, start: Callable[..., subprocess.Popen[str]]
 ) -> None:
     process = start(home, one_trial(ENDLESS))
     client = MlflowClient(home.database_uri)
@@ -154,29 +156,30 @@ def test_ctrl_c_gives_130_and_leaves_nothing_running(
     assert {run.data.tags.get("trial", "sweep") for run in runs} == {"sweep", "f2-max-s0"}
 
 
-def test_a_misspelt_parameter_is_refused_with_its_path() -> None:
-    from prefect.exceptions import ParameterTypeError
+@pytest.mark.slow
+def test_ctrl_c_concludes_once_a_round_is_complete(
+    home: Home, start: Callable[..., subprocess.Popen[str]]
+) -> None:
+    undecidable = ("--filters", "2,3", "--decide", "0.001", "--max-rounds", "1000")
+    process = start(home, one_trial(), *undecidable)
+    client = MlflowClient(home.database_uri)
 
-    from flows.train_variants import train_variants
+    def trials() -> list[Run]:
+        assert process.poll() is None
+        runs = client.search_runs([e.experiment_id for e in client.search_experiments()])
+        return [run for run in runs if "trial" in run.data.tags]
 
-    bad = {"sweep": {"training": {"epochs": 0, "batchsize": 5}}, "workers": -1}
-    with pytest.raises(ParameterTypeError) as refused:
-        train_variants.validate_parameters(bad)
-    message = str(refused.value)
-    for path in ("sweep.training.epochs", "sweep.training.batchsize", "workers"):
-        assert path in message
-    assert train_variants.validate_parameters({"workers": 2})["workers"] == 2
-
-
-def test_the_flows_defaults_are_the_default_sweep() -> None:
-    from cnn_pipeline.settings.named import filters_and_pooling
-    from flows.train_variants import train_variants
-
-    properties = train_variants.parameters.model_dump()["properties"]
-    assert properties["sweep"]["default"] == filters_and_pooling().model_dump(mode="json")
-    assert properties["workers"]["minimum"] == 0
-    assert properties["workers"]["default"] == 0
-    assert properties["force"]["default"] is False
+    wait_until(lambda: len(trials()) > 2, "the first round is complete")
+    os.killpg(process.pid, signal.SIGINT)
+    output, errors = process.communicate(timeout=DEADLINE)
+    assert process.returncode == 0, errors
+    rounds = json.loads(output)["comparison"]["rounds"]
+    assert rounds["status"] == "open" and len(rounds["looks"]) >= 1
+    runs = client.search_runs([e.experiment_id for e in client.search_experiments()])
+    (parent,) = (run for run in runs if "trial" not in run.data.tags)
+    assert parent.info.status == "FINISHED"
+    assert parent.data.tags["rounds"].startswith("not decided: stopped after ")
+    assert "RUNNING" not in {run.info.status for run in runs}
 
 
 def test_the_flow_imports_no_tensorflow() -> None:

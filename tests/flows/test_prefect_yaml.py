@@ -28,6 +28,8 @@ from prefect.utilities.templating import PlaceholderType, find_placeholders
 from prefect.workers.process import ProcessVariables
 from pydantic import BaseModel
 
+from cnn_pipeline.services.automations import FLOWS
+
 Document = dict[str, Any]
 FILE = Path(__file__).parent.parent.parent / "prefect.yaml"
 
@@ -50,7 +52,7 @@ def parts(document: Document) -> Iterator[tuple[str, Document, set[str]]]:
         pool = deployment["work_pool"]
         yield f"{name}.work_pool", pool, known(WorkPoolConfig)
         yield f"{name}.job_variables", pool["job_variables"], known(ProcessVariables)
-        limit = deployment["concurrency_limit"]
+        limit = deployment.get("concurrency_limit", {})
         yield f"{name}.concurrency_limit", limit, known(ConcurrencyLimitSpec)
         for schedule in deployment.get("schedules", []):
             yield f"{name}.schedule", schedule, known(RawScheduleConfig)
@@ -94,6 +96,10 @@ def test_the_three_deployments_are_there() -> None:
     assert DEPLOYMENTS == ["train-variants", "retrain", "watch-data"]
 
 
+def test_the_heartbeats_of_every_flow_are_watched() -> None:
+    assert tuple(DEPLOYMENTS) == FLOWS
+
+
 @pytest.mark.parametrize(
     ("change", "told"),
     [
@@ -105,7 +111,7 @@ def test_the_three_deployments_are_there() -> None:
             "job_variables: environ",
         ),
         (
-            lambda d: d["deployments"][0]["concurrency_limit"].update(strategy="ENQUEUE"),
+            lambda d: d["deployments"][1]["concurrency_limit"].update(strategy="ENQUEUE"),
             "concurrency_limit: strategy",
         ),
         (lambda d: d["deployments"][1]["schedules"][0].update(tz="UTC"), "schedule: tz"),
@@ -129,14 +135,21 @@ def test_an_entrypoint_is_a_flow_of_the_installed_package(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", DEPLOYMENTS)
-def test_a_deployment_has_no_hyperparameters_and_one_run_at_a_time(name: str) -> None:
+def test_a_deployment_sets_no_hyperparameters_and_no_tracking_server(name: str) -> None:
     deployment = by_name(name)
     assert "parameters" not in deployment
-    limit = ConcurrencyLimitSpec.model_validate(deployment["concurrency_limit"])
-    assert limit.limit == 1
-    assert limit.collision_strategy == ConcurrencyLimitStrategy.ENQUEUE.value
     assert deployment["work_pool"]["name"] == "cnn-pipeline"
-    assert "MLFLOW_TRACKING_URI" in deployment["work_pool"]["job_variables"]["env"]
+    # It would override the worker's own.
+    assert "MLFLOW_TRACKING_URI" not in deployment["work_pool"]["job_variables"]["env"]
+
+
+def test_sweeps_have_no_limit_and_the_others_run_one_at_a_time() -> None:
+    limits = {name: by_name(name).get("concurrency_limit") for name in DEPLOYMENTS}
+    assert limits.pop("train-variants") is None
+    for item in limits.values():
+        limit = ConcurrencyLimitSpec.model_validate(item)
+        assert limit.limit == 1
+        assert limit.collision_strategy == ConcurrencyLimitStrategy.ENQUEUE.value
 
 
 def test_schedules_have_a_slug_and_utc_and_can_be_paused_for_good() -> None:
@@ -166,8 +179,9 @@ def test_changed_data_start_the_retraining() -> None:
     assert not trigger.match.matches({"prefect.resource.id": "prefect.flow-run.1"})
 
 
-def test_the_pull_steps_can_be_imported_and_called_as_written() -> None:
-    for step in read()["pull"]:
+@pytest.mark.parametrize("when", ["build", "pull"])
+def test_the_steps_can_be_imported_and_called_as_written(when: str) -> None:
+    for step in read()[when]:
         ((name, given),) = step.items()
         module, _, attribute = name.rpartition(".")
         function = getattr(importlib.import_module(module), attribute)
@@ -193,9 +207,6 @@ def test_nothing_of_this_machine_is_in_the_file() -> None:
     placeholders = {found for text in texts for found in find_placeholders(text)}
     assert {found.full_match for found in placeholders} == {
         "{{ home.path }}",
-        "{{ $MLFLOW_TRACKING_URI }}",
+        "{{ server.tracking_server }}",
     }
-    assert {found.type for found in placeholders} == {
-        PlaceholderType.STANDARD,
-        PlaceholderType.ENV_VAR,
-    }
+    assert {found.type for found in placeholders} == {PlaceholderType.STANDARD}
