@@ -11,20 +11,20 @@ import click
 
 from cnn_pipeline.base.errors import InvalidInput, did_you_mean
 from cnn_pipeline.base.home import HOME_VARIABLE, Home, cache_dir, resolve_home
+from cnn_pipeline.cli.completing import folders
 
 home_option = click.option(
     "--home",
     metavar="DIR",
+    shell_complete=folders,
     help=f"Folder of all state, such as mlruns/. (default {HOME_VARIABLE}, else the project)",
 )
 json_option = click.option(
     "--json", "as_json", is_flag=True, help="Print one JSON object to stdout, the rest to stderr."
 )
 
-model_option = click.option(
-    "--model",
-    metavar="NAME",
-    help="Registered model whose champion is used. (default fashion-mnist-cnn)",
+no_live_option = click.option(
+    "--no-live", is_flag=True, help="Show lines on a large terminal, too."
 )
 
 
@@ -39,9 +39,33 @@ def model_from(text: str | None) -> str | None:
     return text
 
 
-def home_from(text: str | None) -> Home:
-    """Home folder of this command."""
+def bare_home_from(text: str | None) -> Home:
+    """Home folder of a command that uses no store."""
     return resolve_home(text, os.environ)
+
+
+def home_from(text: str | None) -> Home:
+    """Home folder of this command, whose store is that of `up --database` if there is one.
+
+    Raises:
+        UserError: there is one, and its server does not run.
+    """
+    from cnn_pipeline.services.shared import use_shared_store  # imports pydantic
+
+    home = bare_home_from(text)
+    use_shared_store(home, os.environ)
+    return home
+
+
+def require_writable(home: Home) -> Home:
+    """The same home.
+
+    Raises:
+        InvalidInput: the folder is not writable.
+    """
+    if fault := home.write_fault():
+        raise InvalidInput([fault])
+    return home
 
 
 def writable_home_from(text: str | None) -> Home:
@@ -49,11 +73,9 @@ def writable_home_from(text: str | None) -> Home:
 
     Raises:
         InvalidInput: the folder is not writable.
+        UserError: as `home_from`.
     """
-    home = home_from(text)
-    if fault := home.write_fault():
-        raise InvalidInput([fault])
-    return home
+    return require_writable(home_from(text))
 
 
 def cache_from_environment() -> Path:

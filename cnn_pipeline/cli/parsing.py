@@ -49,7 +49,6 @@ class CollectingCommand(click.Command):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         options = [p for p in self.params if isinstance(p, click.Option)]
-        takes_words = any(isinstance(p, click.Argument) for p in self.params)
         faults: list[str] = []
         if {"-h", "--help"} & set(args):
             args = ["--help"]
@@ -58,10 +57,14 @@ class CollectingCommand(click.Command):
                 args,
                 valued={name for p in options if not p.is_flag for name in p.opts},
                 switches={name for p in options if p.is_flag for name in p.opts},
-                takes_words=takes_words,
+                takes_words=self.takes_words(args),
             )
         ctx.meta[_META] = faults
         return super().parse_args(ctx, args)
+
+    def takes_words(self, args: Sequence[str]) -> bool:
+        """Whether a command line with these words may have positional arguments."""
+        return any(isinstance(p, click.Argument) for p in self.params)
 
 
 def collect(

@@ -1,89 +1,254 @@
-"""Progress of a running sweep on stderr: live on a terminal, else plain lines."""
+"""Progress of a running sweep on stderr: live on a terminal, else plain lines.
+
+On a large terminal it fills the screen while trials run.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import TextIO
 
-from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
+from rich.console import Console, RenderableType
 from rich.live import Live
-from rich.progress_bar import ProgressBar
-from rich.table import Table
-from rich.text import Text
 
-from cnn_pipeline.base import events, metric_names
-from cnn_pipeline.base.quantities import clock
-from cnn_pipeline.cli.forecast import Running, SweepState
+from cnn_pipeline.base import events
+from cnn_pipeline.base.links import view_page
+from cnn_pipeline.base.quantities import clock, counted
+from cnn_pipeline.cli.forecast import COMPARING, SweepState
+from cnn_pipeline.cli.progress_text import (
+    accuracies,
+    awaited_line,
+    continued_line,
+    ended_line,
+    ending,
+    phase_text,
+    range_left,
+    reused_line,
+    round_lines,
+    speed,
+    stop_hint,
+)
+from cnn_pipeline.cli.screen import Screen
+from cnn_pipeline.cli.small_picture import picture
 
 Clock = Callable[[], float]
 
+# A smaller terminal gets a few lines instead of the whole screen.
+FULL_COLUMNS, FULL_LINES = 100, 20
+# Plain progress is silent for at most so long, before trials run and while they do.
+_STEP_SECONDS, _TRAINING_SECONDS = 5.0, 30.0
+
+
+@dataclass(frozen=True)
+class Curves:
+    """Where the curves of a sweep can be seen while they grow."""
+
+    server: str
+    """Address of MLflow's UI, empty if no server runs."""
+    command: str
+    """The command that starts one."""
+
+    def page(self, event: events.SweepStarted) -> str:
+        """Address of the sweep's charts, or empty."""
+        if not (self.server and event.experiment_id):
+            return ""
+        return view_page(event.experiment_id, event.name, self.server, charts=True)
+
+    def line(self, event: events.SweepStarted) -> str:
+        """'curves: http://127.0.0.1:5000/#/experiments/1/runs?...'."""
+        return f"curves: {self.page(event)}" if self.page(event) else self.hint
+
+    @property
+    def hint(self) -> str:
+        """How to see them where no server runs."""
+        return f"curves: `{self.command}` in another terminal shows them in a browser"
+
 
 @contextlib.contextmanager
-def progress_on(stream: TextIO, clock: Clock = time.monotonic) -> Iterator[None]:
-    """Show events of this process on `stream` inside the block."""
+def progress_on(
+    stream: TextIO,
+    clock: Clock = time.monotonic,
+    *,
+    curves: Curves | None = None,
+    full_screen: bool = True,
+    concludes: bool = False,
+) -> Iterator[None]:
+    """Show events of this process on `stream` inside the block.
+
+    Args:
+        stream: where to; stderr.
+        clock: seconds that never go back.
+        curves: where MLflow shows them, which is said when the sweep starts.
+        full_screen: whether a large terminal is filled.
+        concludes: whether Ctrl-C concludes a sweep with the rounds that are complete.
+    """
     # A dumb terminal cannot move its cursor, so it gets plain lines.
     if stream.isatty() and os.environ.get("TERM") != "dumb":
-        with LiveProgress(Console(file=stream), clock) as live, events.listening(live):
+        console = Console(file=stream)
+        width, height = console.size
+        large = full_screen and width >= FULL_COLUMNS and height >= FULL_LINES
+        shown = LiveProgress(console, clock, curves, full=large, concludes=concludes)
+        with shown as live, events.listening(live):
             yield
     else:
-        with events.listening(PlainProgress(stream, clock)):
+        plain = PlainProgress(stream, clock, curves, concludes=concludes)
+        with events.listening(plain), _called_every_second(plain.remind):
             yield
+
+
+@contextlib.contextmanager
+def _called_every_second(call: Callable[[], None]) -> Iterator[None]:
+    over = threading.Event()
+
+    def repeat() -> None:
+        while not over.wait(1):
+            call()
+
+    thread = threading.Thread(target=repeat, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
 
 
 class PlainProgress:
-    """Prints one line per epoch and per trial, with the remaining time."""
+    """Prints one line per epoch and per trial, with the remaining time.
 
-    def __init__(self, stream: TextIO, clock: Clock = time.monotonic) -> None:
+    `remind`, called often, prints that the last step still runs.
+    """
+
+    def __init__(
+        self,
+        stream: TextIO,
+        clock: Clock = time.monotonic,
+        curves: Curves | None = None,
+        *,
+        concludes: bool = False,
+    ) -> None:
         self._stream = stream
+        self._concludes = concludes
+        self._curves = curves
         self._clock = clock
         self._state = SweepState(clock())
         self._file: tuple[str, str] | None = None
+        self._pictures_at = -math.inf
+        self._printed = self._state.started
+        self._lock = threading.Lock()
 
     def __call__(self, event: events.Event) -> None:
         now = self._clock()
-        self._state.apply(event, now)
-        for line in self._lines(event, now):
-            elapsed = clock(now - self._state.started)
-            print(f"[{elapsed}] {line}", file=self._stream, flush=True)
+        with self._lock:
+            self._state.apply(event, now)
+            for line in self._lines(event, now):
+                self._print(line, now)
+
+    def remind(self) -> None:
+        """Print what runs, if nothing was printed for some seconds."""
+        now = self._clock()
+        with self._lock:
+            state = self._state
+            if now - self._printed < (_TRAINING_SECONDS if state.running else _STEP_SECONDS):
+                return
+            if state.running:
+                trials = ", ".join(f"{name} {phase_text(t)}" for name, t in state.running.items())
+                left = range_left(state, now)
+                self._print(f"{trials}; {left}" if left else trials, now)
+            elif state.stage:
+                self._print(f"still {state.stage}", now)
+
+    def _print(self, line: str, now: float) -> None:
+        self._printed = now
+        print(f"[{clock(now - self._state.started)}] {line}", file=self._stream, flush=True)
 
     def _lines(self, event: events.Event, now: float) -> Iterator[str]:
-        left = left_text(self._state.seconds_left(now))
+        left = range_left(self._state, now)
         match event:
             case events.Stage(text) | events.Delay(text):
                 yield text
+            case events.DataWarning(text):
+                yield f"warning: {text}"
+            case events.SettingsFitted(text):
+                yield f"settings: {text}"
             case events.DownloadProgress(file, source) if (file, source) != self._file:
                 self._file = (file, source)
                 yield f"fetching {file} from {source}"
+            case events.PreparationProgress(done, total) if (
+                now - self._pictures_at >= _STEP_SECONDS or done == total
+            ):
+                self._pictures_at = now
+                yield f"{done:,} of {total:,} pictures are prepared"
             case events.SweepStarted(sweep_id):
                 total = self._state.total
-                yield f"{sweep_id}: " + (f"{total} trials, {left}" if total else "none to train")
+                trials = counted(total, "trial")
+                trials = f"at least {trials}" if event.max_rounds else trials
+                yield f"{sweep_id}: " + (f"{trials}, {left}" if total else "none to train")
+                if self._curves and total:
+                    yield self._curves.line(event)
+            case events.RoundStarted(round=number, trials=trials, estimates=estimates):
+                rest = left if estimates else "none to train"
+                yield f"round {number}: {counted(len(trials), 'trial')}, {rest}"
+            case events.TrialsChosen(text):
+                yield text
+            case events.RoundEnded():
+                yield from round_lines(event)
+                if event.round == 1 and self._concludes:
+                    yield stop_hint(concludes=True)
             case events.TrialPhase(trial, phase):
                 yield f"{trial}: {phase}"
+            case events.TrialNote(trial, text):
+                yield f"{trial}: {text}"
             case events.TrialProgress(trial=trial, epoch=epoch, epochs=epochs, metrics=metrics) if (
                 metrics
             ):
                 parts = [f"epoch {epoch + 1}/{epochs}", accuracies(metrics)]
                 parts += [speed(self._state.running[trial]), left]
                 yield f"{trial}: {', '.join(part for part in parts if part)}"
-            case events.TrialReused(trial, run_id):
-                yield reused_line(trial, run_id)
+            case events.SweepContinued():
+                yield continued_line(event)
+            case events.TrialReused():
+                yield reused_line(event)
+            case events.TrialAwaited():
+                yield awaited_line(event)
             case events.TrialEnded(trial=trial):
-                counted = f"{len(self._state.ended)} of {self._state.total}"
-                yield f"{trial}: {ending(event)} ({counted}), {left}"
+                ended = f"{len(self._state.ended)} of {self._state.total}"
+                yield f"{trial}: {ending(event)} ({ended}), {left}"
 
 
 class LiveProgress:
-    """Prints trials that ended; below, redraws the running ones and the remaining time."""
+    """Prints trials that ended; below, redraws the running ones and the remaining time.
 
-    def __init__(self, console: Console, clock: Clock = time.monotonic) -> None:
+    If `full`, all trials fill the screen from the start of the sweep to its end. Trials that ended
+    are then printed when the screen is left.
+    """
+
+    def __init__(
+        self,
+        console: Console,
+        clock: Clock = time.monotonic,
+        curves: Curves | None = None,
+        *,
+        full: bool = False,
+        concludes: bool = False,
+    ) -> None:
         self._console = console
+        self._concludes = concludes
         self._clock = clock
+        self._curves = curves
+        self._full = full
         self._state = SweepState(clock())
         self._lock = threading.Lock()
+        self._page = ""
+        self._filled = False
+        self._kept: list[RenderableType] = []
+        """Lines to print when the full screen is left."""
         self._live = Live(self, console=console, refresh_per_second=5, transient=True)
 
     def __enter__(self) -> LiveProgress:
@@ -92,120 +257,66 @@ class LiveProgress:
 
     def __exit__(self, *exception: object) -> None:
         self._live.stop()
+        for line in self._kept:
+            self._console.print(line, soft_wrap=True)
 
     def __call__(self, event: events.Event) -> None:
         with self._lock:
             self._state.apply(event, self._clock())
-        if isinstance(event, events.TrialEnded):
-            self._live.console.print(ended_line(event), soft_wrap=True)
-        elif isinstance(event, events.TrialReused):
-            self._live.console.print(reused_line(event.trial, event.run_id), soft_wrap=True)
+        match event:
+            case events.SweepStarted(estimates=estimates):
+                if self._curves:
+                    self._page = self._curves.page(event)
+                    if estimates or event.max_rounds:
+                        self._print(self._curves.line(event))
+                if self._full and estimates:
+                    self._fill()
+            case events.RoundStarted(estimates=estimates):
+                if self._full and estimates and not self._filled:
+                    self._fill()
+            case events.TrialsChosen(text, estimates):
+                self._print(text)
+                if self._full and estimates and not self._filled:
+                    self._fill()
+            case events.RoundEnded():
+                for line in round_lines(event):
+                    self._print(line)
+                if event.round == 1 and self._concludes and not self._filled:
+                    self._print(stop_hint(concludes=True))
+            case events.Stage(text) if self._state.max_rounds and text != COMPARING:
+                self._print(text)  # what Ctrl-C made of it
+            case events.DataWarning(text):
+                self._print(f"warning: {text}")
+            case events.SettingsFitted(text):
+                self._print(f"settings: {text}")
+            case events.TrialNote(trial, text):
+                self._print(f"{trial}: {text}")
+            case events.TrialEnded():
+                self._print(ended_line(event))
+            case events.SweepContinued():
+                self._print(continued_line(event))
+            case events.TrialReused():
+                self._print(reused_line(event))
 
-    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+    def _print(self, line: RenderableType) -> None:
+        if self._filled:
+            self._kept.append(line)
+        else:
+            self._live.console.print(line, soft_wrap=True)
+
+    def _fill(self) -> None:
+        self._live.stop()
+        self._filled = True
+        self._live = Live(self, console=self._console, refresh_per_second=4, screen=True)
+        self._live.start()
+
+    def __rich__(self) -> RenderableType:
         with self._lock:
-            yield picture(self._state, self._clock())
-
-
-def picture(state: SweepState, now: float) -> RenderableType:
-    """The part that is redrawn, at most 80 columns wide for names of usual length."""
-    elapsed = clock(now - state.started)
-    if not state.estimates:
-        return Group(*_preparing(state, elapsed))
-    table = Table.grid(padding=(0, 1))
-    table.add_column(no_wrap=True)
-    table.add_column(no_wrap=True)
-    table.add_column(width=12)
-    table.add_column(no_wrap=True, overflow="ellipsis")
-    for name, trial in state.running.items():
-        table.add_row(
-            Text(name, "bold"),
-            phase_text(trial),
-            ProgressBar(total=1.0, completed=trial.trained, width=12),
-            ", ".join(part for part in (accuracies(trial.metrics), speed(trial)) if part),
-        )
-    overall = Table.grid(padding=(0, 1))
-    overall.add_row(
-        Text("sweep", "bold"),
-        f"{len(state.ended)}/{state.total}",
-        ProgressBar(total=1.0, completed=state.done, width=28),
-        f"{elapsed}, {left_text(state.seconds_left(now))}",
-    )
-    lines: list[RenderableType] = [table, overall]
-    for told in (state.delay, state.stage):
-        if told:
-            lines.insert(0, Text(told, "dim"))
-    return Group(*lines)
-
-
-def _preparing(state: SweepState, elapsed: str) -> Iterator[RenderableType]:
-    yield Text(f"{elapsed} {state.stage or 'starting'}", overflow="ellipsis", no_wrap=True)
-    if state.delay:
-        yield Text(state.delay, "dim", overflow="ellipsis", no_wrap=True)
-    if state.download is not None:
-        grid = Table.grid(padding=(0, 1))
-        grid.add_row(
-            state.download.file,
-            ProgressBar(
-                total=max(1, state.download.total), completed=state.download.done, width=24
-            ),
-            f"{state.download.done / 1e6:.1f}/{state.download.total / 1e6:.1f} MB",
-            state.download.source,
-        )
-        yield grid
-
-
-def ended_line(event: events.TrialEnded) -> Text:
-    """'f16-max-s0    finished in 0:38, val 0.891, test 0.886'."""
-    style = "green" if event.status == "FINISHED" else "red"
-    return Text.assemble((f"{event.trial:<16}", "bold"), " ", (ending(event), style))
-
-
-def reused_line(trial: str, run_id: str) -> str:
-    """'f16-max-s0: reused from run 4f1c...'."""
-    return f"{trial}: reused from run {run_id}"
-
-
-def ending(event: events.TrialEnded) -> str:
-    """'finished in 0:38, val 0.891, test 0.886', or the reason of a failure."""
-    parts = [f"{event.status.lower()} in {clock(event.seconds)}"]
-    if event.status == "FINISHED":
-        parts.append(accuracies(event.metrics))
-    elif event.reason:
-        parts = [f"{parts[0]}: {' '.join(event.reason.split())}"]
-    return ", ".join(part for part in parts if part)
-
-
-_SHOWN = (
-    (metric_names.ACCURACY, "train"),
-    (metric_names.VAL_ACCURACY, "val"),
-    (metric_names.VAL_ACCURACY_FINAL, "val"),
-    (metric_names.TEST_ACCURACY, "test"),
-)
-
-
-def accuracies(metrics: Mapping[str, float]) -> str:
-    """'train 0.912, val 0.889': the accuracies among the metrics."""
-    if metric_names.VAL_ACCURACY_FINAL in metrics:  # an ended trial: the scores of the final model
-        metrics = {
-            k: v
-            for k, v in metrics.items()
-            if k not in (metric_names.ACCURACY, metric_names.VAL_ACCURACY)
-        }
-    return ", ".join(f"{word} {metrics[key]:.3f}" for key, word in _SHOWN if key in metrics)
-
-
-def phase_text(trial: Running) -> str:
-    """'epoch 2/5' during training, else the phase."""
-    if trial.phase == "training" and trial.epochs:
-        return f"epoch {trial.epoch + 1}/{trial.epochs}"
-    return trial.phase
-
-
-def speed(trial: Running) -> str:
-    """'9,400 images/s'; empty until it is known."""
-    return f"{trial.images_per_second:,.0f} images/s" if trial.images_per_second else ""
-
-
-def left_text(seconds: float | None) -> str:
-    """'about 3:10 left'."""
-    return "" if seconds is None else f"about {clock(seconds)} left"
+            now = self._clock()
+            if not self._filled:
+                return picture(self._state, now)
+            shown = self._state.snapshot(now).model_copy(update={"page": self._page})
+            concludes = self._concludes and self._state.rounds and not self._state.no_further_round
+        lines = [] if self._page or not self._curves else [self._curves.hint]
+        hint = "\n".join([*lines, stop_hint(concludes=bool(concludes))])
+        return Screen(shown, hint, self._console.height)

@@ -11,11 +11,19 @@ import pytest
 
 from cnn_pipeline.base.events import SweepStarted, TrialEnded, emit
 from cnn_pipeline.base.home import Home
+from cnn_pipeline.base.quantities import duration
+from cnn_pipeline.champion.predict import Prediction
 from cnn_pipeline.cli.app import status_of
 from cnn_pipeline.comparison.compare import compare
+from cnn_pipeline.comparison.search import SearchRecord
 from cnn_pipeline.comparison.types import Comparison, SweepInfo
 from cnn_pipeline.experiment.preflight import Preflight
+from cnn_pipeline.experiment.search.run import Found
+from cnn_pipeline.experiment.search.space import Search, entry_of
 from cnn_pipeline.network.results import TrialResult
+from cnn_pipeline.settings.engine import LOCAL, Engine
+from cnn_pipeline.settings.named import NAMED
+from cnn_pipeline.settings.resuming import Resuming
 from cnn_pipeline.settings.sweep import Sweep
 
 SWEEP_ID = "pooling-20260901-101500-aa"
@@ -69,8 +77,20 @@ class Flow:
         )
 
     def __call__(
-        self, sweep: Sweep, home: Home, *, workers: int, force: bool, checked: Preflight
+        self,
+        sweep: Sweep,
+        home: Home,
+        *,
+        workers: int,
+        force: bool,
+        resuming: Resuming,
+        checked: Preflight,
+        engine: Engine,
+        search: str,
     ) -> Ended:
+        self.resuming = resuming
+        self.engine = engine
+        self.search = search
         assert checked.plans.keys() == set(sweep.labels)
         self.calls.append((sweep, home, workers, force))
         print("a library's chatter on stdout")
@@ -110,6 +130,106 @@ def test_run_calls_the_flow_with_what_was_asked(flow: Flow, tmp_path: Path) -> N
     ((sweep, home, workers, force),) = flow.calls
     assert sweep.labels == ("f8-max", "f16-max")
     assert (home, workers, force) == (Home(tmp_path), 2, False)
+
+
+def test_run_says_how_what_was_stopped_goes_on(flow: Flow, tmp_path: Path) -> None:
+    words = ["run", "--home", str(tmp_path)]
+    assert status_of(words) == 0
+    assert flow.resuming == Resuming(fresh=False, checkpoint_seconds=60)
+    assert status_of([*words, "--fresh", "--checkpoint-seconds", "2.5"]) == 0
+    assert flow.resuming == Resuming(fresh=True, checkpoint_seconds=2.5)
+
+
+def test_run_says_where_trainers_run(flow: Flow, tmp_path: Path) -> None:
+    words = ["run", "--home", str(tmp_path)]
+    assert status_of(words) == 0
+    assert flow.engine == LOCAL
+    given = ["--ray-address", "10.0.0.7:6379", "--gpu-share", "0.33", "--retries", "1"]
+    assert status_of([*words, "--engine", "ray", *given]) == 0
+    assert flow.engine == Engine(
+        engine="ray", ray_address="10.0.0.7:6379", gpu_share=0.33, retries=1
+    )
+    file = tmp_path / "mine.toml"
+    file.write_text('engine = "ray"\nretries = 5\n[data]\nsource = "fashion-mnist-sample"\n')
+    words = [*words, "--sweep", str(file)]
+    assert status_of(words) == 0
+    assert flow.engine == Engine(engine="ray", retries=5)
+    assert status_of([*words, "--gpu-share", "0.5", "--retries", "1"]) == 0
+    assert flow.engine == Engine(engine="ray", gpu_share=0.5, retries=1)
+    assert status_of([*words, "--engine", "local"]) == 0
+    assert flow.engine == LOCAL
+
+
+def test_a_search_hands_its_best_to_the_flow(
+    flow: Flow, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("optuna")
+
+    def search(asked: Search, base: Sweep, home: Home, **_: object) -> Found:
+        best = entry_of(base, {"filters": 73})
+        record = SearchRecord(
+            sweep_id="mine-search-1",
+            kind=asked.kind,
+            seed=asked.seed,
+            trials=asked.trials,
+            trainings=8,
+            failed=0,
+            metric="accuracy",
+            axes=asked.texts,
+            scores={best.name: 0.95},
+        )
+        return Found(record, (best,))
+
+    monkeypatch.setattr("cnn_pipeline.experiment.search.run.run_search", search)
+    words = ["run", "--search", "tpe", "--trials", "8", "--filters", "8..128", "--pooling", "max"]
+    assert status_of([*words, "--home", str(tmp_path)]) == 0
+    assert flow.search == "mine-search-1"
+    ((sweep, _, _, _),) = flow.calls
+    assert sweep.labels == ("f73-max", "f64-max") and sweep.baseline_label == "f64-max"
+    said = capsys.readouterr().out
+    assert said.startswith("Search mine-search-1 (tpe) tried 8 variants of filters 8..128")
+    # Another engine is refused with all else that is wrong.
+    assert status_of([*words, "--engine", "ray", "--workers", "x"]) == 2
+    err = capsys.readouterr().err
+    assert "--engine: a search trains on this machine, received 'ray'" in err
+    assert "--workers: must be a whole number" in err
+
+
+def test_all_faults_of_the_engine_are_said_at_once(
+    flow: Flow, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["--engine", "ray", "--ray-address", "x", "--gpu-share", "2", "--retries", "no"]
+    assert status_of(["run", "--home", str(tmp_path), *words]) == 2
+    said = capsys.readouterr().err
+    assert "--ray-address: must be auto or HOST:PORT, received 'x'" in said
+    assert "--gpu-share: must be at most 1, received 2.0" in said
+    assert "--retries: must be a whole number, received 'no'" in said
+    assert not flow.calls
+
+
+def test_what_only_a_cluster_uses_is_refused_without_one(
+    flow: Flow, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert status_of(["run", "--home", str(tmp_path), "--retries", "1"]) == 2
+    assert "--engine: must be ray for retries, received local" in capsys.readouterr().err
+    assert not flow.calls
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("x", "must be a number, received 'x'"),
+        ("0", "must be at least 0.1, received 0.0"),
+        ("nan", "must be a finite number, received nan"),
+        ("86401", "must be at most 86400, received 86401.0"),
+    ],
+)
+def test_bad_seconds_of_checkpoints_stop_before_the_run(
+    flow: Flow, tmp_path: Path, capsys: pytest.CaptureFixture[str], text: str, said: str
+) -> None:
+    assert status_of(["run", "--home", str(tmp_path), "--checkpoint-seconds", text]) == 2
+    assert f"--checkpoint-seconds: {said}" in capsys.readouterr().err
+    assert not flow.calls
 
 
 def test_run_force_retrains(flow: Flow, tmp_path: Path) -> None:
@@ -152,10 +272,11 @@ def test_run_json_is_one_object(
     assert status_of(["run", "--home", str(tmp_path), "--json"]) == 0
     result = json.loads(capsys.readouterr().out)
     assert set(result) == {
-        "sweep_id", "experiment_id", "parent_run_id", "ok", "trained", "variants", "verdict",
+        "schema_version", "sweep_id", "experiment_id", "parent_run_id", "results", "comparison",
+        "trained",
     }  # fmt: skip
     assert (result["sweep_id"], result["experiment_id"]) == (SWEEP_ID, "7")
-    first = result["variants"][0]
+    first = result["results"][0]
     assert (first["name"], first["run_id"], first["status"]) == (
         "f64-max-s0", "run-f64-max-s0", "FINISHED",
     )  # fmt: skip
@@ -163,7 +284,7 @@ def test_run_json_is_one_object(
     assert first["metrics"] == {
         "val_accuracy_final": 0.9, "test_accuracy": 0.9, "diverged": None,
     }  # fmt: skip
-    assert result["verdict"]["headline"]
+    assert result["comparison"]["verdict"]["headline"]
 
 
 def test_a_failed_variant_gives_status_1_and_is_named(
@@ -198,7 +319,7 @@ def test_plan_tells_what_the_default_trainers_take(
     workers: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr("cnn_pipeline.cli.commands.plan.workers_for", lambda asked, trials: workers)
-    words = ["plan", "--filters", "16,64", "--pooling", "max,none"]
+    words = ["plan", "--filters", "16,64", "--pooling", "max,none", "--seeds", "0"]
     assert status_of([*words, "--json"]) == 0
     plan = json.loads(capsys.readouterr().out)
     each = [variant["estimated_seconds"] for variant in plan["variants"]]
@@ -208,6 +329,30 @@ def test_plan_tells_what_the_default_trainers_take(
     assert plan["estimated_wall_seconds"] == pytest.approx(expected)
     assert status_of(words) == 0
     assert ("2 trainers" in capsys.readouterr().out) == (workers == 2)
+
+
+def test_plan_tells_the_range_of_the_rounds(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("cnn_pipeline.cli.commands.plan.workers_for", lambda asked, trials: 1)
+    words = ["plan", "--filters", "8,16", "--decide", "2", "--max-rounds", "5"]
+    assert status_of([*words, "--json"]) == 0
+    plan = json.loads(capsys.readouterr().out)
+    one_round = sum(variant["estimated_seconds"] for variant in plan["variants"])
+    assert plan["seeds"] == [0, 1] and plan["runs"] == 8
+    assert plan["estimated_seconds"] == pytest.approx(2 * one_round)
+    rounds = plan["rounds"]
+    assert (rounds["decide"], rounds["at_least"], rounds["at_most"]) == (2.0, 2, 5)
+    assert rounds["wall_seconds"] == pytest.approx(one_round)
+    assert 2 <= rounds["expected"] < 5
+    assert status_of(words) == 0
+    text = " ".join(capsys.readouterr().out.split())
+    assert "4 variants x 1 round = 4 runs" in text
+    assert "until no variant can be 2 points better than the one that leads: at least 2 (" in text
+    assert f"at most 5 ({duration(5 * one_round)})" in text
+    for alone in (["--seeds", "0,1"], ["--filters", "8", "--pooling", "max"]):
+        assert status_of(["plan", *alone, "--json"]) == 0
+        assert json.loads(capsys.readouterr().out)["rounds"] is None
 
 
 def test_plan_refuses_all_impossible_stacks(capsys: pytest.CaptureFixture[str]) -> None:
@@ -223,11 +368,20 @@ def test_sweeps_lists_names_and_questions(capsys: pytest.CaptureFixture[str]) ->
     assert text.startswith("filters-and-pooling (default)\n")
     assert "course-exercises\n" in text and "f64-max-stop90" in text
     assert status_of(["sweeps", "--json"]) == 0
-    assert json.loads(capsys.readouterr().out)["smoke"]["variants"] == ["f4-max", "f8-max"]
+    assert {
+        "name": "smoke",
+        "description": NAMED["smoke"]().description,
+        "variants": ["f4-max", "f8-max"],
+        "default": False,
+    } in json.loads(capsys.readouterr().out)["sweeps"]
 
 
-def test_data_describes_own_data(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_data_describes_own_data(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     np = pytest.importorskip("numpy")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("CNN_PIPELINE_CACHE", str(tmp_path / "cache"))
     images = np.zeros((40, 8, 8), np.uint8)
     images[:, 0, 0] = np.arange(40)
     labels = np.tile(np.arange(2), 20)
@@ -238,8 +392,18 @@ def test_data_describes_own_data(tmp_path: Path, capsys: pytest.CaptureFixture[s
     described = json.loads(capsys.readouterr().out)
     assert described["image_shape"] == [8, 8, 1]
     assert described["shared_with_test"] == 40
+    assert not Path("contact-sheet.png").exists()
     assert status_of(words) == 0
-    assert "8x8x1" in capsys.readouterr().out
+    printed = capsys.readouterr()
+    assert "8x8x1" in printed.out
+    assert "\nwarning: 2 classes (0, 1) with fewer than 20 training" not in printed.out
+    assert printed.err.endswith("wrote contact-sheet.png\n")
+    assert Path("contact-sheet.png").read_bytes().startswith(b"\x89PNG")
+    assert status_of([*words, "--json", "--sheet", "own.png"]) == 0
+    assert json.loads(capsys.readouterr().out) == described
+    assert Path("own.png").read_bytes() == Path("contact-sheet.png").read_bytes()
+    assert status_of([*words, "--sheet", "no/own.png"]) == 2
+    assert "--sheet: folder 'no' does not exist" in capsys.readouterr().err
     assert status_of([*words[:3], "--validation-size", "40"]) == 2
     assert capsys.readouterr().err.startswith("error: --validation-size: must be")
 
@@ -272,6 +436,7 @@ def store(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Store:
         monkeypatch,
         load_comparison=made.load_comparison,
         load_report=made.load_report,
+        newer_running=lambda sweep, home: None,
     )
     return made
 
@@ -280,6 +445,46 @@ def test_compare_asks_for_the_last_sweep_or_the_one_named(store: Store, tmp_path
     assert status_of(["compare", "--home", str(tmp_path)]) == 0
     assert status_of(["compare", SWEEP_ID, "--home", str(tmp_path)]) == 0
     assert store.asked == [(None, Home(tmp_path)), (SWEEP_ID, Home(tmp_path))]
+
+
+def test_compare_shows_details_on_request(store: Store, capsys: pytest.CaptureFixture[str]) -> None:
+    assert status_of(["compare"]) == 0
+    short = capsys.readouterr().out
+    assert "Leaderboard" in short and "\nVerdict\n" not in short
+    assert short.endswith("\n\nThe whole verdict and all tables: add --details\n")
+    assert status_of(["compare", "--details"]) == 0
+    whole = capsys.readouterr().out
+    assert "\nVerdict\n" in whole and "--details" not in whole
+
+
+@pytest.mark.parametrize("words", [["a", "b"], ["--format", "json"], ["--output", "a.csv"]])
+def test_all_variants_are_asked_for_in_tables(
+    words: list[str],
+    store: Store,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert status_of(["compare", "--all", *words]) == 2
+    assert "--all: needs one sweep and --format table or markdown" in capsys.readouterr().err
+    assert store.asked == []
+
+
+@pytest.mark.parametrize(
+    "words", [["a", "b"], ["--columns", "label"], ["--format", "json"], ["--output", "a.html"]]
+)
+def test_details_are_of_one_sweep_in_the_terminal(
+    words: list[str],
+    store: Store,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert status_of(["compare", "--details", *words]) == 2
+    assert "--details: needs one sweep and --format table" in capsys.readouterr().err
+    assert store.asked == []
 
 
 @pytest.mark.parametrize(
@@ -307,7 +512,7 @@ def test_compare_takes_the_format_from_the_files_suffix(store: Store, tmp_path: 
 def test_compare_refuses_before_it_reads(
     store: Store, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    words = ["compare", "a", "b", "--format", "cvs", "--output", str(tmp_path / "no" / "x")]
+    words = ["compare", "a", "b", "c", "--format", "cvs", "--output", str(tmp_path / "no" / "x")]
     assert status_of(words) == 2
     assert capsys.readouterr().err.startswith("error: 3 faults")
     assert store.asked == []
@@ -351,27 +556,16 @@ def test_report_refuses_before_it_reads(
     assert store.asked == []
 
 
-@dataclass(frozen=True)
-class Predicted:
-    """A prediction with the fields of `cnn_pipeline.champion.predict.Prediction`."""
-
-    file: str
-    model: str
-    why: str
-    top: tuple[tuple[str, float], ...]
-    notes: tuple[str, ...]
-
-
 class Model:
     def __init__(self) -> None:
         self.asked: list[tuple[list[Path], Home, dict[str, str | None]]] = []
 
-    def __call__(self, paths: list[Path], home: Home, **named: str | None) -> list[Predicted]:
+    def __call__(self, paths: list[Path], home: Home, **named: str | None) -> list[Prediction]:
         self.asked.append((paths, home, named))
         print("chatter")
         top = (("Ankle boot", 0.875), ("Sneaker", 0.1), ("Sandal", 0.02))
         return [
-            Predicted(str(path), "f64-max-s0 (r1)", "the run asked for", top, ("inverted",))
+            Prediction(str(path), "f64-max-s0 (r1)", "the run asked for", ("inverted",), top)
             for path in paths
         ]
 
@@ -379,7 +573,7 @@ class Model:
 @pytest.fixture
 def model(monkeypatch: pytest.MonkeyPatch) -> Model:
     made = Model()
-    module("cnn_pipeline.champion.predict", monkeypatch, predict_files=made)
+    monkeypatch.setattr("cnn_pipeline.champion.predict.predict_files", made)
     return made
 
 
@@ -409,7 +603,7 @@ def test_predict_names_every_missing_file(
     assert capsys.readouterr().err.splitlines() == [
         "error: 3 faults",
         "  no.png: no such file",
-        f"  {tmp_path}: no such file",
+        f"  {tmp_path}: must be a file, and is a folder",
         "  --run: give --sweep or --run, not both",
     ]
     assert status_of(["predict"]) == 2
@@ -436,30 +630,37 @@ def test_predict_takes_one_model(
 def test_serve_follows_the_model_asked_for(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    asked: list[tuple[Home, int, str]] = []
+    asked: list[tuple[Home, int, str | None, str | None]] = []
 
-    def serve(home: Home, port: int, name: str, tell: Callable[[str], None]) -> None:
-        asked.append((home, port, name))
+    def serve(
+        home: Home, port: int, name: str | None, tell: Callable[[str], None], token: str | None
+    ) -> None:
+        asked.append((home, port, name, token))
         tell("ready")
 
+    (tmp_path / "token").write_text("0123456789abcdef\n")
+    (tmp_path / "token").chmod(0o600)
+
     module("cnn_pipeline.champion.server.process", monkeypatch, serve=serve)
-    module("cnn_pipeline.champion.find_model", monkeypatch, DEFAULT_MODEL="fashion-mnist-cnn")
     assert status_of(["serve", "--home", str(tmp_path)]) == 0
     words = ["serve", "--home", str(tmp_path), "--port", "0", "--model", "shoes-cnn"]
-    assert status_of(words) == 0
+    assert status_of([*words, "--token-file", str(tmp_path / "token")]) == 0
     assert asked == [
-        (Home(tmp_path), 8080, "fashion-mnist-cnn"),
-        (Home(tmp_path), 0, "shoes-cnn"),
+        (Home(tmp_path), 8080, None, None),
+        (Home(tmp_path), 0, "shoes-cnn", "0123456789abcdef"),
     ]
     assert capsys.readouterr().out == "ready\nready\n"
+    monkeypatch.setenv("CNN_PIPELINE_SERVE_TOKEN", "too short")
     assert status_of(["serve", "--port", "65536", "--model", "a b"]) == 2
-    assert capsys.readouterr().err.startswith("error: 2 faults")
+    said = capsys.readouterr().err
+    assert said.startswith("error: 3 faults") and "too short" not in said
 
 
 def test_ui_serves_on_the_port_asked_for(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     asked: list[tuple[Home, int, bool]] = []
 
-    def serve(home: Home, port: int, open_browser: bool) -> None:
+    def serve(home: Home, port: int, open_browser: bool, **told: object) -> None:
+        assert set(told) == {"say", "ready"}
         asked.append((home, port, open_browser))
 
     module("cnn_pipeline.services.mlflow_ui", monkeypatch, serve=serve)
@@ -476,3 +677,41 @@ def test_a_home_that_is_a_file_is_refused(
     assert status_of(["run", "--home", str(file), "--epochs", "0"]) == 2
     assert capsys.readouterr().err.startswith("error: 2 faults")
     assert flow.calls == []
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("--add-seeds", ["needs a value"]),
+        ("--add-seeds 0", ["must be from 1 to 1000, received 0", "needs a sweep after its number"]),
+        ("--add-seeds x last", ["must be a whole number, received 'x'"]),
+        (
+            "--add-seeds 1 a b --filters 8 --sweep smoke --force",
+            [
+                "unexpected argument 'b': one sweep at a time",
+                "--filters: --add-seeds keeps the sweep's settings",
+                "--sweep: --add-seeds keeps the sweep's settings",
+                "--force: --add-seeds reuses what is there",
+            ],
+        ),
+        ("last --decide 0", ["unexpected argument 'last'", "--decide: must be more than 0"]),
+        (
+            "--seeds 0,1 --decide 30 --max-rounds 1",
+            [
+                "--decide: needs --seeds auto, received --seeds 0,1",
+                "--max-rounds: needs --seeds auto, received --seeds 0,1",
+                "--decide: must be at most 20, received 30.0",
+                "--max-rounds: must be at least 2, received 1",
+            ],
+        ),
+        ("--sweep smoke --decide 1", ["needs --seeds auto; sweep 'smoke' has the seeds 0"]),
+    ],
+)
+def test_all_faults_of_the_seeds_are_reported_at_once(
+    words: str, said: list[str], home: Home, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert status_of(["run", *words.split(), "--home", str(home.root)]) == 2
+    told = capsys.readouterr().err
+    for text in said:
+        assert text in told
+    assert len(told.splitlines()) == (1 if len(said) == 1 else 1 + len(said))

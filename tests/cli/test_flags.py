@@ -3,9 +3,13 @@
 from pathlib import Path
 
 import pytest
+from click import Option
+from PIL import Image
 
 from cnn_pipeline.base.errors import InvalidInput
+from cnn_pipeline.cli.commands.retrain import command
 from cnn_pipeline.cli.flags import FLAGS, checked_sweep, data_from_flags, sweep_from_flags
+from cnn_pipeline.settings.named import RECIPES
 from cnn_pipeline.settings.trial import DataSettings, Training, Variant
 
 
@@ -31,6 +35,13 @@ def test_the_help_shows_the_default_sweeps_values() -> None:
     assert helps["--epochs"].endswith("(default 5)")
     assert helps["--train-limit"].endswith("(default none)")
     assert helps["--batch-norm"].endswith("(default false)")
+
+
+def test_the_help_of_retrain_shows_the_values_of_its_own_sweep() -> None:
+    helps = {param.opts[0]: param.help for param in command.params if isinstance(param, Option)}
+    assert helps["--sweep"].endswith("(default retrain)")
+    assert helps["--filters"].endswith("(default 64)")
+    assert helps["--seeds"].endswith("(default auto)")
 
 
 def test_without_flags_it_is_the_default_sweep() -> None:
@@ -78,7 +89,30 @@ def test_training_flags_change_a_sweep_of_entries() -> None:
     assert sweep.baseline == "f64-max"
 
 
+def test_several_values_of_the_training_are_an_axis_and_one_is_for_all() -> None:
+    sweep = sweep_from_flags(
+        {"filters": "64", "pooling": "max", "learning_rate": "0.001, 3e-3", "batch_size": "64"}
+    )
+    assert sweep.labels == ("f64-max", "f64-max-lr0.003")
+    assert sweep.axes.learning_rate == (0.001, 0.003)
+    assert {trial.training.batch_size for trial in sweep.trials()} == {64}
+    assert sweep.description == (
+        "filters-and-pooling with --filters 64 --pooling max --learning-rate 0.001, 3e-3"
+    )
+
+
+def test_one_value_takes_the_place_of_an_axis_of_the_file(tmp_path: Path) -> None:
+    file = tmp_path / "mine.toml"
+    file.write_text('baseline = "f64-max-sgd"\n[axes]\noptimizer = ["adam", "sgd"]')
+    assert sweep_from_flags({"sweep": str(file)}).baseline_label == "f64-max-sgd"
+    one = sweep_from_flags({"sweep": str(file), "optimizer": "adamw"})
+    assert (one.labels, one.trials()[0].training.optimizer) == (("f64-max",), "adamw")
+
+
 def test_variant_flags_do_not_fit_a_sweep_of_entries() -> None:
+    assert faults_of(sweep="course-exercises", epochs="3,5") == [
+        "--epochs: sweep 'course-exercises' lists its variants one by one; give one value"
+    ]
     assert faults_of(sweep="course-exercises", filters="8", padding="same", epochs="0") == [
         "--filters: sweep 'course-exercises' lists its variants one by one; leave the flag out",
         "--padding: sweep 'course-exercises' lists its variants one by one; leave the flag out",
@@ -133,6 +167,19 @@ WHOLE_OR_LAYERS = "must be a whole number, or one per layer as in 32-64, receive
         ("learning_rate", "inf", "--learning-rate: must be a finite number, received inf"),
         ("learning_rate", "-inf", "--learning-rate: must be a finite number, received -inf"),
         ("learning_rate", "1e999", "--learning-rate: must be a finite number, received inf"),
+        (
+            "weight_decay",
+            "1000",
+            "--weight-decay: must be at most 100, received 1000.0",
+        ),
+        ("learning_rate", "0.1,0", "--learning-rate: must be more than 0, received 0.0"),
+        ("learning_rate", "0.1,", "--learning-rate: must be a number, received ''"),
+        (
+            "optimizer",
+            "adam,adan",
+            "--optimizer: must be adam, adamw, rmsprop or sgd, received "
+            "'adan'; did you mean 'adam'?",
+        ),
         ("learning_rate", "fast", "--learning-rate: must be a number, received 'fast'"),
         ("stop_at_accuracy", "95", "--stop-at-accuracy: must be at most 1, received 95.0"),
         ("data", "", "--data: must not be empty"),
@@ -141,6 +188,23 @@ WHOLE_OR_LAYERS = "must be a whole number, or one per layer as in 32-64, receive
 )
 def test_a_wrong_value_is_one_plain_line(key: str, text: str, fault: str) -> None:
     assert faults_of(**{key: text}) == [fault]
+
+
+def test_a_recipe_sets_the_training_and_other_flags_override_it() -> None:
+    steady = sweep_from_flags({"recipe": "steady", "epochs": "2"})
+    assert steady.training == Training(epochs=2, ema_momentum=0.99)
+    assert (
+        sweep_from_flags({"recipe": "steady", "ema_momentum": "0.9"}).training.ema_momentum == 0.9
+    )
+    assert sweep_from_flags({"recipe": "tutorial"}) == sweep_from_flags({})
+    assert all(Training(**fields) for fields in RECIPES.values())
+
+
+def test_an_unknown_recipe_is_refused_with_the_other_faults() -> None:
+    assert faults_of(recipe="stedy", epochs="0") == [
+        "--recipe: must be tutorial or steady, received 'stedy'; did you mean 'steady'?",
+        "--epochs: must be at least 1, received 0",
+    ]
 
 
 def test_every_fault_comes_at_once() -> None:
@@ -187,7 +251,52 @@ def test_sizes_that_do_not_fit_the_data_are_told_by_their_flag(tmp_path: Path) -
     assert [fault.split(":")[0] for fault in error.value.faults] == ["--validation-size"]
 
 
+def test_the_preparation_is_told_by_its_flags(tmp_path: Path) -> None:
+    given = {"image_size": "64", "fit": "fold", "color": "gray", "background": "pink"}
+    with pytest.raises(InvalidInput) as error:
+        data_from_flags({"data": "x", **given})
+    assert error.value.faults == (
+        "--image-size: must be height x width in pixels, as 64x48, received '64'",
+        "--fit: must be pad, crop or stretch, received 'fold'",
+        "--color: must be auto, grey or rgb, received 'gray'; did you mean 'grey'?",
+        "--background: must be white, black or #rrggbb, as #ff8000, received 'pink'",
+    )
+    good = {"image_size": "64x48", "fit": "crop", "color": "grey", "background": "#FF8000"}
+    settings = data_from_flags({"data": "x", **good})
+    assert settings == DataSettings(source="x", **{**good, "background": "#ff8000"})
+    assert data_from_flags({"data": "x", "image_size": "none"}) == DataSettings(source="x")
+    with pytest.raises(InvalidInput) as error:
+        checked_sweep({"image_size": "32x32", "background": "WHITE"}, tmp_path)
+    assert error.value.faults == (
+        "--image-size: must be left out with fashion-mnist, whose images are 28x28 and grey, "
+        "received '32x32'; it is for your own data",
+    )
+
+
+def test_what_becomes_of_own_pictures_is_told_before_they_are_trained_on(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for role, count in (("train", 12), ("test", 4)):
+        for at in range(count):
+            path = tmp_path / "photos" / role / "ab"[at % 2] / f"{at}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.new("L", (20, 20 + at % 2), at).save(path)
+    given = {"data": str(tmp_path / "photos"), "batch_size": "2", "image_size": "16x16"}
+    _, checked = checked_sweep(given, tmp_path)
+    assert checked.shape.image_shape == (16, 16, 1)
+    told = capsys.readouterr()
+    assert told.out == ""
+    assert "data: 16 of 16 pictures: resized to 16x16 (height x width)" in told.err.splitlines()
+
+
 def test_the_data_flags_alone() -> None:
     assert data_from_flags({"data": "x", "split_seed": "3"}) == DataSettings(
         source="x", split_seed=3
     )
+
+
+def test_the_metric_is_a_flag() -> None:
+    assert sweep_from_flags({}).metric == "auto"
+    assert sweep_from_flags({"metric": "macro_f1"}).metric == "macro_f1"
+    with pytest.raises(InvalidInput, match="--metric: must be"):
+        sweep_from_flags({"metric": "f1"})

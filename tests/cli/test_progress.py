@@ -7,12 +7,17 @@ import pytest
 from rich.console import Console
 
 from cnn_pipeline.base.events import (
+    DataWarning,
     Delay,
     DownloadProgress,
     Event,
+    PreparationProgress,
     Stage,
+    SweepContinued,
     SweepStarted,
+    TrialAwaited,
     TrialEnded,
+    TrialNote,
     TrialPhase,
     TrialProgress,
     TrialReused,
@@ -23,10 +28,10 @@ from cnn_pipeline.cli.progress import (
     Clock,
     LiveProgress,
     PlainProgress,
-    accuracies,
-    picture,
     progress_on,
 )
+from cnn_pipeline.cli.progress_text import accuracies
+from cnn_pipeline.cli.small_picture import picture
 
 
 class Terminal(io.StringIO):
@@ -91,6 +96,41 @@ def test_plain_lines_tell_every_epoch_and_every_trial() -> None:
     )
     assert lines[9] == "[0:13] comparing"
     assert len(lines) == 10
+
+
+def test_pictures_are_counted_while_they_are_prepared() -> None:
+    stages = [Stage("loading photos"), *(PreparationProgress(n, 900) for n in range(0, 901, 100))]
+    assert plain(stages) == [
+        "[0:01] loading photos",
+        "[0:02] 0 of 900 pictures are prepared",
+        "[0:07] 500 of 900 pictures are prepared",
+        "[0:11] 900 of 900 pictures are prepared",
+    ]
+    state = SweepState(0.0)
+    state.apply(stages[0], 1.0)
+    for event in stages[1:4]:
+        state.apply(event, 2.0)
+        shown = io.StringIO()
+        Console(file=shown, width=80).print(picture(state, 2.0))
+        assert f"{event.done:,}/900" in shown.getvalue()
+    state.apply(stages[-1], 3.0)
+    assert state.pictures is None
+
+
+def test_a_trial_that_goes_on_says_so_and_its_speed_is_that_of_now() -> None:
+    trial = "f16-max-s0"
+    lines = plain(
+        [
+            SweepStarted("sweep-1", {trial: 10.0}, 1),
+            TrialNote(trial, "goes on after epoch 1 of 2"),
+            TrialProgress(trial, 0, 2, 1000, 2000),
+            TrialProgress(trial, 0, 2, 1000, 2000, {"accuracy": 0.81, "val_accuracy": 0.79}),
+            TrialProgress(trial, 1, 2, 2000, 2000, {"accuracy": 0.86, "val_accuracy": 0.85}),
+        ]
+    )
+    assert lines[1] == "[0:02] f16-max-s0: goes on after epoch 1 of 2"
+    assert "epoch 1/2, train 0.810, val 0.790, about" in lines[2]
+    assert "epoch 2/2, train 0.860, val 0.850, 500 images/s" in lines[3]
 
 
 def test_plain_lines_have_no_colour_and_fit(capsys: pytest.CaptureFixture[str]) -> None:
@@ -202,6 +242,57 @@ def test_reused_trials_are_shown_but_not_counted() -> None:
     assert "f16-none-s0: reused from run 4f1c" in terminal.getvalue()
 
 
+def test_what_is_doubtful_about_the_data_is_printed_and_stays() -> None:
+    event = DataWarning("1 class (bag) without a test image: its accuracy is not measured")
+    assert plain([event]) == [f"[0:01] warning: {event.text}"]
+    terminal = Terminal()
+    with LiveProgress(Console(file=terminal, width=120), lambda: 0.0) as live:
+        live(event)
+    assert "without a test image: its accuracy" in terminal.getvalue()
+
+
+def test_a_sweep_that_goes_on_says_with_what() -> None:
+    events = [
+        SweepContinued("sweep-1", 1, 2),
+        SweepStarted("sweep-1", {"f16-max-s0": 10.0}, 1, trials=("f16-max-s0", "f16-none-s0")),
+        TrialReused("f16-none-s0", "4f1c", {"val_accuracy_final": 0.9}, own=True),
+    ]
+    assert plain(events) == [
+        "[0:01] goes on with sweep-1: 1 of 2 trials are complete",
+        "[0:02] sweep-1: 1 trial, about 0:10 left",
+        "[0:03] f16-none-s0: complete",
+    ]
+    state = SweepState(started=0.0)
+    for event in events:
+        state.apply(event, 0.0)
+    assert [(one.name, one.state) for one in state.snapshot(0.0).trials] == [
+        ("f16-max-s0", "waiting"), ("f16-none-s0", "finished"),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "end",
+    [
+        TrialReused("f16-max-s0", "4f1c"),
+        TrialPhase("f16-max-s0", "building"),
+        TrialEnded("f16-max-s0", "FAILED", 1.0),
+    ],
+)
+def test_a_trial_that_another_sweep_trains_is_told_until_that_is_over(end: Event) -> None:
+    awaited = TrialAwaited("f16-max-s0", "sweep-0, process 123, since 09:30")
+    said = "f16-max-s0 is being trained elsewhere (sweep-0, process 123, since 09:30): waiting"
+    events = [SweepStarted("sweep-1", {"f16-max-s0": 10.0}, 1), awaited]
+    assert plain(events)[1] == f"[0:02] {said} for it"
+    state = SweepState(started=0.0)
+    for event in events:
+        state.apply(event, 0.0)
+    assert said in rendered(state) and state.snapshot(0.0).told == (f"{said} for it",)
+    state.apply(end, 1.0)
+    assert said not in rendered(state)
+    if isinstance(end, TrialReused):
+        assert (state.done, state.total) == (1.0, 0)
+
+
 @pytest.mark.parametrize("early", [True, False])
 def test_a_delay_is_shown_until_a_trial_begins(early: bool) -> None:
     """A delay may come before or after the sweep is announced, and stays until a trial starts."""
@@ -228,3 +319,33 @@ def test_a_sweep_that_trains_nothing_says_so() -> None:
     plain = PlainProgress(stream, lambda: 0.0)
     plain(SweepStarted("sweep-1", {}, 1))
     assert stream.getvalue() == "[0:00] sweep-1: none to train\n"
+
+
+def test_plain_progress_says_that_a_silent_step_still_runs() -> None:
+    stream, now = io.StringIO(), [0.0]
+    show = PlainProgress(stream, lambda: now[0])
+
+    def lines_by(second: float, *events: Event) -> list[str]:
+        """What is printed until `second`, if `remind` is called every second."""
+        stream.seek(0)
+        stream.truncate()
+        for event in events:
+            show(event)
+        while now[0] < second:
+            now[0] += 1
+            show.remind()
+        return stream.getvalue().splitlines()
+
+    assert lines_by(11, Stage("starting Prefect")) == [
+        "[0:00] starting Prefect",
+        "[0:05] still starting Prefect",
+        "[0:10] still starting Prefect",
+    ]
+    started = SweepStarted("sweep-1", {"f16-max-s0": 100.0}, 1)
+    assert lines_by(40, started, TrialPhase("f16-max-s0", "training")) == [
+        "[0:11] sweep-1: 1 trial, about 1:40 left",
+        "[0:11] f16-max-s0: training",
+    ]
+    assert lines_by(42, TrialProgress("f16-max-s0", 0, 2, 50, 200)) == [
+        "[0:41] f16-max-s0 epoch 1/2; about 1:32 left",
+    ]

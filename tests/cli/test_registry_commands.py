@@ -9,10 +9,11 @@ import pytest
 
 from cnn_pipeline.base.home import Home
 from cnn_pipeline.champion.retraining.outcome import RetrainOutcome
-from cnn_pipeline.champion.retraining.settings import RetrainSettings
+from cnn_pipeline.champion.retraining.settings import NotifySettings, RetrainSettings
 from cnn_pipeline.cli.app import status_of
+from cnn_pipeline.settings.engine import LOCAL, Engine
 from cnn_pipeline.tracking.store import Store
-from tests.champion.retraining.stored import DATASET, log_run
+from tests.champion.retraining.stored import DATASET, keras_file, log_run
 from tests.cli.test_commands import module
 
 NAME = f"{DATASET}-cnn"
@@ -27,7 +28,8 @@ def _own_store(monkeypatch: pytest.MonkeyPatch) -> None:
 def runs(home: Home) -> tuple[str, str]:
     """Ids of two runs with a model."""
     store = Store(home.database_uri, home.artifacts_uri)
-    return log_run(store, b"1").run_id, log_run(store, b"2", "f8-max-s0").run_id
+    first = log_run(store, keras_file(b"1"))
+    return first.run_id, log_run(store, keras_file(b"2"), "f8-max-s0").run_id
 
 
 def call(home: Home, *words: str) -> int:
@@ -62,6 +64,28 @@ def test_promote_champion_rollback_history(
     assert lines[0] == NAME
     assert lines[1].endswith("version 1 promoted (champion none to 1): the first")
     assert lines[3].endswith("rolled back to version 1 (champion 2 to 1): too small")
+
+
+def test_history_is_plotted(
+    home: Home, runs: tuple[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for run in runs:
+        assert call(home, "promote", run, "--why", "a reason") == 0
+    capsys.readouterr()
+    assert call(home, "history", "--plot") == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == f"{NAME}: test accuracy of the champion"
+    assert "1  promoted" in lines[3] and lines[4].endswith("75.0 %")
+    for name, begin in (("a.html", b"<!doctype"), ("a.svg", b"<svg"), ("a.PNG", b"\x89PNG")):
+        assert call(home, "history", "--plot", "--output", str(tmp_path / name)) == 0
+        assert (tmp_path / name).read_bytes().startswith(begin)
+        out, err = capsys.readouterr()
+        assert out == "" and f"wrote {tmp_path / name}" in err
+    assert call(home, "history", "--json", "--plot", "--output", str(tmp_path / "a.txt")) == 2
+    faults = capsys.readouterr().err
+    assert "not both" in faults and "must end in .html, .svg, .png" in faults
+    assert call(home, "history", "--output", str(tmp_path / "a.svg")) == 2
+    assert "--output: needs --plot" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("command", [("champion",), ("history",), ("rollback", "--why", "x")])
@@ -113,10 +137,12 @@ class Flow:
     def __init__(self, outcome: RetrainOutcome) -> None:
         self.outcome = outcome
         self.calls: list[tuple[RetrainSettings, Home, bool, int]] = []
+        self.engine: Engine | None = None
 
     def __call__(
-        self, settings: RetrainSettings, home: Home, *, force: bool, workers: int
+        self, settings: RetrainSettings, home: Home, *, force: bool, workers: int, engine: Engine
     ) -> RetrainOutcome:
+        self.engine = engine
         self.calls.append((settings, home, force, workers))
         print("a library's chatter on stdout")
         return self.outcome
@@ -133,16 +159,21 @@ def test_retrain_starts_the_flow_with_what_was_asked(
 ) -> None:
     flow = stand_in(monkeypatch, "unchanged", "nothing changed since version 3")
     file = tmp_path / "settings.toml"
-    file.write_text("[gate]\nmargin = 0.25\n[sweep]\nseeds = [4]\n", encoding="utf-8")
+    file.write_text(
+        '[gate]\nmargin = 0.25\n[notify]\nblocks = ["a/b"]\n[sweep]\nseeds = [4]\n',
+        encoding="utf-8",
+    )
     home = Home(tmp_path / "home")
-    words = ["--settings", str(file), "--filters", "8,16", "--force", "--workers", "2", "--json"]
+    words = ["--settings", str(file), "--filters", "8,16", "--force", "--workers", "2", "--json",
+             "--notify-on", "refused,failed"]  # fmt: skip
     assert call(home, "retrain", *words) == 0
     assert json.loads(capsys.readouterr().out)["message"] == "nothing changed since version 3"
     ((settings, place, force, workers),) = flow.calls
     assert (place, force, workers) == (home, True, 2)
     assert settings.gate.margin == 0.25
+    assert settings.notify == NotifySettings(blocks=("a/b",), on=("refused", "failed"))
     assert settings.sweep.labels == ("f8-max", "f16-max")
-    assert settings.sweep.seeds == (0, 1, 2), "flags of a sweep replace that of the file"
+    assert settings.sweep.seeds == "auto", "flags of a sweep replace that of the file"
 
 
 def test_retrain_without_flags_has_the_flows_own_settings(
@@ -151,12 +182,29 @@ def test_retrain_without_flags_has_the_flows_own_settings(
     flow = stand_in(monkeypatch, "promoted", "version 1 promoted")
     assert call(Home(tmp_path), "retrain") == 0
     assert flow.calls == [(RetrainSettings(), Home(tmp_path), False, 0)]
+    assert flow.engine == LOCAL
+
+
+def test_retrain_says_where_trainers_run(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    flow = stand_in(monkeypatch, "promoted", "version 1 promoted")
+    file = tmp_path / "settings.toml"
+    file.write_text('engine = "ray"\nretries = 5\n[gate]\nmargin = 0.25\n', encoding="utf-8")
+    words = ["retrain", "--settings", str(file)]
+    assert call(Home(tmp_path), *words, "--gpu-share", "0.5") == 0
+    assert flow.engine == Engine(engine="ray", gpu_share=0.5, retries=5)
+    assert call(Home(tmp_path), *words, "--engine", "local") == 0
+    assert flow.engine == LOCAL
+    assert call(Home(tmp_path), "retrain", "--retries", "5", "--workers", "x") == 2
+    told = capsys.readouterr().err
+    assert "--engine: must be ray for retries, received local" in told and "--workers" in told
 
 
 @pytest.mark.parametrize(
     ("ending", "status"),
-    [("promoted", 0), ("refused", 0), ("unchanged", 0), ("skipped", 0), ("stopped", 1),
-     ("failed", 1)],
+    [("promoted", 0), ("refused", 0), ("unchanged", 0), ("skipped", 0), ("missed", 0),
+     ("stopped", 1), ("failed", 1)],
 )  # fmt: skip
 def test_the_status_says_whether_a_person_has_to_look(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, ending: str, status: int
@@ -170,8 +218,33 @@ def test_all_faults_of_retrain_are_told_at_once(
 ) -> None:
     file = tmp_path / "settings.toml"
     file.write_text("[gate]\nmargin = 2\n", encoding="utf-8")
-    words = ["--settings", str(file), "--filters", "0", "--workers", "-1", "--forse"]
+    words = ["--settings", str(file), "--filters", "0", "--workers", "-1", "--forse",
+             "--notify-on", "refusal"]  # fmt: skip
     assert call(Home(tmp_path), "retrain", *words) == 2
     told = capsys.readouterr().err
-    for fault in ("gate.margin", "--filters", "--workers", "unknown flag --forse"):
+    for fault in ("gate.margin", "--filters", "--workers", "unknown flag --forse",
+                  "--notify-on: must be promoted, refused, stopped, failed or missed, received "
+                  "'refusal'"):  # fmt: skip
         assert fault in told
+
+
+def test_notify_says_that_a_named_server_is_dead(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from prefect.settings import PREFECT_API_URL, temporary_settings
+
+    api = "http://127.0.0.1:1/api"
+    monkeypatch.setenv("PREFECT_API_URL", api)
+    with temporary_settings({PREFECT_API_URL: api}):
+        assert call(Home(tmp_path), "notify") == 2
+    told = capsys.readouterr().err
+    assert f"{api} must answer" in told and "unset PREFECT_API_URL" in told
+    assert "trials" not in told
+
+
+def test_doctor_ends_a_run_in_words_only(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = "7ecfd3ad-6514-4ce5-90fd-2dd76ddbdd7e"
+    assert call(Home(tmp_path), "doctor", "--end", run, "--json") == 2
+    assert "give --json or --end, not both" in capsys.readouterr().err

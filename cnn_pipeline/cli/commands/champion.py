@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from cnn_pipeline.base import metric_names
+from cnn_pipeline.cli.json_output import print_json
 from cnn_pipeline.cli.options import home_from, home_option, json_option
-from cnn_pipeline.cli.output import clean_stdout, print_json
+from cnn_pipeline.cli.output import clean_stdout
 from cnn_pipeline.cli.parsing import CollectingCommand, faults_of
 from cnn_pipeline.tracking import names
 
@@ -53,20 +53,23 @@ model_option = click.option(
 @json_option
 @click.pass_context
 def command(ctx: click.Context, /, model: str | None, home: str | None, as_json: bool) -> int:
-    """Show the champion and its lineage: data, run, flow run, configuration and code."""
+    """Show the champion and its lineage: data, run, flow run, configuration and code. The exit
+    status is 1 if its file is missing or damaged.
+    """
     faults = faults_of(ctx)
     place = faults.of(home_from, home)
     faults.stop()
     assert place is not None
 
-    from cnn_pipeline.champion.register import champion_of
+    from cnn_pipeline.champion.register import champion_of, open_registry
 
     with clean_stdout():
         champion = champion_of(model, place)
     if as_json:
-        print_json(asdict(champion))
+        print_json("champion", champion)
     else:
         click.echo(champion_text(champion))
+    open_registry(place).verify(champion)
     return 0
 
 

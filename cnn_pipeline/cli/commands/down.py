@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from cnn_pipeline.cli.options import home_from, home_option
+from cnn_pipeline.cli.options import bare_home_from, home_option
 from cnn_pipeline.cli.parsing import CollectingCommand, faults_of
 
 EPILOG = """\b
@@ -17,14 +17,15 @@ Examples:
 @click.pass_context
 def command(ctx: click.Context, /, home: str | None) -> int:
     """Stop Prefect's and MLflow's servers, the worker and its runs. Schedules, runs and models are
-    kept; active runs are marked as crashed.
+    kept; active runs are marked as crashed. Runs of other processes that use this Prefect server,
+    as those of 'run' and 'retrain', are cancelled.
     """
     faults = faults_of(ctx)
-    place = faults.of(home_from, home)
+    place = faults.of(bare_home_from, home)
     faults.stop()
     assert place is not None
 
     from cnn_pipeline.services.control import take_down
 
-    click.echo("stopped" if take_down(place) else f"nothing runs under {place.root}")
+    click.echo("stopped" if take_down(place, click.echo) else f"nothing runs under {place.root}")
     return 0

@@ -9,10 +9,10 @@ from pathlib import Path
 import click
 
 from cnn_pipeline.base.errors import InvalidInput
-from cnn_pipeline.base.files import write_whole
-from cnn_pipeline.base.startup import lean_imports
+from cnn_pipeline.base.files import file_name, write_whole
+from cnn_pipeline.base.startup import import_keras_quietly
 from cnn_pipeline.cli.options import cache_from_environment, choice, home_from, home_option
-from cnn_pipeline.cli.output import clean_stdout
+from cnn_pipeline.cli.output import clean_stdout, require_writable
 from cnn_pipeline.cli.parsing import CollectingCommand, Faults, faults_of
 from cnn_pipeline.explain.part import PICTURES, Part
 
@@ -40,7 +40,7 @@ Examples:
 @click.option(
     "--image",
     metavar="FILE|N,...",
-    help="A PNG or JPEG file, or indices of test images. (default three test images)",
+    help="A picture file, or indices of test images. (default three test images)",
 )
 @click.option("--only", metavar="NAME,...", help="Pictures to draw. (default all)")
 @click.option("--convolution", is_flag=True, help="Show the arithmetic of a convolution.")
@@ -79,6 +79,9 @@ def command(
     images = faults.of(parse_images, image) if image is not None else None
     names = _pictures(only, faults)
     target = faults.of(_target, output) if output is not None else None
+    if target is not None or output is None:
+        folder = target or Path(FOLDER)
+        faults.of(require_writable, "--output", folder.parent if folder.suffix else folder)
     place = faults.of(home_from, home)
     cache = faults.of(cache_from_environment)
     faults.stop()
@@ -94,15 +97,18 @@ def command(
             )
             notes: tuple[str, ...] = ()
         else:
-            with lean_imports():
-                from cnn_pipeline.explain.tour import run_tour
+            import_keras_quietly()
             from cnn_pipeline.champion.find_model import find_subject
+            from cnn_pipeline.explain.drawing.fonts import legend
+            from cnn_pipeline.explain.tour import run_tour
 
             subject = find_subject(runs[0] if runs else None, place, cache)
-            title, notes = subject.name, subject.notes
+            numbers = legend(subject.dataset.class_names)
+            title, notes = subject.name, (*subject.notes, *([numbers] if numbers else []))
             single = target is not None and target.suffix
             parts = run_tour(subject, names[:1] if single else names, images)
-        target = target or Path(FOLDER, title)
+        # Whoever writes to the store can name a run.
+        target = target or Path(FOLDER, file_name(title))
         written, blocks = _write(parts, target)
     click.echo("\n\n".join([*notes, *blocks]))
     click.echo("\n" + "\n".join(map(str, written)))

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from cnn_pipeline.base.quantities import percent
-from cnn_pipeline.cli.options import home_from, home_option, json_option, model_from, model_option
-from cnn_pipeline.cli.output import clean_stdout, print_json
+from cnn_pipeline.cli.json_output import print_json
+from cnn_pipeline.cli.options import home_from, home_option, json_option, model_from
+from cnn_pipeline.cli.output import clean_stdout, readable_fault
 from cnn_pipeline.cli.parsing import CollectingCommand, faults_of
 
 if TYPE_CHECKING:
@@ -27,7 +27,11 @@ Examples:
 @click.argument("images", metavar="IMAGE...", nargs=-1)
 @click.option("--sweep", metavar="ID", help="Use the best model of this sweep.")
 @click.option("--run", metavar="ID", help="Use the model of this run.")
-@model_option
+@click.option(
+    "--model",
+    metavar="NAME",
+    help="Registered model whose champion is used. (default that of the last sweep's data)",
+)
 @home_option
 @json_option
 @click.pass_context
@@ -41,14 +45,14 @@ def command(
     home: str | None,
     as_json: bool,
 ) -> int:
-    """Classify PNG or JPEG files of any size: the three most likely classes with their
-    probabilities. Uses the champion, or the best model of the last sweep if there is no champion
-    yet; --sweep, --run and --model choose another.
+    """Classify pictures of any size (PNG, JPEG, GIF, WebP, BMP, TIFF): the three most likely
+    classes with their probabilities. Uses the champion for the data of the last sweep, or the best
+    model of that sweep if there is no champion yet; --sweep, --run and --model choose another.
     """
     faults = faults_of(ctx)
     if not images:
-        faults.items.append("IMAGE: give at least one PNG or JPEG file")
-    faults.items += [f"{image}: no such file" for image in images if not Path(image).is_file()]
+        faults.items.append("IMAGE: give at least one picture file")
+    faults.items += [fault for image in images if (fault := readable_fault("IMAGE", image))]
     if sweep is not None and run is not None:
         faults.items.append("--run: give --sweep or --run, not both")
     if model is not None and (sweep is not None or run is not None):
@@ -58,14 +62,14 @@ def command(
     faults.stop()
     assert place is not None
 
-    from cnn_pipeline.champion.predict import predict_files
+    from cnn_pipeline.champion.predict import Predictions, predict_files
 
     with clean_stdout():
         predictions = predict_files(
             [Path(image) for image in images], place, run_id=run, sweep_id=sweep, model=name
         )
     if as_json:
-        print_json({"predictions": [asdict(prediction) for prediction in predictions]})
+        print_json("predict", Predictions(tuple(predictions)))
     else:
         answered = f"model: {predictions[0].model}, {predictions[0].why}"
         click.echo("\n\n".join([*map(prediction_text, predictions), answered]))

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
-
 import click
 
+from cnn_pipeline.cli.json_output import print_json
 from cnn_pipeline.cli.options import home_option, json_option, reason, writable_home_from
-from cnn_pipeline.cli.output import clean_stdout, print_json
+from cnn_pipeline.cli.output import clean_stdout, stages_told
 from cnn_pipeline.cli.parsing import CollectingCommand, faults_of
 
 EPILOG = """\b
@@ -39,15 +38,11 @@ def command(
 
     from cnn_pipeline.champion.register import promote_run
 
-    with clean_stdout():
-        version, decision = promote_run(runs[0], text, place)
+    with clean_stdout(), stages_told():
+        promotion = promote_run(runs[0], text, place)
+    version, decision = promotion.champion, promotion.decision
     if as_json:
-        print_json(
-            {
-                "champion": asdict(version),
-                "decision": None if decision is None else asdict(decision),
-            }
-        )
+        print_json("promote", promotion)
     elif decision is None:
         click.echo(f"{version.shown} is already the champion; nothing changed")
     else:

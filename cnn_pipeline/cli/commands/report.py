@@ -9,6 +9,8 @@ import click
 
 from cnn_pipeline.base.errors import InvalidInput
 from cnn_pipeline.base.files import write_whole
+from cnn_pipeline.cli.commands.compare import tell_of_newer
+from cnn_pipeline.cli.completing import files, stored_sweeps
 from cnn_pipeline.cli.options import home_from, home_option
 from cnn_pipeline.cli.output import clean_stdout, writable_file
 from cnn_pipeline.cli.parsing import CollectingCommand, faults_of
@@ -23,8 +25,13 @@ DEFAULT_FILE = "report.html"
 
 
 @click.command("report", cls=CollectingCommand, epilog=EPILOG)
-@click.argument("sweeps", metavar="[SWEEP]", nargs=-1)
-@click.option("--output", metavar="FILE", help=f"File to write. (default {DEFAULT_FILE})")
+@click.argument("sweeps", metavar="[SWEEP]", nargs=-1, shell_complete=stored_sweeps)
+@click.option(
+    "--output",
+    metavar="FILE",
+    shell_complete=files,
+    help=f"File to write. (default {DEFAULT_FILE})",
+)
 @click.option("--open", "show", is_flag=True, help="Open the report in the browser.")
 @click.option(
     "--compare",
@@ -43,8 +50,9 @@ def command(
     pair: str | None,
     home: str | None,
 ) -> int:
-    """Write the report of SWEEP, or of the last sweep, as one HTML file that works offline:
-    verdict, charts, confusion matrices, single images, and how to repeat the sweep.
+    """Write the report of SWEEP, an id or a name, by default of the last sweep that has ended, as
+    one HTML file that works offline: verdict, charts, confusion matrices, single images, and how
+    to repeat the sweep.
     """
     faults = faults_of(ctx)
     faults.items += [f"unexpected argument {word!r}: one sweep at a time" for word in sweeps[1:]]
@@ -57,7 +65,9 @@ def command(
     from cnn_pipeline.experiment.stored import load_report
 
     with clean_stdout():
-        page = load_report(sweeps[0] if sweeps else None, place, labels)
+        sweep = sweeps[0] if sweeps else None
+        page = load_report(sweep, place, labels)
+        tell_of_newer("report", sweep, place)
     write_whole(target, page)
     click.echo(f"wrote {target}", err=True)
     if show:

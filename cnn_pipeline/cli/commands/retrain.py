@@ -3,45 +3,73 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from cnn_pipeline.base.errors import InvalidInput
+from cnn_pipeline.cli.completing import files
+from cnn_pipeline.cli.engine_flags import engine_from, engine_options, take_flags
 from cnn_pipeline.cli.flags import sweep_from_flags, sweep_options
-from cnn_pipeline.cli.options import home_option, json_option, whole, writable_home_from
-from cnn_pipeline.cli.output import clean_stdout, print_json
+from cnn_pipeline.cli.json_output import print_json
+from cnn_pipeline.cli.options import (
+    home_option,
+    json_option,
+    no_live_option,
+    whole,
+    writable_home_from,
+)
+from cnn_pipeline.cli.output import clean_stdout, home_words, program
 from cnn_pipeline.cli.parsing import CollectingCommand, faults_of, given
 
 if TYPE_CHECKING:
     from cnn_pipeline.champion.retraining.outcome import RetrainOutcome
-    from cnn_pipeline.champion.retraining.settings import RetrainSettings
+    from cnn_pipeline.champion.retraining.settings import NotifySettings, RetrainSettings
 
 EPILOG = """\b
-A settings file is TOML with the fields of the flow's parameter 'settings':
+A settings file is TOML; docs/reference/configuration.md lists its keys:
   [gate]
   max_latency_ms = 20.0
   [sweep]
-  seeds = [0, 1]
+  seeds = [0, 1, 2, 3, 4, 5]
 
 \b
 Examples:
   cnn-pipeline retrain
   cnn-pipeline retrain --force
   cnn-pipeline retrain --filters 32,64 --seeds 0,1,2 --workers 2
+  cnn-pipeline retrain --notify slack-webhook/ops --notify-on promoted,failed
   cnn-pipeline retrain --settings retrain.toml --json"""
 
 
 @click.command("retrain", cls=CollectingCommand, epilog=EPILOG)
-@sweep_options
-@click.option("--settings", metavar="FILE", help="TOML file with gate, drift, notify and sweep.")
+@partial(sweep_options, default="retrain")
+@click.option(
+    "--settings",
+    metavar="FILE",
+    shell_complete=files,
+    help="TOML file with gate, drift, notify, sweep and engine. A flag above replaces its sweep.",
+)
 @click.option("--force", is_flag=True, help="Retrain even if nothing changed.")
+@click.option(
+    "--notify",
+    metavar="BLOCK,...",
+    help="Prefect's notification blocks that are told how it ended; see 'cnn-pipeline notify'.",
+)
+@click.option(
+    "--notify-on",
+    metavar="WORD,...",
+    help="What they are told of: promoted, refused, stopped, failed, missed. (default all)",
+)
 @click.option(
     "--workers",
     metavar="N",
     help="Trainers at a time. (default 0: one per core, at most one per candidate; GPU: 3)",
 )
+@engine_options
+@no_live_option
 @home_option
 @json_option
 @click.pass_context
@@ -50,7 +78,10 @@ def command(
     /,
     settings: str | None,
     force: bool,
+    notify: str | None,
+    notify_on: str | None,
     workers: str | None,
+    no_live: bool,
     home: str | None,
     as_json: bool,
     **values: Any,
@@ -64,21 +95,25 @@ def command(
     count = faults.of(whole, "--workers", workers, 0, 0, 64)
     place = faults.of(writable_home_from, home)
     chosen = faults.of(settings_from, settings)
+    where = faults.of(engine_from, take_flags(values), values.get("sweep") or "", settings)
     # If any flag sets the sweep, the file's sweep is not used at all.
     words = given(values)
     sweep = faults.of(sweep_from_flags, {"sweep": "retrain", **words}) if words else None
+    told = faults.of(notify_from_flags, chosen, notify, notify_on)
     faults.stop()
-    assert count is not None and place is not None and chosen is not None
-    if sweep is not None:
-        chosen = type(chosen).model_validate({**_fields(chosen), "sweep": sweep})
+    assert count is not None and place is not None
+    assert chosen is not None and where is not None
+    chosen = chosen.model_copy(update={"notify": told, **({"sweep": sweep} if sweep else {})})
 
     from cnn_pipeline.cli.launch import run_retrain
-    from cnn_pipeline.cli.progress import progress_on
+    from cnn_pipeline.cli.progress import Curves, progress_on
+    from cnn_pipeline.services.control import mlflow_address
 
-    with clean_stdout(), progress_on(sys.stderr):
-        outcome = run_retrain(chosen, place, force=force, workers=count)
+    curves = Curves(mlflow_address(place), f"{program()} ui{home_words(home)}")
+    with clean_stdout(), progress_on(sys.stderr, curves=curves, full_screen=not no_live):
+        outcome = run_retrain(chosen, place, force=force, workers=count, engine=where)
     if as_json:
-        print_json(outcome_json(outcome))
+        print_json("retrain", outcome)
     else:
         click.echo(outcome_text(outcome))
     return 0 if outcome.ok else 1
@@ -95,9 +130,26 @@ def settings_from(path: str | None) -> RetrainSettings:
     return RetrainSettings() if path is None else load_settings(Path(path))
 
 
-def outcome_json(outcome: RetrainOutcome) -> dict[str, Any]:
-    """The outcome for `--json`; 'ok' is false if a person must look at it."""
-    return asdict(outcome) | {"ok": outcome.ok}
+def notify_from_flags(
+    settings: RetrainSettings | None, blocks: str | None, on: str | None
+) -> NotifySettings:
+    """Whom to notify, and of what: a flag overrides the file.
+
+    Raises:
+        InvalidInput: lists every fault with its flag.
+    """
+    from cnn_pipeline.champion.retraining.settings import NotifySettings
+    from cnn_pipeline.settings.faults import find_faults
+
+    document = settings.notify.model_dump() if settings else {}
+    for field, words in (("blocks", blocks), ("on", on)):
+        if words is not None:
+            document[field] = [word.strip() for word in words.split(",")]
+    found, faults = find_faults(NotifySettings, document)
+    if found is None or faults:
+        flags = {"blocks": "--notify", "on": "--notify-on"}
+        raise InvalidInput([fault.text(lambda path: flags[str(path[0])]) for fault in faults])
+    return found
 
 
 def outcome_text(outcome: RetrainOutcome) -> str:
@@ -114,7 +166,3 @@ def outcome_text(outcome: RetrainOutcome) -> str:
             f"        measured  {row['measured']}",
         ]
     return "\n".join(lines)
-
-
-def _fields(settings: RetrainSettings) -> dict[str, Any]:
-    return {name: getattr(settings, name) for name in type(settings).model_fields}

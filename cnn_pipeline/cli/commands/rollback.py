@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
-
 import click
 
 from cnn_pipeline.cli.commands.champion import model_option
+from cnn_pipeline.cli.json_output import print_json
 from cnn_pipeline.cli.options import home_option, json_option, reason, writable_home_from
-from cnn_pipeline.cli.output import clean_stdout, print_json
+from cnn_pipeline.cli.output import clean_stdout, stages_told
 from cnn_pipeline.cli.parsing import CollectingCommand, faults_of
 
 EPILOG = """\b
@@ -37,11 +36,11 @@ def command(
 
     from cnn_pipeline.champion.register import champion_of, open_registry
 
-    with clean_stdout():
+    with clean_stdout(), stages_told():
         name = champion_of(model, place).name
         decision = open_registry(place).rollback(name, text)
     if as_json:
-        print_json(asdict(decision))
+        print_json("rollback", decision)
     else:
         click.echo(
             f"{name} version {decision.champion_after} is the champion again; "

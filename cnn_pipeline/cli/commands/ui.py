@@ -6,6 +6,7 @@ import click
 
 from cnn_pipeline.cli.options import home_option, whole, writable_home_from
 from cnn_pipeline.cli.parsing import CollectingCommand, faults_of
+from cnn_pipeline.cli.steps import Steps
 
 EPILOG = """\b
 Examples:
@@ -28,7 +29,12 @@ def command(ctx: click.Context, /, port: str | None, no_browser: bool, home: str
     faults.stop()
     assert number is not None and place is not None
 
-    from cnn_pipeline.services.mlflow_ui import serve
+    with Steps("opening the store") as say:
+        from cnn_pipeline.services.mlflow_ui import serve
 
-    serve(place, number, open_browser=not no_browser)
+        def ready(pages: str) -> None:
+            say.done()
+            click.echo(pages)
+
+        serve(place, number, open_browser=not no_browser, say=say, ready=ready)
     return 0

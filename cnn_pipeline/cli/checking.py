@@ -1,0 +1,35 @@
+"""Check a sweep against own data, whose pictures may take minutes to prepare."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from cnn_pipeline.experiment.preflight import Preflight, check_sweep
+from cnn_pipeline.settings.sweep import Sweep
+
+
+def check_with_progress(sweep: Sweep, cache: Path) -> Preflight:
+    """`check_sweep`, with progress on stderr where own pictures have to be prepared.
+
+    What was converted, and changed to fit the data, is told there too.
+
+    Raises:
+        InvalidInput: as `check_sweep`.
+    """
+    from cnn_pipeline.data.catalog import CATALOGS
+
+    if sweep.data.source in CATALOGS:
+        checked = check_sweep(sweep, cache)
+    else:
+        from cnn_pipeline.cli.progress import progress_on
+
+        with progress_on(sys.stderr):
+            checked = check_sweep(sweep, cache)
+    for note in checked.card.notes if checked.card else ():
+        click.echo(f"data: {note}", err=True)
+    for note in checked.notes:
+        click.echo(f"settings: {note}", err=True)
+    return checked
