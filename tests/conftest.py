@@ -12,23 +12,32 @@ from importlib.machinery import ModuleSpec
 from pathlib import Path
 from types import ModuleType
 
+import hypothesis
 import pytest
 
 from cnn_pipeline.base.home import Home
+from cnn_pipeline.base.shell import MLFLOW, PREFECT, drop_foreign
 from cnn_pipeline.base.startup import KERAS_ENVIRONMENT
 from cnn_pipeline.experiment import run
 from cnn_pipeline.experiment.outcome import Outcome
 from cnn_pipeline.trainers.launching import Launcher, new_launcher
 from cnn_pipeline.trainers.pool import TrainerPool, trainers
+from tests.recording import pytest_pyfunc_call, recorded  # noqa: F401
 from tests.running import QUICK, TINY
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """`--quick` is what `make quick` runs."""
+    """`--quick` is what `make quick` runs, `--faults` is for `make faults`."""
     parser.addoption(
         "--quick",
         action="store_true",
         help="only tests that need neither TensorFlow nor a server: not marked slow",
+    )
+    parser.addoption(
+        "--faults",
+        type=Path,
+        metavar="FILE",
+        help="append a line of JSON to FILE for each fault that tests/faults tries",
     )
 
 
@@ -39,6 +48,10 @@ def pytest_configure(config: pytest.Config) -> None:
     Without oneDNN, TensorFlow's ReLU turns NaN into 0.
     """
     os.environ.update(KERAS_ENVIRONMENT)
+    hypothesis.settings.register_profile("busy machine", deadline=None)
+    hypothesis.settings.load_profile("busy machine")
+    for prefixes in (MLFLOW, PREFECT):
+        drop_foreign(prefixes)  # now, not when the first test opens a store
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     if config.option.quick:
@@ -67,8 +80,11 @@ class SkipWhatImports:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave out what is not quick; else begin with the files that have slow tests.
 
-    So no worker is left alone with a long file at the end.
+    So no worker is left alone with a long file at the end. Tests that record a fault are marked.
     """
+    for item in items:
+        if "recorded" in item.fixturenames:
+            item.add_marker("fault")
     if config.option.quick:
         slow = [i for i in items if i.get_closest_marker("slow") or "launcher" in i.fixturenames]
         config.hook.pytest_deselected(items=slow)

@@ -18,6 +18,7 @@ from cnn_pipeline.experiment import steps
 from cnn_pipeline.experiment.data_card import prepare_data
 from cnn_pipeline.experiment.decide import decide
 from cnn_pipeline.experiment.sweep_run import SweepRun
+from cnn_pipeline.experiment.trials import run_trial
 from cnn_pipeline.network.results import TrialResult
 from cnn_pipeline.settings.sweep import Entry, Sweep
 from cnn_pipeline.settings.trial import DataSettings, Training, Trial, Variant
@@ -45,6 +46,7 @@ TINY = Sweep(
         Entry(variant=Variant(filters=2, dense_units=16, pooling="none", dropout=0.25)),
         DIVERGING,
     ),
+    seeds=(0,),
     training=QUICK.model_copy(update={"epochs": 2}),
     data=SAMPLE,
     baseline="f2-max-d16",
@@ -74,7 +76,7 @@ def run_trials(
 ) -> list[TrialResult]:
     """Trials of a sweep on trainers that are there already."""
     chosen = sweep_run.decision.sweep.trials() if trials is None else trials
-    return [steps.run_trial(sweep_run, trial, pool, {}) for trial in chosen]
+    return [run_trial(sweep_run, trial, pool, {}) for trial in chosen]
 
 
 class Untrained:
@@ -85,13 +87,14 @@ class Untrained:
     def __init__(self, count: int, threads: int, log_folder: Path, launcher: None = None) -> None:
         self.count, self.threads = count, threads
         self.jobs: list[str] = []
+        self.stopped = ""
         self.started.append(self)
 
     def run(self, job: Job) -> Reply:
         self.jobs.append(job.trial.name)
         return Reply("FAILED", "not trained in this test")
 
-    def close(self) -> None:
+    def close(self, why: str = "") -> None:
         pass
 
 
@@ -128,11 +131,11 @@ def counts_of_a_decision(trials: int) -> dict[str, int]:
     return {place: trials if place.endswith(each) else 1 for place in COMPUTED}
 
 
-def wait_until(condition: Callable[[], bool], what: str) -> None:
+def wait_until(condition: Callable[[], bool], what: str, seconds: float = DEADLINE) -> None:
     """Return as soon as `condition` holds; fail at the deadline."""
-    end = time.monotonic() + DEADLINE
+    end = time.monotonic() + seconds
     while not condition():
-        assert time.monotonic() < end, f"waited {DEADLINE} s for: {what}"
+        assert time.monotonic() < end, f"waited {seconds} s for: {what}"
         time.sleep(0.05)
 
 

@@ -22,12 +22,14 @@ from typing import Any
 import httpx
 import psutil
 import pytest
+from prefect.blocks.notifications import CustomWebhookNotificationBlock
 from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.actions import DeploymentUpdate
 from prefect.client.schemas.filters import FlowRunFilter
 from prefect.client.schemas.objects import FlowRun
 from prefect.client.schemas.responses import DeploymentResponse
 from prefect.client.schemas.schedules import CronSchedule
+from prefect.settings import PREFECT_API_URL, temporary_settings
 from prefect.states import Running as RunningState
 
 from cnn_pipeline.base.home import Home
@@ -35,7 +37,6 @@ from cnn_pipeline.champion.registry import CHAMPION, registered_name
 from cnn_pipeline.experiment.data_card import prepare_data
 from cnn_pipeline.services.addresses import (
     POOL,
-    TRAINING_QUEUE,
     Addresses,
     Ports,
     ServiceFolder,
@@ -43,16 +44,21 @@ from cnn_pipeline.services.addresses import (
 from cnn_pipeline.services.automations import CRASH_SILENT_RUNS, install_automations
 from cnn_pipeline.services.control import running
 from cnn_pipeline.services.loopback import HOST, free_port
+from cnn_pipeline.services.notifying import CRASHED, MISSED, install_notifications
 from cnn_pipeline.services.processes import is_running
 from cnn_pipeline.services.running import Record
 from cnn_pipeline.settings.sweep import Sweep
 from cnn_pipeline.settings.trial import DataSettings, Training, Variant
 from cnn_pipeline.tracking import names
+from cnn_pipeline.tracking.store import Store
+from tests.champion.retraining.stored import log_run
+from tests.e2e.webhook import Webhook
 from tests.running import DEADLINE
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
-SAMPLE = {"data": {"source": "fashion-mnist-sample"}}
+SAMPLE = {"data": "fashion-mnist-sample"}
+TRAINING_QUEUE = "training"
 NAMES = {"train-variants", "retrain", "watch-data"}
 
 
@@ -187,19 +193,67 @@ def cron_slot(services: Services) -> datetime.datetime:
     return slot
 
 
+@dataclass(frozen=True)
+class Told:
+    """A webhook that the deployment `retrain` notifies, of two runs that are under way."""
+
+    webhook: Webhook
+    slot: datetime.datetime
+    """Of a cron schedule of `retrain`; its data are not there."""
+    unattended: FlowRun
+    """Due, and in a queue from which no worker takes it."""
+
+    def texts(self) -> list[str]:
+        return [message["text"] for message in self.webhook.messages]
+
+
+@pytest.fixture(scope="module")
+def told(services: Services, cron_slot: datetime.datetime) -> Iterator[Told]:
+    """Made early, like `cron_slot`."""
+    webhook = Webhook()
+    with temporary_settings({PREFECT_API_URL: services.addresses.prefect_api}):
+        CustomWebhookNotificationBlock(
+            name="team", url=webhook.url, json_data={"text": "{{subject}}: {{body}}"}
+        ).save("team")
+    notify = {"blocks": ["custom-webhook/team"], "on": ["stopped", "missed"]}
+    with services.client() as client:
+        made = deployment(client, "retrain")
+        client.update_deployment(made.id, DeploymentUpdate(parameters={"notify": notify}))
+        install_notifications(client, late=datetime.timedelta(seconds=10))
+        schedule = CronSchedule(cron=f"{cron_slot.minute} {cron_slot.hour} * * *", timezone="UTC")
+        client.request(
+            "POST",
+            f"/deployments/{made.id}/schedules",
+            json=[
+                {
+                    "schedule": schedule.model_dump(mode="json"),
+                    "active": True,
+                    "slug": "soon",
+                    "parameters": {"data": str(services.home.root / "gone.npz")},
+                }
+            ],
+        )
+        client.create_work_queue(name="unattended", work_pool_name=POOL, is_paused=True)
+        run = client.create_flow_run_from_deployment(made.id, work_queue_name="unattended")
+        yield Told(webhook, cron_slot, run)
+    webhook.server.shutdown()
+
+
 def test_everything_is_deployed(
     services: Services, client: SyncPrefectClient, cron_slot: datetime.datetime
 ) -> None:
     assert {item.name for item in client.read_deployments()} == NAMES
     assert client.read_work_pool(POOL).type == "process"
     queues = {queue.name: queue.concurrency_limit for queue in client.read_work_queues()}
-    assert queues[TRAINING_QUEUE] == 1 and queues["watching"] is None
+    assert queues == {"default": None, TRAINING_QUEUE: None, "watching": None}
     retrain = deployment(client, "retrain")
     assert [(item.slug, item.active) for item in retrain.schedules] == [("weekly", True)]
     assert retrain.global_concurrency_limit is not None
     assert retrain.global_concurrency_limit.limit == 1
     for item in client.read_deployments():
-        assert item.job_variables["env"] == {"MLFLOW_TRACKING_URI": services.addresses.mlflow}
+        env = item.job_variables["env"]
+        assert env["CNN_PIPELINE_DEPLOYED_WITH"] == services.addresses.mlflow
+        assert "MLFLOW_TRACKING_URI" not in env
         assert str(services.home.root) not in json.dumps(item.pull_steps)
         assert str(Path.cwd()) not in json.dumps(item.pull_steps)
 
@@ -209,9 +263,17 @@ def test_the_parameters_are_a_form_with_bounds_and_descriptions(client: SyncPref
     assert schema is not None
     workers = schema["properties"]["workers"]
     assert (workers["minimum"], workers["maximum"]) == (0, 64)
-    training = schema["definitions"]["Training"]["properties"]
-    assert training["epochs"]["minimum"] == 1
-    assert all(item.get("description") for item in training.values())
+    assert schema["properties"]["epochs"]["minimum"] == 0
+    assert all(item.get("description") for item in schema["properties"].values())
+
+
+def test_notifications_are_made_from_the_deployments_parameters(
+    client: SyncPrefectClient, told: Told
+) -> None:
+    """'failed' is not wanted, so there is only one automation; twice is once."""
+    install_notifications(client, late=datetime.timedelta(seconds=10))
+    assert len(client.read_automations_by_name(MISSED)) == 1
+    assert client.read_automations_by_name(CRASHED) == []
 
 
 def test_pages_of_other_origins_cannot_start_runs(services: Services) -> None:
@@ -288,6 +350,44 @@ def test_the_cron_schedule_has_fired(
     assert run.start_time >= cron_slot - datetime.timedelta(seconds=1)
 
 
+def test_a_cron_on_retrain_has_fired_and_people_are_told(
+    client: SyncPrefectClient, told: Told
+) -> None:
+    def fired() -> list[FlowRun]:
+        return [
+            run
+            for run in runs_of(client, "retrain")
+            if run.auto_scheduled and run.expected_start_time == told.slot
+        ]
+
+    eventually("the slot has come", lambda: bool(fired()))
+    run = ended(client, fired()[0])
+    assert message(run).startswith("Stopped: the data of ") and "gone.npz" in message(run)
+    eventually(
+        "people are told", lambda: any(text.startswith("retrain: stopped") for text in told.texts())
+    )
+
+
+def test_people_are_told_of_a_run_that_no_worker_takes(
+    client: SyncPrefectClient, told: Told
+) -> None:
+    eventually(
+        "people are told", lambda: any(text.startswith("retrain: missed") for text in told.texts())
+    )
+    state = client.read_flow_run(told.unattended.id).state
+    assert state is not None and state.name == "Late"
+    # Nobody wants to be told any more: nothing of it stays.
+    made = deployment(client, "retrain")
+    client.update_deployment(made.id, DeploymentUpdate(parameters={}))
+    install_notifications(client)
+    assert client.read_automations_by_name(MISSED) == []
+    client.delete_flow_run(told.unattended.id)
+    (soon,) = [schedule for schedule in made.schedules if schedule.slug == "soon"]
+    client.delete_deployment_schedule(made.id, soon.id)
+    queue = client.read_work_queue_by_name("unattended", POOL)
+    client.delete_work_queue_by_id(queue.id)
+
+
 def test_changed_data_start_one_retraining(services: Services, client: SyncPrefectClient) -> None:
     crown_champion_of_other_data(services)
     queue = client.read_work_queue_by_name(TRAINING_QUEUE, POOL)
@@ -317,20 +417,21 @@ def test_changed_data_start_one_retraining(services: Services, client: SyncPrefe
 
 
 def crown_champion_of_other_data(services: Services) -> None:
-    """A champion by its tags alone: nobody loads it here."""
+    """A champion whose file is no network: nobody loads it here."""
     from mlflow.tracking import MlflowClient
 
     card = prepare_data(DataSettings(source="fashion-mnist-sample"), services.home.root)
+    stored = log_run(Store(services.home.database_uri, services.home.artifacts_uri), b"weights")
     # Past the server, which takes only files of a run or a logged model.
     store = MlflowClient(services.home.database_uri, services.home.database_uri)
     name = registered_name(card.name)
     store.create_registered_model(name)
     version = store.create_model_version(
         name,
-        source=services.home.artifacts.as_uri(),
+        source=store.get_logged_model(stored.model_id).artifact_location,
         tags={
-            names.MODEL_ID: "m-1",
-            names.MODEL_SHA256: "0" * 64,
+            names.MODEL_ID: stored.model_id,
+            names.MODEL_SHA256: stored.sha256,
             names.DATASET: card.name,
             names.DATA_DIGEST: "1" * 64,
             names.CLASS_NAMES: json.dumps(card.class_names),
@@ -388,7 +489,13 @@ def test_a_run_that_falls_silent_is_marked_as_crashed(
                     "occurred": datetime.datetime.now(datetime.UTC).isoformat(),
                     "event": "prefect.flow-run.heartbeat",
                     "resource": {"prefect.resource.id": f"prefect.flow-run.{run.id}"},
-                    "related": [],
+                    "related": [
+                        {
+                            "prefect.resource.id": f"prefect.flow.{run.flow_id}",
+                            "prefect.resource.role": "flow",
+                            "prefect.resource.name": "train-variants",
+                        }
+                    ],
                     "payload": {},
                 }
             ],

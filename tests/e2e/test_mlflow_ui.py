@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -13,6 +14,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from cnn_pipeline.base.home import Home
+from cnn_pipeline.champion.register import open_registry, promote_run, register_run
 from cnn_pipeline.experiment.outcome import Outcome
 from cnn_pipeline.services.loopback import free_port
 from tests.e2e import browser
@@ -20,6 +22,7 @@ from tests.running import stop
 
 pytestmark = pytest.mark.slow
 
+REFUSAL = "not significantly more accurate than the champion (+0.1 points)"
 POOLED, PLAIN, FAILED = "f2-max-d16-s0", "f2-none-d16-do25-s0", "diverging-s0"
 # Cells of MLflow's grid by row and column: pinned and scrolling columns are separate elements.
 GRID = """() => {
@@ -49,8 +52,20 @@ def chromium() -> Iterator[Browser]:
 
 
 @pytest.fixture(scope="module")
-def addresses(tiny: tuple[Home, Outcome]) -> Iterator[Addresses]:
-    words = ["ui", "--no-browser", "--port", str(free_port()), "--home", str(tiny[0].root)]
+def decided(tiny: tuple[Home, Outcome], tmp_path_factory: pytest.TempPathFactory) -> Home:
+    """A copy of the sweep's store, in which one network is champion and the other was refused."""
+    place = Home(tmp_path_factory.mktemp("decided"))
+    shutil.copytree(tiny[0].artifacts, place.artifacts)
+    shutil.copy(tiny[0].database, place.database)
+    runs = {result.name: result.run_id for result in tiny[1].results}
+    promote_run(runs[POOLED], "the first one", place)
+    open_registry(place).refuse(register_run(runs[PLAIN], place), REFUSAL, expected=1)
+    return place
+
+
+@pytest.fixture(scope="module")
+def addresses(decided: Home) -> Iterator[Addresses]:
+    words = ["ui", "--no-browser", "--port", str(free_port()), "--home", str(decided.root)]
     process = subprocess.Popen(
         [sys.executable, "-m", "cnn_pipeline.cli", *words],
         start_new_session=True,
@@ -94,6 +109,43 @@ def open_run(page: Page, addresses: Addresses, name: str) -> None:
     browser.close_assistant(page)
     page.get_by_role("link", name=name, exact=True).click()
     expect(page.get_by_role("heading", name=name)).to_be_visible()
+
+
+def test_an_experiment_opens_with_its_runs(
+    page: Page, addresses: Addresses, tiny: tuple[Home, Outcome]
+) -> None:
+    """At an address without the mode, as it is typed and bookmarked, and from the list."""
+    server = addresses.runs.partition("/#/")[0]
+    page.goto(f"{server}/#/experiments/{tiny[1].experiment_id}")
+    expect(page.get_by_role("heading", name="Runs", exact=True)).to_be_visible()
+    expect(page.get_by_role("link", name=tiny[1].sweep_id)).to_be_visible()
+    browser.close_assistant(page)
+    page.goto(f"{server}/#/experiments")
+    page.get_by_test_id("experiment-list-item-link").get_by_text("fashion-mnist-sample-cnn").click()
+    expect(page.get_by_role("heading", name="Runs", exact=True)).to_be_visible()
+    expect(page.get_by_role("link", name=tiny[1].sweep_id)).to_be_visible()
+
+
+def test_the_description_of_the_experiment_leads_to_reports_and_sweeps(
+    page: Page, addresses: Addresses, tiny: tuple[Home, Outcome]
+) -> None:
+    outcome = tiny[1]
+    page.goto(f"{addresses.runs.partition('/#/')[0]}/#/experiments/{outcome.experiment_id}")
+    browser.close_assistant(page)
+    with page.context.expect_page() as opened:
+        page.get_by_role("link", name="all sweeps as a table").click()
+    table = opened.value
+    expect(table.get_by_text("matching run")).to_have_text("1 matching run")
+    (row,) = rows(table).values()
+    chosen = next(
+        row for row in outcome.comparison.ranked if row.label == outcome.comparison.verdict.chosen
+    )
+    assert row["metrics.`chosen_test_accuracy`"] == f"{chosen.test_accuracy:g}"
+    assert row["params.`axes`"].startswith("filters: ")
+    with page.context.expect_page() as opened:
+        page.get_by_role("link", name="Report of the last sweep").click()
+    report = opened.value.frame_locator("iframe")
+    expect(report.get_by_role("heading", level=1)).to_contain_text("tiny")
 
 
 def test_the_list_shows_the_sweep_with_its_settings_and_scores(
@@ -164,10 +216,14 @@ def test_the_compare_view_opens_with_settings_and_validation_accuracy(
         expect(page.get_by_text(name, exact=True).first).to_be_visible()
 
 
-def test_a_run_tells_what_it_asked_and_found(page: Page, addresses: Addresses) -> None:
+def test_a_run_tells_what_it_asked_and_found(
+    page: Page, addresses: Addresses, tiny: tuple[Home, Outcome]
+) -> None:
     open_run(page, addresses, POOLED)
     # Markdown, rendered.
-    expect(page.locator("strong", has_text="Two filters are enough.")).to_be_visible()
+    test = next(r for r in tiny[1].results if r.name == POOLED).metrics["test_accuracy"]
+    expect(page.locator("strong", has_text=f"{100 * test:.2f} % on test")).to_be_visible()
+    expect(page.get_by_text("Two filters are enough.")).to_be_visible()
     expect(page.locator("code", has_text="28x28x1 > C2 3x3 > P2")).to_be_visible()
     page.get_by_text("Show more").click()
     expect(page.get_by_text("cnn-pipeline run --filters 2")).to_be_visible()
@@ -194,8 +250,18 @@ def test_the_sweep_shows_verdict_and_report(
     outcome = tiny[1]
     open_run(page, addresses, outcome.sweep_id)
     headline = outcome.comparison.verdict.headline
-    expect(page.get_by_text(headline[:40]).first).to_be_visible()
-    expect(page.get_by_role("table").first).to_be_visible()
+    answer = page.locator("strong", has_text=headline).first
+    picture = page.locator("img[src*='answer.svg']")
+    more = page.get_by_text("Show more")
+    expect(answer).to_be_visible()
+    assert picture.evaluate("image => image.decode().then(() => image.naturalWidth)") > 250
+    for shown in (answer, picture):
+        box, end = shown.bounding_box(), more.bounding_box()
+        assert box is not None and end is not None
+        assert box["y"] + box["height"] <= end["y"]
+    expect(page.get_by_role("link", name="chosen_test_accuracy")).to_be_visible()
+    more.click()
+    expect(page.get_by_role("heading", name="All numbers")).to_be_visible()
     page.get_by_role("tab", name="Artifacts").click()
     page.get_by_text("report.html").click()
     report = page.frame_locator("iframe")
@@ -209,7 +275,7 @@ def test_the_model_page_links_run_data_and_scores(
     open_run(page, addresses, POOLED)
     page.get_by_text("Show more").click()
     with page.context.expect_page() as opened:
-        page.get_by_role("link", name="the logged model").click()
+        page.get_by_role("link", name="The logged model").click()
     model = opened.value
     expect(model.get_by_role("link", name=POOLED).first).to_be_visible()
     found = next(result for result in tiny[1].results if result.name == POOLED)
@@ -218,3 +284,25 @@ def test_the_model_page_links_run_data_and_scores(
     expect(row).to_contain_text(f"{found.metrics['test_accuracy']:g}")
     row = model.get_by_role("row").filter(has_text="val_accuracy_final")
     expect(row).to_contain_text("fashion-mnist-sample-validation")
+
+
+def test_a_registered_model_shows_its_versions_and_decisions_in_words(
+    page: Page, addresses: Addresses
+) -> None:
+    model = "fashion-mnist-sample-cnn"
+    server = addresses.runs.partition("/#/")[0]
+    page.goto(f"{server}/#/models/{model}")
+    expect(page.get_by_role("link", name="Version 2")).to_be_visible()
+    browser.close_assistant(page)
+    refused = page.get_by_role("row").filter(has_text="Version 2")
+    expect(refused).to_contain_text(f": {REFUSAL}")
+    promoted = page.get_by_role("row").filter(has_text="Version 1")
+    expect(promoted).to_contain_text("Promoted on")
+    expect(promoted).to_be_in_viewport()
+    for number in (None, 1):
+        if number:
+            page.goto(f"{server}/#/models/{model}/versions/{number}")
+            expect(page.get_by_text(": the first one")).to_be_visible()
+            expect(page.get_by_role("cell", name="model_sha256: ")).to_be_visible()
+        for json_like in ('{"', '["'):
+            expect(page.get_by_text(json_like)).to_have_count(0)

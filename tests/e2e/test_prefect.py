@@ -16,7 +16,9 @@ from mlflow.tracking import MlflowClient
 from playwright.sync_api import Browser, Page, expect
 
 from cnn_pipeline.base.home import Home
+from cnn_pipeline.services.automations import HEARTBEAT_SECONDS
 from cnn_pipeline.services.loopback import free_port, wait_until_healthy
+from cnn_pipeline.settings.named import NAMED
 from tests.e2e import browser
 from tests.flows.test_flow import STATES, environment, run_flow
 from tests.running import (
@@ -31,6 +33,8 @@ from tests.running import (
 
 pytestmark = pytest.mark.slow
 
+FULL_HD = 1080
+NAMED_BY_DEFAULT = {"train-variants": "filters-and-pooling", "retrain": "retrain"}
 ROOT = Path(__file__).parent.parent.parent
 
 
@@ -53,8 +57,8 @@ class Finished:
 
     @property
     def flow_run(self) -> dict[str, Any]:
-        """The only flow run."""
-        (flow_run,) = self.ask("flow_runs")
+        """The only flow run that no schedule has made."""
+        (flow_run,) = [run for run in self.ask("flow_runs") if not run["auto_scheduled"]]
         return flow_run
 
 
@@ -96,7 +100,8 @@ def finished(server: str, tmp_path_factory: pytest.TempPathFactory) -> Finished:
     home = Home(tmp_path_factory.mktemp("flow") / "home with späces")
     variables = environment(home.root.parent, PREFECT_API_URL=f"{server}/api")
     _prefect(["work-pool", "create", "cnn-pipeline", "--type", "process"], variables)
-    _prefect(["--no-prompt", "deploy", "--name", "train-variants"], variables)
+    for name in NAMED_BY_DEFAULT:
+        _prefect(["--no-prompt", "deploy", "--name", name], variables)
     return Finished(server, home, *run_flow(TINY, home, variables))
 
 
@@ -122,19 +127,20 @@ def test_each_trial_is_a_task_run_with_its_own_state(finished: Finished) -> None
     assert "lower the learning rate" in task_runs["train diverging-s0"]["state"]["message"]
 
 
-def test_leaderboard_verdict_and_link_are_artifacts(finished: Finished) -> None:
+def test_verdict_details_and_link_are_artifacts(finished: Finished) -> None:
     artifacts = {a["key"]: a for a in finished.ask("artifacts") if a["key"]}
     assert {key: a["type"] for key, a in artifacts.items()} == {
         "progress": "progress",
-        "leaderboard": "table",
+        "details": "markdown",
         "verdict": "markdown",
         "mlflow": "markdown",
     }
-    rows = json.loads(artifacts["leaderboard"]["data"])
-    assert {row["variant"] for row in rows} == {"f2-max-d16", "f2-none-d16-do25", "diverging"}
+    for label in ("f2-max-d16", "f2-none-d16-do25", "diverging"):
+        assert f" | {label} | " in artifacts["verdict"]["data"]
+    assert "### Verdict" in artifacts["details"]["data"]
     client = MlflowClient(finished.home.database_uri)
     parent = client.get_run(finished.parent_run_id)
-    assert parent.data.tags["verdict"] in artifacts["verdict"]["data"]
+    assert artifacts["verdict"]["description"] == parent.data.tags["verdict"]
     page = f"/#/experiments/{parent.info.experiment_id}/runs/{finished.parent_run_id}"
     assert page in artifacts["mlflow"]["data"]
     assert artifacts["progress"]["data"] == 100
@@ -161,6 +167,7 @@ from cnn_pipeline.base.home import Home
 from cnn_pipeline.cli.launch import prefect_ready
 
 with prefect_ready(Home(Path(sys.argv[1]))):
+    import flows
     settings = get_current_settings()
     print(settings.api.url, settings.flows.heartbeat_frequency)
 """
@@ -169,7 +176,9 @@ with prefect_ready(Home(Path(sys.argv[1]))):
 def test_only_a_server_that_outlives_the_run_gets_heartbeats(
     home: Home, tmp_path: Path, server: str
 ) -> None:
-    """Their thread ends up to a second late; the temporary server has nobody who waits for one."""
+    """Their interval is ours, whatever the user's shell says. A temporary server gets none: their
+    thread ends up to a second late, and nobody waits for one.
+    """
     api = f"{server}/api"
 
     def told(**more: str) -> list[str]:
@@ -183,8 +192,11 @@ def test_only_a_server_that_outlives_the_run_gets_heartbeats(
         )
         return done.stdout.split()
 
-    assert told(PREFECT_API_URL=api, PREFECT_FLOWS_HEARTBEAT_FREQUENCY="30") == [api, "30"]
-    url, seconds = told(PREFECT_FLOWS_HEARTBEAT_FREQUENCY="30")
+    assert told(PREFECT_API_URL=api) == [api, str(HEARTBEAT_SECONDS)]
+    assert told(PREFECT_API_URL=api, PREFECT_FLOWS_HEARTBEAT_FREQUENCY="170") == [
+        api, str(HEARTBEAT_SECONDS),
+    ]  # fmt: skip
+    url, seconds = told()
     assert (url.startswith("http://127.0.0.1:"), url != api, seconds) == (True, True, "None")
 
 
@@ -216,17 +228,19 @@ def test_the_flow_run_shows_named_tasks(page: Page, finished: Finished) -> None:
         expect(page.get_by_role("link", name=name).first).to_be_visible()
 
 
-def test_the_artifacts_are_leaderboard_verdict_progress_and_link(
+def test_the_artifacts_are_verdict_details_progress_and_link(
     page: Page, finished: Finished
 ) -> None:
     page.goto(f"{finished.ui}/runs/flow-run/{finished.flow_run['id']}")
     page.get_by_text("Artifacts", exact=True).last.click()
-    for key in ("leaderboard", "verdict", "progress", "mlflow"):
+    for key in ("verdict", "details", "progress", "mlflow"):
         expect(page.get_by_text(key, exact=True).first).to_be_visible()
 
-    open_artifact(page, finished, "leaderboard")
-    expect(page.locator("td", has_text="f2-none-d16-do25")).to_be_visible()
     open_artifact(page, finished, "verdict")
+    expect(page.locator("td", has_text="f2-none-d16-do25")).to_be_visible()
+    picture = page.get_by_role("img", name="intervals and costs").first
+    assert picture.evaluate("image => image.decode().then(() => image.naturalWidth)") > 250
+    open_artifact(page, finished, "details")
     expect(page.get_by_role("heading", name="Verdict").first).to_be_visible()
     open_artifact(page, finished, "progress")
     expect(page.get_by_text("3 of 3 trials have ended").first).to_be_visible()
@@ -239,17 +253,32 @@ def open_artifact(page: Page, finished: Finished, key: str) -> None:
     page.locator("a[href^='/artifacts/artifact/']").first.click()
 
 
-def test_the_form_has_typed_parameters_with_help(page: Page, finished: Finished) -> None:
-    (deployment,) = finished.ask("deployments")
-    page.goto(f"{finished.ui}/deployments/deployment/{deployment['id']}/run")
-    # Names and help of the nested settings, their types and their defaults.
-    expect(
-        page.get_by_text("Filters of each convolution: one number for all layers")
-    ).to_be_visible()
-    expect(page.get_by_text("How feature maps are downsampled")).to_be_visible()
-    expect(page.locator("input[type=number]").first).to_have_value("64")
-    expect(page.get_by_text("trainer processes at a time; 0 is one per core")).to_be_attached()
-    expect(page.get_by_text("folder that holds all state")).to_be_attached()
+@pytest.mark.parametrize("name", ["train-variants", "retrain"])
+def test_the_form_fits_two_screens_and_begins_with_a_choice_of_sweeps(
+    page: Page, finished: Finished, name: str
+) -> None:
+    open_form(page, finished, name)
+    expect(page.get_by_text("filter counts to try")).to_be_visible()
+    heights = "[...document.querySelectorAll('*')].map(one => one.scrollHeight)"
+    assert page.evaluate(f"Math.max(...{heights})") <= 2 * FULL_HD
+    assert page.get_by_text('type "None"').count() == 0
+    page.locator("button", has_text=NAMED_BY_DEFAULT[name]).focus()
+    page.keyboard.press("ArrowDown")
+    for choice in NAMED:
+        expect(page.get_by_role("option", name=choice, exact=True)).to_be_visible()
+
+
+def test_a_wrong_value_is_told_at_its_field(page: Page, finished: Finished) -> None:
+    open_form(page, finished, "train-variants")
+    page.locator("input[type=number]").first.fill("-5")
+    page.get_by_role("button", name="Submit").click()
+    told = "Validation failed for field 'decide'. Failure reason: -5 is less than the minimum of 0"
+    expect(page.get_by_text(told).first).to_be_visible()
+
+
+def open_form(page: Page, finished: Finished, name: str) -> None:
+    (found,) = [one for one in finished.ask("deployments") if one["name"] == name]
+    page.goto(f"{finished.ui}/deployments/deployment/{found['id']}/run")
 
 
 ALONE = """

@@ -10,18 +10,17 @@ own. All others run in this process, and their trainers come from the tests' one
 from __future__ import annotations
 
 import datetime
-import http.server
+import http
 import io
 import json
 import os
 import re
 import subprocess
 import sys
-import threading
 import tomllib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -34,6 +33,7 @@ from prefect.blocks.notifications import CustomWebhookNotificationBlock
 from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.actions import DeploymentScheduleCreate
 from prefect.client.schemas.filters import DeploymentFilter, DeploymentFilterId
+from prefect.client.schemas.objects import FlowRun
 from prefect.client.schemas.schedules import IntervalSchedule
 from prefect.client.schemas.sorting import FlowRunSort
 from prefect.context import refresh_global_settings_context
@@ -50,6 +50,7 @@ from cnn_pipeline.data.dataset import load_dataset
 from cnn_pipeline.services.temporary_prefect import TemporaryServer
 from cnn_pipeline.settings.trial import DataSettings
 from cnn_pipeline.tracking.store import Store
+from tests.e2e.webhook import Webhook
 from tests.running import wait_until
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
@@ -60,7 +61,7 @@ SECRET = "canary-7f3a9c"
 SNEAKER, BOOT, BAG = 7, 9, 8
 
 SETTINGS = """
-notify = ["custom-webhook/team"]
+notify = {{ blocks = ["custom-webhook/team"], on = {on} }}
 champion_variant = {champion_variant}
 [gate]
 max_latency_ms = {max_latency_ms}
@@ -79,33 +80,6 @@ precision = "float32"
 source = "{source}"
 validation_size = 300
 """
-
-
-@dataclass
-class Webhook:
-    """A web server on loopback that keeps what it is sent."""
-
-    messages: list[dict[str, str]] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        messages = self.messages
-
-        class Handler(http.server.BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers["content-length"]))
-                messages.append(json.loads(body))
-                self.send_response(204)
-                self.end_headers()
-
-            def log_message(self, format: str, *args: Any) -> None:
-                """Nothing on the test's output."""
-
-        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.server.server_port}/hook"
 
 
 @dataclass(frozen=True)
@@ -135,6 +109,7 @@ class Story:
             "max_model_bytes": 50_000_000,
             "filters": 8,
             "epochs": 3,
+            "on": '["promoted", "refused", "stopped", "failed", "missed"]',
             "source": self.folder / "toy.npz",
         }
         path = self.folder / "settings.toml"
@@ -288,6 +263,32 @@ def test_unchanged_data_settings_and_code_train_nothing(story: Story) -> None:
     assert len(story.webhook.messages) == 1
 
 
+def test_a_misspelt_block_is_an_error_before_anything_is_trained(story: Story) -> None:
+    logs = set((story.home.state / "logs").iterdir())
+    said = story.cli("retrain", "--force", "--notify", "custom-webhook/teem", status=2)
+    assert "no notification block 'custom-webhook/teem' at http://" in said
+    assert "there are custom-webhook/team; did you mean 'custom-webhook/team'?" in said
+    assert set((story.home.state / "logs").iterdir()) == logs, "no trainer has been started"
+    assert story.flow_runs()[0]["state"]["type"] == "FAILED"
+    assert len(story.webhook.messages) == 1
+
+
+def test_a_block_is_tried_and_blocks_are_listed(story: Story) -> None:
+    assert story.cli("notify") == "custom-webhook/team\n"
+    told = len(story.webhook.messages)
+    assert story.cli("notify", "--test", "custom-webhook/team") == (
+        "sent: custom-webhook/team accepted the message\n"
+    )
+    assert story.webhook.messages.pop(told)["text"].startswith("cnn-pipeline: test | ")
+    story.webhook.status = http.HTTPStatus.BAD_GATEWAY
+    try:
+        said = story.cli("notify", "--test", "custom-webhook/team", status=1)
+    finally:
+        story.webhook.status = http.HTTPStatus.NO_CONTENT
+        story.webhook.messages.pop()
+    assert "custom-webhook/team could not send: HTTPStatusError, HTTP status 502" in said
+
+
 def test_a_worse_model_is_refused_and_a_second_retraining_is_skipped_meanwhile(
     story: Story,
 ) -> None:
@@ -306,7 +307,20 @@ def test_a_worse_model_is_refused_and_a_second_retraining_is_skipped_meanwhile(
     assert (outcome["ending"], outcome["champion_after"]) == ("refused", 1)
     assert outcome["change"]["what"] == ["configuration"]
     assert "more accurate than the champion" in failed_rules(outcome)
-    assert {run["state"]["name"] for run in story.flow_runs()[:2]} == {"Skipped", "Refused"}
+    states = {run["state"]["name"]: run["state"] for run in story.flow_runs()[:2]}
+    assert states.keys() == {"Skipped", "Refused"}
+    # The same sentence everywhere.
+    message = outcome["message"]
+    assert re.match(
+        r"Refused: (less|not significantly more) accurate than the champion \(", message
+    )
+    assert states["Refused"]["message"] == message
+    why = message.removeprefix("Refused: ")
+    assert story.registry.version(MODEL, outcome["challenger"]).tags["why"] == why
+    assert f"version 2 refused (champion stays 1): {why}" in story.cli("history")
+    assert [item["text"].splitlines()[0] for item in story.webhook.messages[1:]] == [
+        f"retrain: refused | {message}"
+    ]
 
 
 def test_swapped_labels_and_budgets_are_refused_with_every_reason(story: Story) -> None:
@@ -315,7 +329,9 @@ def test_swapped_labels_and_budgets_are_refused_with_every_reason(story: Story) 
     labels[story.arrays["y_train"] == BAG] = BOOT
     labels[story.arrays["y_train"] == BOOT] = BAG
     story.write_data(y_train=labels)
-    outcome = story.retrain(max_latency_ms=0.0001, max_model_bytes=1000)
+    told = len(story.webhook.messages)
+    outcome = story.retrain(max_latency_ms=0.0001, max_model_bytes=1000, on='["promoted"]')
+    assert len(story.webhook.messages) == told, "nobody wants to be told of refusals"
     assert (outcome["ending"], outcome["champion_after"]) == ("refused", 1)
     assert outcome["change"]["what"] == ["data", "configuration"]
     assert failed_rules(outcome) == [
@@ -324,7 +340,7 @@ def test_swapped_labels_and_budgets_are_refused_with_every_reason(story: Story) 
 
 
 def test_labels_swapped_everywhere_are_seen_by_the_champion(story: Story) -> None:
-    """A challenger learns the swap and wins; that the champion falls gives it away."""
+    """A challenger learns the swap and is better; that the champion falls gives it away."""
     swap = np.arange(10)
     swap[[BAG, BOOT, SNEAKER]] = BOOT, SNEAKER, BAG
     story.write_data(y_train=swap[story.arrays["y_train"]], y_test=swap[story.arrays["y_test"]])
@@ -345,7 +361,9 @@ def test_data_of_another_kind_stop_the_retraining_and_people_are_told(story: Sto
     newest = story.flow_runs()[0]
     assert (newest["state"]["type"], newest["state"]["name"]) == ("FAILED", "Stopped")
     assert "NO" in story.artifacts(newest["id"])["retraining"]["data"]
-    assert story.webhook.messages[told]["text"].startswith("retrain: Stopped | ")
+    assert story.webhook.messages[told]["text"].startswith(
+        "retrain: stopped | weekly: the new data"
+    )
 
 
 def test_a_vanished_class_stops_the_retraining_with_a_report(story: Story) -> None:
@@ -356,7 +374,8 @@ def test_a_vanished_class_stops_the_retraining_with_a_report(story: Story) -> No
     outcome = launch.run_retrain(load_settings(story.settings()), story.home)
     assert outcome.ending == "stopped"
     assert outcome.message.startswith("the data of ")
-    assert f"there is none for {BAG}" in outcome.message
+    known = ", ".join(str(label) for label in range(10) if label != BAG)
+    assert f"must be among those of y_train, {known}, received {BAG}" in outcome.message
     newest = story.flow_runs()[0]
     assert (newest["state"]["type"], newest["state"]["name"]) == ("FAILED", "Stopped")
     assert "were refused" in story.artifacts(newest["id"])["retraining"]["data"]
@@ -401,12 +420,34 @@ def test_a_candidate_that_diverges_fails_the_retraining_and_keeps_the_champion(
     )
     assert (outcome["ending"], outcome["champion_after"]) == ("failed", 1)
     assert "no candidate finished" in outcome["message"]
+    assert story.webhook.messages[-1]["text"].startswith("retrain: failed | weekly: no candidate")
+
+
+def test_a_retraining_that_died_while_it_scored_goes_on_with_its_candidates(
+    story: Story,
+) -> None:
+    def sweeps() -> list[str]:
+        client = MlflowClient(story.home.database_uri)
+        ids = [one.experiment_id for one in client.search_experiments()]
+        return [run.info.run_id for run in client.search_runs(ids, "tags.kind = 'sweep'")]
+
+    scoring = "cnn_pipeline.champion.retraining.steps.score_both"
+    path = str(story.settings())
+    with mock.patch(scoring, side_effect=RuntimeError("the machine is gone")):
+        said = story.cli("retrain", "--settings", path, "--force", status=1)
+    assert "the machine is gone" in said
+    before = sweeps()
+    outcome = story.retrain("--force")
+    assert outcome["ending"] in ("promoted", "refused")
+    assert sweeps() == before, "its candidates were trained again"
+    assert outcome["parent_run_id"] == before[0]
+    again = story.retrain("--force")  # it is decided, so the next one trains its own
+    assert again["parent_run_id"] not in before
 
 
 def test_a_backlog_of_slots_is_skipped_with_the_reason(story: Story) -> None:
     """After an outage every missed slot is started, the oldest first."""
-    path = story.settings()
-    settings = tomllib.loads(path.read_text("utf-8")) | {"stale_after_minutes": 150}
+    settings = tomllib.loads(story.settings().read_text("utf-8"))
     now = datetime.datetime.now(datetime.UTC)
     with SyncPrefectClient(story.api) as client:
         deployment = client.create_deployment(
@@ -414,7 +455,12 @@ def test_a_backlog_of_slots_is_skipped_with_the_reason(story: Story) -> None:
             name="weekly",
             entrypoint="flows.retrain.retrain",
             path=str(ROOT),
-            parameters={"settings": settings, "home": str(story.home.root)},
+            parameters={
+                "sweep": settings["sweep"],
+                "notify": settings["notify"],
+                "advanced": {"gate": settings["gate"], "stale_after_minutes": 150},
+                "home": str(story.home.root),
+            },
             enforce_parameter_schema=False,
             schedules=[
                 DeploymentScheduleCreate(
@@ -437,12 +483,24 @@ def test_a_backlog_of_slots_is_skipped_with_the_reason(story: Story) -> None:
             sort=FlowRunSort.EXPECTED_START_TIME_ASC,
         )
         assert len(slots) == 5
-        said = []
-        for slot in (slots[0], slots[-2]):
+
+        def end(slot: FlowRun) -> tuple[str, str]:
             run_flow(load_flow(slot), flow_run=slot)
             state = client.read_flow_run(slot.id).state
-            assert state is not None
-            assert (state.type.value, state.name) == ("COMPLETED", "Skipped")
-            said.append(state.message or "")
-    assert re.search(r"5 h( \d min)? old, more than the 150 minutes", said[0])
-    assert "superseded by the one of" in said[1]
+            assert state is not None and state.is_completed()
+            return state.name or "", state.message or ""
+
+        told = len(story.webhook.messages)
+        name, said = end(slots[0])
+        assert name == "Skipped"
+        assert re.search(r"5 h( \d min)? old, more than the 150 minutes", said)
+        name, said = end(slots[-2])
+        assert name == "Skipped" and "superseded by the one of" in said
+        assert len(story.webhook.messages) == told, "the newest slot is still to come"
+        for slot in slots[2:]:
+            client.delete_flow_run(slot.id)
+        name, said = end(slots[1])
+        assert name == "Missed" and said.startswith("missed: its slot of 2")
+    assert [item["text"].splitlines()[0] for item in story.webhook.messages[told:]] == [
+        f"retrain: missed | {said}"
+    ]
