@@ -151,7 +151,7 @@ def answers_of(name: str, output: str, sweep: Sweep) -> list[dict[str, Any]]:
                 "fit_seconds": trial["metrics"]["train_seconds"],
                 "images_per_second": trial["metrics"]["images_per_second"],
             }
-            for trial in json.loads(output)["variants"]
+            for trial in json.loads(output)["results"]
         ]
     else:
         lines = [line for line in output.splitlines() if line.startswith('{"variants"')]

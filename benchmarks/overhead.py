@@ -25,6 +25,7 @@ from cnn_pipeline.base.home import Home, cache_dir
 from cnn_pipeline.experiment import steps
 from cnn_pipeline.experiment.data_card import prepare_data
 from cnn_pipeline.experiment.decide import decide
+from cnn_pipeline.experiment.trials import run_trial
 from cnn_pipeline.settings.sweep import Sweep
 from cnn_pipeline.settings.trial import DataSettings, Training, Trial, Variant
 from cnn_pipeline.trainers.messages import Reply
@@ -85,14 +86,14 @@ def _prefect(rounds: int) -> list[float]:
 
             from flows.tasks import train_all
 
-            inside = flow(name="overhead", validate_parameters=False)(train_all)
+            inside = flow(name="overhead", validate_parameters=False)(
+                lambda run, pool: list(train_all(lambda: pool, run, run.decision.trials))
+            )
 
             def one_round() -> float:
                 run = steps.begin(decision, {})
                 with_prefect = _seconds(lambda: inside(run, pool))
-                direct = _seconds(
-                    lambda: [steps.run_trial(run, each, pool, {}) for each in sweep.trials()]
-                )
+                direct = _seconds(lambda: [run_trial(run, each, pool) for each in sweep.trials()])
                 return (with_prefect - direct) / _TRIALS
 
             return [one_round() for _ in range(rounds + 1)][1:]

@@ -43,8 +43,8 @@ from benchmarks.report import RESULTS, say, write
 from benchmarks.timing import CommandFailed, rotated, timed
 
 SWEEPERS = (OURS, "keras_log_model", "keras_tuner", "ray_tune")
-# Variables that a user may have set for other work and that would change the race.
-_UNSET = ("MLFLOW_TRACKING_URI", "PREFECT_API_URL", "KERAS_BACKEND", "PYTHONPATH")
+UNSET = ("MLFLOW_TRACKING_URI", "PREFECT_API_URL", "KERAS_BACKEND", "PYTHONPATH")
+"""Variables that a user may have set for other work and that would change the race."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ RACES = {
 def main(words: Sequence[str] | None = None) -> int:
     """Run the races that the command line names; return 1 if a contestant failed."""
     given = _parse(words)
-    for name in _UNSET:
+    for name in UNSET:
         os.environ.pop(name, None)
     ok = True
     for name in given.races or RACES:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 RESULTS = Path(__file__).parent / "results"
-PAGES = sorted((Path(__file__).parent.parent / "docs").glob("performance*.md"))
+PAGES = sorted((Path(__file__).parent.parent / "docs").rglob("*.md"))
 _BLOCK = re.compile(r"<!-- results: (?P<name>[a-z0-9-]+) -->\n.*?<!-- end -->", re.DOTALL)
 
 

@@ -19,10 +19,12 @@ PARTS = {
     "training": ["race", "training"],
     "training-speed": ["training_speed"],
     "overhead": ["overhead"],
+    "checkpoint-cost": ["checkpoint_cost"],
     "startup": ["startup"],
     "compare-many-runs": ["compare_many_runs"],
     "memory": ["memory"],
     "default": ["race", "default"],
+    "decided": ["decided"],
 }
 
 

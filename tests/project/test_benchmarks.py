@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from packaging.requirements import Requirement
 
@@ -16,8 +17,14 @@ from benchmarks.contestants import OURS, RIVALS, TITLES, Sweep, answers_of
 from benchmarks.race import RACES, Race, runs_of_whole_rounds
 from benchmarks.race_report import sweep_table, training_table
 from benchmarks.report import PAGES, RESULTS, filled, markdown, ratios, spread
+from benchmarks.seeds import Row, accuracies, append, missing, read, recipe_table, tasks
 from benchmarks.suite import PARTS
 from benchmarks.timing import CommandFailed, answers_at_once, rotated, timed
+from cnn_pipeline.cli.json_output import json_text
+from cnn_pipeline.comparison.compare import compare
+from cnn_pipeline.comparison.types import SweepInfo
+from cnn_pipeline.experiment.outcome import Outcome
+from cnn_pipeline.network.results import TrialResult
 
 ROOT = Path(__file__).parent.parent.parent
 SWEEP = Sweep((8,), ("max",), 1, 100)
@@ -153,6 +160,15 @@ def test_an_answer_is_read_from_the_last_line_and_must_be_whole() -> None:
         answers_of("ray_tune", line, Sweep((8,), ("max", "none"), 1, 100))
 
 
+def test_our_answers_are_read_from_what_run_prints() -> None:
+    metrics = {"test_accuracy": 0.5, "train_seconds": 1.0, "images_per_second": 100.0}
+    result = TrialResult("f8-max-s0", "f8-max", 0, "r", "FINISHED", metrics=metrics)
+    info = SweepInfo("grid-1", "grid", "pets", num_test=1000)
+    comparison = compare([result], {}, num_validation=5000, sweep=info)
+    printed = json_text("run", Outcome("grid-1", "1", "p", (result,), comparison))
+    assert answers_of(OURS, printed, SWEEP)[0]["images_per_second"] == 100.0
+
+
 def test_a_command_is_measured_with_what_it_starts() -> None:
     busy = "import time\nwhile time.process_time() < 0.3: pass"
     code = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {busy!r}]); print('hi')"
@@ -188,6 +204,62 @@ def test_every_alternative_has_a_title_and_a_script_that_names_its_source() -> N
     scripts = {path.parent.name: path for path in RIVALS.glob("*/sweep.py")}
     assert scripts.keys() == TITLES.keys() - {OURS}
     assert all("https://" in script.read_text("utf-8") for script in scripts.values())
+
+
+def test_the_rivals_see_a_new_order_in_each_epoch_that_follows_from_the_seed() -> None:
+    from benchmarks.rivals.common.network import batches_in_new_order
+
+    numbers = np.arange(200)
+
+    def epochs(seed: int) -> list[list[int]]:
+        batches = batches_in_new_order(numbers, numbers, 128, seed)
+        return [[n for _, labels in batches for n in labels.numpy()] for _ in range(3)]
+
+    first = epochs(1)
+    assert all(sorted(order) == list(numbers) for order in first)
+    assert len({tuple(order) for order in first}) == 3
+    assert epochs(1) == first
+    assert epochs(2) != first
+
+
+def test_recipes_are_compared_by_seed_and_ten_epochs_begin_with_five(tmp_path: Path) -> None:
+    race = tmp_path / "race.json"
+    race.write_text('{"runs": []}')
+    rows = [
+        Row("recipe", "f64-max", way, seed, 5, momentum, 0.2, 0.9, accuracy, 1.0)
+        for way, seed, momentum, accuracy in [
+            ("constant-10", 0, 0.0, 0.90), ("constant-10", 0, 0.99, 0.91),
+            ("constant-5", 1, 0.0, 0.92), ("constant-5", 1, 0.99, 0.92),
+            ("cosine-5", 1, 0.0, 0.92),
+        ]
+    ]  # fmt: skip
+    path = tmp_path / "rows.csv"
+    append(path, rows[:1])
+    append(path, rows[1:])
+    assert read(path) == rows
+    table = recipe_table(accuracies(rows, race))
+    tutorial = cells(table, "5 epochs, constant, last weights")
+    assert tutorial[1:] == ["2", "91.00", "1.41", "90.00-92.00", "-", "1.00"]
+    averaged = cells(table, "5 epochs, constant, average 0.99")
+    assert averaged[3] == "0.71" and averaged[-1] == "0.25"
+    assert averaged[5] == "+0.50 (95 % -5.85 to +6.85, 2 pairs)"
+    assert "cosine" not in table  # one seed has no spread
+
+
+def test_a_race_counts_where_nothing_else_was_trained(tmp_path: Path) -> None:
+    race = tmp_path / "race.json"
+    runs = [run(OURS, 0, 1, 0.8), run("keras_log_model", 0, 1, 0.7)]
+    race.write_text(json.dumps({"runs": [each | {"seed": 0} for each in runs]}))
+    race.write_text(race.read_text().replace("f8-max", "f16-max"))
+    row = Row("order", "f16-max", "ours", 0, 5, 0.0, 0.2, 0.9, 0.9, 1.0)
+    found = accuracies([row], race)
+    assert found["order", "f16-max", "ours", 5, 0.0] == {0: 90.0}
+    assert found["order", "f16-max", "loop", 5, 0.0] == {0: 70.0}
+    left = missing(found)
+    assert len(left) == len(list(tasks())) - 2
+    assert {task.way for task in left if (task.variant, task.seed) == ("f16-max", 0)} == {
+        "loop-new-order", "ours-one-order"
+    }  # fmt: skip
 
 
 def test_a_table_is_put_between_its_marks_and_nothing_else_changes(tmp_path: Path) -> None:

@@ -1,8 +1,10 @@
-"""The network that every alternative with Keras trains."""
+"""The network that every alternative with Keras trains, and the order of its images."""
 
 from __future__ import annotations
 
 import keras
+import tensorflow as tf
+from numpy.typing import NDArray
 
 
 def build_model(filters: int, pooling: str) -> keras.Model:
@@ -25,3 +27,21 @@ def build_model(filters: int, pooling: str) -> keras.Model:
         metrics=["accuracy"],
     )
     return model
+
+
+def batches_in_new_order(
+    images: NDArray, labels: NDArray, batch_size: int, seed: int
+) -> tf.data.Dataset:
+    """Batches of images and labels, in a new order in each epoch that follows from the seed.
+
+    After `keras.utils.set_random_seed`, `fit(shuffle=True)` on arrays repeats one order in every
+    epoch (docs/explanation/one-order.md).
+    """
+    all_images, all_labels = tf.constant(images), tf.constant(labels)
+    return (
+        tf.data.Dataset.range(len(labels))
+        .shuffle(len(labels), seed=seed)
+        .batch(batch_size)
+        .map(lambda chosen: (tf.gather(all_images, chosen), tf.gather(all_labels, chosen)))
+        .prefetch(tf.data.AUTOTUNE)
+    )

@@ -42,6 +42,16 @@ class Work:
         return int(len(self.x_train) * (1 - VALIDATION_SPLIT))
 
     @property
+    def training(self) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        """Images and labels to train on."""
+        return self.x_train[: self.train_count], self.y_train[: self.train_count]
+
+    @property
+    def validation(self) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        """Images and labels that are not trained on."""
+        return self.x_train[self.train_count :], self.y_train[self.train_count :]
+
+    @property
     def images_seen(self) -> int:
         """Number of images that a training sees in all epochs."""
         return self.train_count * self.epochs

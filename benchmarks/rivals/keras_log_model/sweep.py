@@ -1,9 +1,9 @@
 """The plain Keras loop, tracked by MLflow's autolog, one run per variant.
 
 Written after https://mlflow.org/docs/latest/python_api/mlflow.keras.html: `mlflow.keras.autolog()`
-with all its defaults (metrics of each epoch, parameters, the summary, the model with its signature)
-and MLflow's default store, SQLite and artifacts in the current folder. The test accuracy and the
-finished model, with its signature, are logged by hand, as in MLflow's guides. (With an input
+(metrics of each epoch, parameters, the summary) and MLflow's default store, SQLite and artifacts in
+the current folder. The test accuracy and the finished model, with its signature, are logged by
+hand, as in MLflow's guides; so autolog does not log the model a second time. (With an input
 example, MLflow 3.17.2 fails: it writes the example before it creates the folder.)
 """
 
@@ -14,8 +14,8 @@ import time
 
 import keras
 import mlflow
-from network import build_model
-from work import BATCH_SIZE, VALIDATION_SPLIT, answer, label, print_answers, read_work
+from network import batches_in_new_order, build_model
+from work import BATCH_SIZE, answer, label, print_answers, read_work
 
 
 def main() -> None:
@@ -24,7 +24,7 @@ def main() -> None:
     os.chdir(work.output)
     mlflow.set_tracking_uri("sqlite:///mlflow.db")
     mlflow.set_experiment("filters-and-pooling")
-    mlflow.keras.autolog()
+    mlflow.keras.autolog(log_models=False)  # the finished model is logged below
     answers = []
     for filters, pooling in work.variants:
         keras.utils.set_random_seed(work.seed)
@@ -33,11 +33,11 @@ def main() -> None:
             model = build_model(filters, pooling)
             clock = FitTime()
             model.fit(
-                work.x_train,
-                work.y_train,
-                batch_size=BATCH_SIZE,
+                batches_in_new_order(*work.training, BATCH_SIZE, work.seed),
                 epochs=work.epochs,
-                validation_split=VALIDATION_SPLIT,
+                validation_data=work.validation,
+                validation_batch_size=BATCH_SIZE,
+                shuffle=False,  # the batches are
                 callbacks=[clock],
                 verbose=2,
             )

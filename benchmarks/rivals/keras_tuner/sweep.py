@@ -14,8 +14,8 @@ from typing import Any
 
 import keras
 import keras_tuner
-from network import build_model
-from work import BATCH_SIZE, VALIDATION_SPLIT, Work, answer, label, print_answers, read_work
+from network import batches_in_new_order, build_model
+from work import BATCH_SIZE, Work, answer, label, print_answers, read_work
 
 
 class Grid(keras_tuner.HyperModel):
@@ -57,11 +57,11 @@ def main() -> None:
         project_name="filters-and-pooling",
     )
     tuner.search(
-        work.x_train,
-        work.y_train,
-        batch_size=BATCH_SIZE,
+        batches_in_new_order(*work.training, BATCH_SIZE, work.seed),
         epochs=work.epochs,
-        validation_split=VALIDATION_SPLIT,
+        validation_data=work.validation,
+        validation_batch_size=BATCH_SIZE,
+        shuffle=False,  # the batches are
         verbose=2,
     )
     tuner.results_summary()

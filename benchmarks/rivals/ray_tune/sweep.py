@@ -15,24 +15,24 @@ from typing import Any
 
 from ray import tune
 from ray.air.integrations.mlflow import MLflowLoggerCallback
-from work import BATCH_SIZE, VALIDATION_SPLIT, Work, answer, label, print_answers, read_work
+from work import BATCH_SIZE, Work, answer, label, print_answers, read_work
 
 
 def train(config: dict[str, Any], work: Work) -> None:
     """One trial, in a process of its own."""
     import keras
-    from network import build_model
+    from network import batches_in_new_order, build_model
     from ray.tune.integration.keras import TuneReportCheckpointCallback
 
     keras.utils.set_random_seed(work.seed)
     model = build_model(config["filters"], config["pooling"])
     begin = time.perf_counter()
     history = model.fit(
-        work.x_train,
-        work.y_train,
-        batch_size=BATCH_SIZE,
+        batches_in_new_order(*work.training, BATCH_SIZE, work.seed),
         epochs=work.epochs,
-        validation_split=VALIDATION_SPLIT,
+        validation_data=work.validation,
+        validation_batch_size=BATCH_SIZE,
+        shuffle=False,  # the batches are
         callbacks=[TuneReportCheckpointCallback(checkpoint_on=[])],
         verbose=0,
     )
