@@ -12,7 +12,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from cnn_pipeline import __version__  # noqa: E402
-from scripts.reference import commands_page, configuration_page, python_page  # noqa: E402
+from scripts.reference import commands_page, configuration_page, json_page, python_page  # noqa: E402
 
 if TYPE_CHECKING:
     from sphinx.application import Sphinx
@@ -50,6 +50,7 @@ def _file(name: str) -> Callable[[], str]:
 PARTS: dict[str, Callable[[], str]] = {
     "commands": commands_page,
     "configuration": configuration_page,
+    "json": json_page,
     "python": python_page,
     "changelog": _file("CHANGELOG.md"),
     "state": _file("mlruns/README.md"),

@@ -15,7 +15,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).resolve().parent.parent
-DEVELOPMENT = ("jax", "test", "docs", "dev")
+DEVELOPMENT = ("jax", "postgres", "ray", "s3", "search", "test", "docs", "dev")
 
 # The lock is universal: requirements are checked for each of these.
 ENVIRONMENTS = tuple(

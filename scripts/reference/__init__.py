@@ -5,6 +5,7 @@
 
 from scripts.reference.commands import commands_page
 from scripts.reference.configuration import configuration_page
+from scripts.reference.json_outputs import json_page
 from scripts.reference.python_api import python_page
 
-__all__ = ["commands_page", "configuration_page", "python_page"]
+__all__ = ["commands_page", "configuration_page", "json_page", "python_page"]

@@ -7,11 +7,13 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from cnn_pipeline.champion.gate import GateSettings
+from cnn_pipeline.champion.requirements import GateSettings
 from cnn_pipeline.champion.retraining.drift import DriftSettings
-from cnn_pipeline.champion.retraining.settings import RetrainSettings
-from cnn_pipeline.cli.flags import FLAGS
-from cnn_pipeline.settings.sweep import Axes, Entry, Sweep
+from cnn_pipeline.champion.retraining.settings import NotifySettings, RetrainSettings
+from cnn_pipeline.cli.flags import FLAGS, Flag
+from cnn_pipeline.settings.command_line import flag_name
+from cnn_pipeline.settings.engine import Engine
+from cnn_pipeline.settings.sweep import ONLY_AUTO, Axes, Entry, Sweep
 from cnn_pipeline.settings.trial import DataSettings, Expectation, Settings, Training, Variant
 from scripts.reference.markdown import code, table
 
@@ -24,13 +26,16 @@ SECTIONS: tuple[tuple[str, type[Settings]], ...] = (
     ("Training: `[training]`", Training),
     ("Data: `[data]`", DataSettings),
     ("Retraining: the keys of a retraining's file", RetrainSettings),
+    ("Notify: `[notify]`", NotifySettings),
     ("Gate: `[gate]`", GateSettings),
     ("Drift: `[drift]`", DriftSettings),
+    ("Engine: more keys of either file", Engine),
 )
-# A flag of the network sets an axis. If the axis has one value, that is the variant's.
+# A flag of the network sets an axis. If the axis has one value, that is the variant's. One of the
+# training sets an axis only with several values.
 _OWNERS: dict[str, tuple[type[Settings], ...]] = {
     "axes": (Axes, Variant),
-    "seeds": (Sweep,),
+    **dict.fromkeys(("seeds", "metric", *ONLY_AUTO), (Sweep,)),
     "training": (Training,),
     "data": (DataSettings,),
 }
@@ -66,7 +71,14 @@ def _section(title: str, model: type[Settings]) -> str:
 
 
 def _flag(model: type[Settings], field: str) -> str:
-    return next((f.name for f in FLAGS if model in _OWNERS[f.path[0]] and f.path[-1] == field), "")
+    if model is Engine:
+        return flag_name(field)
+    return next((f.name for f in FLAGS if model in _owners(f) and f.path[-1] == field), "")
+
+
+def _owners(flag: Flag) -> tuple[type[Settings], ...]:
+    """The models with the field that the flag sets."""
+    return (*_OWNERS[flag.path[0]], *((Axes,) if flag.axis else ()))
 
 
 def _default(value: Any) -> str:

@@ -8,7 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from scripts.check_lock import read_lock
+
 ROOT = Path(__file__).resolve().parent.parent.parent
+HASHED = "--require-hashes --no-deps -r"
+UV_FLAGS = "--python .venv/bin/python --compile-bytecode"
 MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
 
 
@@ -37,15 +41,18 @@ def checkout(tmp_path: Path) -> Path:
 
 
 def pretend_installed(checkout: Path) -> None:
-    """Lay out what an installation leaves, with a program that tells how it was called."""
-    programs = checkout / ".venv" / "bin"
-    programs.mkdir(parents=True)
-    for name in ("python", "cnn-pipeline"):
-        path = programs / name
-        path.write_text(f'#!/bin/sh\necho "{name} $@"\n')
-        path.chmod(0o755)
-    for stamp in (".made", ".runtime-installed", ".dev-installed"):
+    """Lay out what an installation leaves, with programs that print how they were called."""
+    (checkout / ".venv" / "bin").mkdir(parents=True)
+    for name in ("python", "cnn-pipeline", "uv"):
+        pretend_program(checkout, name)
+    for stamp in (".made", ".uv", ".runtime-installed", ".dev-installed"):
         (checkout / ".venv" / stamp).touch()
+
+
+def pretend_program(checkout: Path, name: str, status: int = 0) -> None:
+    path = checkout / ".venv" / "bin" / name
+    path.write_text(f'#!/bin/sh\necho "{name} $@"\nexit {status}\n')
+    path.chmod(0o755)
 
 
 def test_make_alone_lists_the_commands(checkout: Path) -> None:
@@ -68,16 +75,61 @@ def test_a_changed_lock_installs_again(checkout: Path) -> None:
     pretend_installed(checkout)
     os.utime(checkout / "requirements.lock", (4e9, 4e9))
     done = make(checkout, "install")
-    assert "python -m pip" in done.stdout
-    assert "--require-hashes --no-deps -r requirements.lock" in done.stdout
+    assert f"uv pip install {UV_FLAGS} {HASHED} requirements.lock\n" in done.stdout
+    assert f"check install {HASHED}" not in done.stdout  # not by pip as well
     assert "--no-build-isolation --no-index --editable ." in done.stdout
+    assert "pip --disable-pip-version-check --quiet --quiet check" in done.stdout
+
+
+@pytest.mark.parametrize("fault", ["no wheel", "no download"])
+def test_pip_installs_where_uv_cannot(checkout: Path, fault: str) -> None:
+    pretend_installed(checkout)
+    if fault == "no wheel":
+        (checkout / ".venv" / "bin" / "uv").unlink()
+    else:
+        pretend_program(checkout, "uv", status=2)
+    os.utime(checkout / "requirements.lock", (4e9, 4e9))
+    done = make(checkout, "install")
+    assert done.returncode == 0
+    assert "uv could not install them; pip does, which takes some minutes" in done.stdout
+    assert f"python -m pip --disable-pip-version-check install {HASHED} requirements.lock\n" in (
+        done.stdout
+    )
+
+
+def test_uv_is_installed_with_the_hashes_of_the_lock(checkout: Path) -> None:
+    pretend_installed(checkout)
+    (checkout / ".venv" / ".uv").unlink()
+    done = make(checkout, ".venv/.uv")
+    assert "install --require-hashes --no-deps --only-binary :all: -r .venv/.uv" in done.stdout
+    pins, faults = read_lock((checkout / ".venv" / ".uv").read_text(encoding="utf-8"))
+    assert [pin.name for pin in pins] == ["uv"]
+    assert faults == []
 
 
 def test_the_suite_is_run_whole_or_what_is_quick(checkout: Path) -> None:
     pretend_installed(checkout)
     parallel = "-n 2 --dist loadfile --no-loadscope-reorder"
-    assert make(checkout, "test").stdout == f"python -m pytest {parallel} -m slow or not slow\n"
+    assert make(checkout, "test").stdout == f"python -m pytest {parallel} -m not long\n"
     assert make(checkout, "quick").stdout == f"python -m pytest {parallel} --quick\n"
+
+
+def test_the_numbers_are_compared_or_stored(checkout: Path) -> None:
+    pretend_installed(checkout)
+    assert make(checkout, "numbers").stdout == "python -m scripts.same_numbers --check\n"
+    stored = make(checkout, "numbers", "ARGS=--write").stdout
+    assert stored == "python -m scripts.same_numbers --write\n"
+
+
+def test_the_faults_are_run_and_their_table_is_written(checkout: Path) -> None:
+    pretend_installed(checkout)
+    parallel = "-n 2 --dist loadfile --no-loadscope-reorder"
+    pytest_, table = make(checkout, "faults").stdout.splitlines()
+    assert pytest_ == f"python -m pytest {parallel} -m fault or long --faults build/faults.jsonl"
+    assert table == "python scripts/faults_table.py build/faults.jsonl"
+    some = make(checkout, "faults", "ARGS=tests/faults").stdout
+    assert "build/faults.jsonl tests/faults\n" in some
+    assert "python scripts/faults_table.py --keep build/faults.jsonl\n" in some
 
 
 def test_a_wrong_python_is_told_with_a_remedy(checkout: Path) -> None:
