@@ -11,6 +11,16 @@ from cnn_pipeline.experiment.preflight import Preflight, check_sweep
 from cnn_pipeline.settings.sweep import Sweep
 
 
+def must_be_read(sweep: Sweep) -> bool:
+    """Whether the data are the user's own, which may take minutes to read.
+
+    All else is checked before, so that a typing error is told at once.
+    """
+    from cnn_pipeline.data.catalog import CATALOGS
+
+    return sweep.data.source not in CATALOGS
+
+
 def check_with_progress(sweep: Sweep, cache: Path) -> Preflight:
     """`check_sweep`, with progress on stderr where own pictures have to be prepared.
 
@@ -19,15 +29,13 @@ def check_with_progress(sweep: Sweep, cache: Path) -> Preflight:
     Raises:
         InvalidInput: as `check_sweep`.
     """
-    from cnn_pipeline.data.catalog import CATALOGS
-
-    if sweep.data.source in CATALOGS:
-        checked = check_sweep(sweep, cache)
-    else:
+    if must_be_read(sweep):
         from cnn_pipeline.cli.progress import progress_on
 
         with progress_on(sys.stderr):
             checked = check_sweep(sweep, cache)
+    else:
+        checked = check_sweep(sweep, cache)
     for note in checked.card.notes if checked.card else ():
         click.echo(f"data: {note}", err=True)
     for note in checked.notes:

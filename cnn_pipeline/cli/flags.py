@@ -17,7 +17,7 @@ from pydantic.fields import FieldInfo
 
 from cnn_pipeline.base.errors import InvalidInput, did_you_mean
 from cnn_pipeline.base.metric_names import Metric
-from cnn_pipeline.cli.checking import check_with_progress
+from cnn_pipeline.cli.checking import check_with_progress, must_be_read
 from cnn_pipeline.cli.completing import words
 from cnn_pipeline.experiment.preflight import Preflight
 from cnn_pipeline.settings.chosen import chosen, with_chosen
@@ -291,24 +291,34 @@ def sweep_from_flags(values: Mapping[str, str]) -> Sweep:
     return sweep
 
 
-def checked_sweep(values: Mapping[str, str], cache: Path) -> tuple[Sweep, Preflight]:
+def checked_sweep(
+    values: Mapping[str, str], cache: Path, others: Sequence[str] = ()
+) -> tuple[Sweep, Preflight]:
     """Sweep from the flags, checked against its data.
 
     What was not given is changed where the data need it, and told.
 
+    Args:
+        values: text by key, as for `sweep_from_flags`.
+        cache: folder of verified downloads and of prepared pictures.
+        others: what else is wrong on the command line; own data are read only if nothing is.
+
     Raises:
-        InvalidInput: lists every fault of file, flags and data, each with its flag.
+        InvalidInput: lists every fault of file and flags, and of the data as far as they were read,
+            each with its flag.
     """
     sweep, found = _assemble(values)
     faults = [fault.text(_place) for fault in found]
     checked = None
-    if sweep is not None and not any(fault.path[:1] == ("data",) for fault in found):
+    unread = sweep is not None and must_be_read(sweep) and bool(faults or others)
+    in_data = any(fault.path[:1] == ("data",) for fault in found)
+    if sweep is not None and not (unread or in_data):
         try:
             checked = check_with_progress(sweep, cache)
         except InvalidInput as error:
             faults += flagged(error).faults
     if sweep is None or checked is None or faults:
-        raise InvalidInput(faults)
+        raise InvalidInput([*faults, *others])
     return checked.sweep, checked
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar, get_args
@@ -12,7 +12,7 @@ from typing import Any, TypeVar, get_args
 import click
 
 from cnn_pipeline.base.errors import InvalidInput
-from cnn_pipeline.cli.checking import check_with_progress
+from cnn_pipeline.cli.checking import check_with_progress, must_be_read
 from cnn_pipeline.cli.completing import words
 from cnn_pipeline.cli.flags import (
     FLAGS,
@@ -100,13 +100,20 @@ def asks_for_search(values: Mapping[str, str]) -> bool:
     return any(key in values for key in ("search", "trials", "search_seed"))
 
 
-def checked_search(values: Mapping[str, str], cache: Path) -> CheckedSearch:
+def checked_search(
+    values: Mapping[str, str], cache: Path, others: Sequence[str] = ()
+) -> CheckedSearch:
     """The search of these flags, checked against its data.
+
+    Args:
+        values: text by key, as for `sweep_from_flags`.
+        cache: folder of verified downloads and of prepared pictures.
+        others: what else is wrong on the command line; own data are read only if nothing is.
 
     Raises:
         InvalidInput: lists every fault, each with its flag.
     """
-    faults = Faults([])
+    faults = Faults([*others])
     kind = faults.of(_kind, values)
     trials = faults.of(whole, TRIALS, values.get("trials"), _DEFAULT_TRIALS, MIN_TRIALS, MAX_TRIALS)
     seed = faults.of(whole, SEED, values.get("search_seed"), _DEFAULT_SEED, 0, 2**31 - 1)
@@ -152,7 +159,9 @@ def checked_search(values: Mapping[str, str], cache: Path) -> CheckedSearch:
                 f"{SEED}: must not be one of the fresh seeds ({base.seeds_text}), received {seed}"
             )
     checked = None
-    if base is not None and not any(fault.path[:1] == ("data",) for fault in in_base):
+    unread = base is not None and must_be_read(base) and bool(faults.items)
+    in_data = any(fault.path[:1] == ("data",) for fault in in_base)
+    if base is not None and not (unread or in_data):
         try:
             base = with_chosen(base, named | searched.keys())
             checked = check_with_progress(base, cache)

@@ -45,6 +45,8 @@ def check_sweep(sweep: Sweep, cache: Path) -> Preflight:
     faults = [*backend_faults(), *faults]
     card = None
     if shape is None:
+        if faults:  # own pictures may take minutes
+            raise InvalidInput(faults)
         card = prepare_data(sweep.data, cache)
         shape = card.shape
     try:

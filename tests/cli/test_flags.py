@@ -300,3 +300,22 @@ def test_the_metric_is_a_flag() -> None:
     assert sweep_from_flags({"metric": "macro_f1"}).metric == "macro_f1"
     with pytest.raises(InvalidInput, match="--metric: must be"):
         sweep_from_flags({"metric": "f1"})
+
+
+@pytest.mark.parametrize(
+    ("wrong", "others", "told"),
+    [
+        ({"filters": "8,O"}, [], "--filters: must be a whole number"),
+        ({}, ["--workers: must be 0 to 64, received 'two'"], "--workers"),
+    ],
+)
+def test_own_pictures_are_read_only_if_nothing_else_is_wrong(
+    tmp_path: Path, wrong: dict[str, str], others: list[str], told: str
+) -> None:
+    photos = tmp_path / "photos"
+    (photos / "ant").mkdir(parents=True)
+    (photos / "ant" / "broken.png").write_bytes(b"no picture")
+    with pytest.raises(InvalidInput) as error:
+        checked_sweep({"data": str(photos), **wrong}, tmp_path, others)
+    (fault,) = error.value.faults
+    assert fault.startswith(told)

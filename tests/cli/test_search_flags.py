@@ -153,3 +153,14 @@ def test_ranges_need_a_search() -> None:
         "--dropout: a range needs `run --search`, received '0.1..0.5'",
         "--epochs: a range needs `run --search`, received '1..2'",
     ]
+
+
+def test_own_pictures_are_read_only_if_nothing_else_is_wrong(tmp_path: Path) -> None:
+    (tmp_path / "photos" / "ant").mkdir(parents=True)
+    (tmp_path / "photos" / "ant" / "broken.png").write_bytes(b"no picture")
+    asked = {"search": "tpe", "data": str(tmp_path / "photos"), "filters": "8..128"}
+    for wrong, others in (({"pooling": "max,mex"}, []), ({}, ["unknown flag --x"])):
+        with pytest.raises(InvalidInput) as error:
+            checked_search(asked | wrong, tmp_path, others)
+        (fault,) = error.value.faults
+        assert fault.startswith("--pooling: must be max" if wrong else "unknown flag --x")

@@ -42,7 +42,7 @@ def command(ctx: click.Context, /, as_json: bool, **values: Any) -> int:
     """
     faults = faults_of(ctx)
     cache = faults.of(cache_from_environment)
-    found = faults.of(checked_sweep, given(values), cache or Path())
+    found = faults.of(checked_sweep, given(values), cache or Path(), faults.items)
     faults.stop()
     assert found is not None
     sweep, checked = found

@@ -154,13 +154,13 @@ def command(
     where = faults.of(engine_from, take_flags(values), values.get("sweep") or "")
     more, checked, searched = None, None, None
     if add_seeds is None and asks_for_search(given(values)):
-        searched = faults.of(checked_search, given(values), cache or Path())
         if where is not None and where.engine != "local":
             faults.items.append(
                 f"--engine: a search trains on this machine, received {where.engine!r}"
             )
+        searched = faults.of(checked_search, given(values), cache or Path(), faults.items)
     elif add_seeds is None:
-        checked = faults.of(checked_sweep, given(values), cache or Path())
+        checked = faults.of(checked_sweep, given(values), cache or Path(), faults.items)
     else:
         more = faults.of(whole, ADD_SEEDS, add_seeds, 0, 1, MOST_SEEDS)
         faults.items += _faults_beside_add_seeds(sweeps, given(values), force=force)

@@ -99,6 +99,9 @@ def _read(path: Path, settings: DataSettings, cache: Path | None) -> LocalData:
         raise InvalidInput(
             [f"data must be {', '.join(CATALOGS)} or a path, received {path}, which does not exist"]
         )
+    if settings.name in CATALOGS:
+        fault = f"name must be another than {settings.name}, which is not your own data"
+        raise InvalidInput([fault])
     folder = path if path.is_dir() else path.parent
     names, faults = _read_class_names(folder / CLASSES_FILE)
     result: Parts | tuple[Part, Part] | tuple[Part, Part, tuple[str, ...]] | list[str]
@@ -120,8 +123,6 @@ def _read(path: Path, settings: DataSettings, cache: Path | None) -> LocalData:
         faults += _name_faults(names, parts.train.labels_file)
     if settings.group_by is not None and not parts.train.names:
         faults.append(f"{path}: group_by needs the names of files, which these data do not have")
-    if settings.name in CATALOGS:
-        faults.append(f"name must be another than {settings.name}, which is not your own data")
     faults += pair_faults(parts.train, parts.others, names)
     if faults:
         raise InvalidInput(_shortened(faults))
