@@ -48,6 +48,8 @@ class Split:
     role: str
     images: NDArray[np.uint8]
     labels: NDArray[np.int64]
+    names: tuple[str, ...] = ()
+    """What the data call each image: 'ant/01.png'; empty where images have no names."""
 
     def __post_init__(self) -> None:
         self.images.flags.writeable = False
@@ -224,7 +226,7 @@ def _take(part: Part, role: str, positions: NDArray[np.int64]) -> Split:
 
 
 def _whole(part: Part, role: str) -> Split:
-    return Split(role, part.images, part.labels)
+    return Split(role, part.images, part.labels, part.names)
 
 
 def _read_fetched(fetched: FetchedFiles, catalog: Catalog) -> _Unsplit:

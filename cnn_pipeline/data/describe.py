@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import textwrap
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +15,7 @@ from pydantic import TypeAdapter
 from cnn_pipeline.base.file_cache import keep_file, kept_content
 from cnn_pipeline.data import near_duplicates
 from cnn_pipeline.data.class_warnings import class_warnings
-from cnn_pipeline.data.dataset import Dataset
+from cnn_pipeline.data.dataset import Dataset, Split
 from cnn_pipeline.data.near_duplicates import NearDuplicate
 
 _FILE = "near-duplicates"
@@ -85,11 +85,26 @@ def describe(dataset: Dataset, cache: Path | None = None) -> Description:
         ),
         shared_with_test=sum(row in distinct for row in tested),
         repeated_in_train=len(seen) - len(distinct),
-        near_duplicates=_near_duplicates(dataset, [*seen, *tested], cache),
+        near_duplicates=tuple(
+            replace(
+                entry,
+                name=_file(dataset, dataset.test, entry.test),
+                other_name=_file(dataset, getattr(dataset, entry.role), entry.position),
+            )
+            for entry in _near_duplicates(dataset, [*seen, *tested], cache)
+        ),
         preparation=dataset.preparation.shown,
         notes=dataset.notes,
         warnings=class_warnings(dataset.class_names, *counts),
     )
+
+
+def _file(dataset: Dataset, split: Split, position: int) -> str:
+    """The file of an image, without its class; empty where there are no files."""
+    if not split.names:
+        return ""
+    label = dataset.class_names[split.labels[position]]
+    return split.names[position].removeprefix(f"{label}/")
 
 
 def class_counts(dataset: Dataset, role: str) -> tuple[int, ...]:
@@ -124,10 +139,7 @@ def render(description: Description) -> str:
             f"digest      sha256:{description.digest}",
             f"images      {height}x{width}x{channels} ({colour}), {description.dtype}",
             f"pictures    {description.preparation}",
-            *(
-                textwrap.fill(note, 80, initial_indent=" " * 12, subsequent_indent=" " * 14)
-                for note in description.notes
-            ),
+            *map(_indented, description.notes),
             (
                 f"duplicates  {description.shared_with_test:,} test images are also among the "
                 "training or validation images"
@@ -144,6 +156,14 @@ def render(description: Description) -> str:
     )
 
 
+def _indented(text: str) -> str:
+    """Text at most 80 columns wide, indented; paths stay whole."""
+    indent = " " * 12
+    return textwrap.fill(
+        text, 80, initial_indent=indent, subsequent_indent=f"{indent}  ", break_long_words=False
+    )
+
+
 def warning_lines(warnings: Sequence[str]) -> list[str]:
     """Warnings as lines of at most 80 columns, after an empty one; none if there are none."""
     lines = [textwrap.fill(f"warning: {text}", 80, subsequent_indent="  ") for text in warnings]
@@ -156,8 +176,10 @@ def _near_lines(description: Description) -> list[str]:
     for entry in near[:_SHOWN]:
         first, second = (description.class_names[i] for i in (entry.label, entry.other_label))
         lines.append(
-            f"            test image {entry.test} ({first}) and {entry.role} image "
-            f"{entry.position} ({second})"
+            _indented(
+                f"test image {entry.name or entry.test} ({first}) and {entry.role} image "
+                f"{entry.other_name or entry.position} ({second})"
+            )
         )
     if len(near) > _SHOWN:
         lines.append(f"            and {len(near) - _SHOWN:,} more")

@@ -48,6 +48,10 @@ class NearDuplicate:
     """Its class; if it is not `label`, one of the two is wrong."""
     difference: float
     """Root mean square of the differences by the test image's contrast, above 0, at most 0.1."""
+    name: str = ""
+    """File of the test image, in its class; empty for data without files."""
+    other_name: str = ""
+    """File of the other image."""
 
 
 def near_duplicates(dataset: Dataset) -> tuple[NearDuplicate, ...]:

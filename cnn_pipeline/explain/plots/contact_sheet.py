@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import PurePath
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -36,6 +37,8 @@ _NAMES = 168  # pixels left of the pictures, for the names
 _TOP = 84
 _ROW = 14  # pixels between two classes
 _HEAD = 40  # pixels above the near duplicates
+_CAPTION = 24  # pixels from a picture to the one below, with its name between them
+_LETTERS = 9  # of a file's name that fit below a picture
 
 
 def draw_contact_sheet(dataset: Dataset, description: Description) -> Figure:
@@ -53,7 +56,7 @@ def draw_contact_sheet(dataset: Dataset, description: Description) -> Figure:
     near = description.near_duplicates[:EACH]
     row = side + _ROW
     bottom = _TOP + shown * row
-    pairs = _HEAD + 2 * side + _GAP + 42 if near else 0
+    pairs = _HEAD + 2 * (side + _CAPTION) + 16 if near else 0
     images = sum(split.images for split in description.splits)
     figure, page = new_page(
         2 * MARGIN + _NAMES + EACH * (side + _GAP) - _GAP,
@@ -110,7 +113,7 @@ def _pairs(
     write(page, MARGIN, y - 18, text, color=VERMILION)
     left = MARGIN + _NAMES
     write(page, MARGIN, y + side / 2, "test image", size=SMALL, color=MUTED)
-    below = y + side + _GAP
+    below = y + side + _CAPTION
     for line, text in enumerate(("training or", "validation image")):
         write(page, MARGIN, below + side / 2 - 7 + 14 * line, text, size=SMALL, color=MUTED)
     place(page, left, y, _tiles([dataset.test.images[pair.test] for pair in near], side))
@@ -118,9 +121,20 @@ def _pairs(
     place(page, left, below, _tiles(others, side))
     for column, pair in enumerate(near):
         x = left + column * (side + _GAP)
-        write(page, x, below + side + 12, f"no. {pair.test}", side + _GAP, size=SMALL, color=MUTED)
+        for top, name, position in (
+            (y, pair.name, pair.test),
+            (below, pair.other_name, pair.position),
+        ):
+            called = _end(name) if name else f"no. {position}"
+            write(page, x, top + side + 10, called, side + _GAP, size=SMALL, color=MUTED)
         if pair.label != pair.other_label:
-            write(page, x, below + side + 26, "2 classes", side + _GAP, size=SMALL, color=VERMILION)
+            write(page, x, below + side + 24, "2 classes", side + _GAP, size=SMALL, color=VERMILION)
+
+
+def _end(name: str) -> str:
+    """The end of a file's name without its suffix, which tells it from others: '…_000123'."""
+    stem = PurePath(name).stem
+    return stem if len(stem) <= _LETTERS else "…" + stem[1 - _LETTERS :]
 
 
 def _tiles(images: Sequence[np.ndarray], side: int) -> RGB:
