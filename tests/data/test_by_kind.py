@@ -18,7 +18,7 @@ def test_more_become_one_with_what_was_received() -> None:
 
     assert by_kind(["/data: there must be something", *faults]) == [
         "/data: there must be something",
-        "/data: must be 5x6; 4 such faults, for example a/1.png (received 1x1), "
+        "4 places below /data: must be 5x6; for example a/1.png (received 1x1), "
         "b/1.png (received 1x1) and a/2.png (received 2x1)",
     ]
 

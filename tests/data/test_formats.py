@@ -492,7 +492,8 @@ def test_bad_layout_of_image_folders(tmp_path) -> None:
     faults = faults_of(tmp_path)
 
     assert faults == (
-        f"{tmp_path}/train/stray.png: must be a folder of images, named as their class",
+        f"{tmp_path}/train/stray.png: must lie in the folder of its class, received a picture "
+        "beside these folders",
         f"{tmp_path}/train/eel: there must be at least one image of each class, received none",
         f"{tmp_path}/test/dog: must be one of the classes ant, bee, cow, eel",
     )
@@ -557,7 +558,8 @@ def test_path_that_holds_no_data(tmp_path) -> None:
         "empty": "an empty folder",
         "loose": "a folder with 2 pictures in no folder of a class; move those of each class",
         "loose/a.png": "one picture; give the folder of its collection",
-        "listed": f"a folder with all.csv; if it lists the pictures, give {tmp_path}/listed/all",
+        "listed": "a folder with all.csv; if all.csv lists the pictures with their classes, use "
+        f"--data {tmp_path}/listed/all.csv",
     }.items():
         (fault,) = faults_of(tmp_path / name)
         assert f"IDX files; received {received}" in fault
@@ -573,10 +575,10 @@ def test_many_bad_files_are_told_by_kind(tmp_path) -> None:
     first, second = faults_of(tmp_path)
 
     assert first == (
-        f"{tmp_path}/train: must be a picture file with a suffix of .bmp, .gif, .jfif, .jpe, "
-        ".jpeg, .jpg, .png, .tif, .tiff, .webp; convert it, move it away, or list the pictures in "
-        "a CSV; 71 such faults, for example ant/10.txt, ant/11.txt and ant/12.txt"
+        f"71 places below {tmp_path}/train: must be a picture file with a suffix of .bmp, .gif, "
+        ".jfif, .jpe, .jpeg, .jpg, .png, .tif, .tiff, .webp; convert it, move it away, or list the "
+        "pictures in a CSV; for example ant/10.txt, ant/11.txt and ant/12.txt"
     )
     assert second == (
-        f"{bee}: the file is empty; 70 such faults, for example 10.png, 11.png and 12.png"
+        f"70 places below {bee}: the file is empty; for example 10.png, 11.png and 12.png"
     )

@@ -12,6 +12,7 @@ from PIL import Image
 
 from cnn_pipeline.base.errors import InvalidInput
 from cnn_pipeline.data.dataset import Dataset, load_dataset
+from cnn_pipeline.data.describe import describe, render
 from cnn_pipeline.data.formats import listing
 from cnn_pipeline.settings.trial import DataSettings
 
@@ -181,7 +182,8 @@ def test_pictures_beside_the_classes_are_faults_other_files_are_not(tmp_path) ->
     (tmp_path / "LICENSE").write_text("x")
 
     assert faults_of(tmp_path) == (
-        f"{tmp_path}/stray.png: must be a folder of images, named as their class",
+        f"{tmp_path}/stray.png: must lie in the folder of its class, received a picture beside "
+        "these folders",
     )
     (tmp_path / "stray.png").unlink()
     assert load(tmp_path).notes[0] == "ignored beside the folders of images: LICENSE"
@@ -205,12 +207,70 @@ def test_sizes_above_the_classes_are_doubted(tmp_path) -> None:
     assert said == doubt
 
 
+def test_a_theme_as_it_lies_on_disk_is_doubted(tmp_path) -> None:
+    """With contexts that some sizes lack, cursors, drawings, and pictures beside the folders."""
+    flat(tmp_path / "16x16", 4)
+    flat(tmp_path / "24x24", 4)
+    draw(tmp_path / "16x16" / "cow" / "x.png", 0)
+    draw(tmp_path / "8x8" / "ant" / "x.png", 0)
+    for name in ("scalable/ant/x.svg", "symbolic/bee/x.svg", "cursors/arrow"):
+        (tmp_path / name).parent.mkdir(parents=True)
+        (tmp_path / name).write_text("x")
+    draw(tmp_path / "preview.png", 0)
+
+    assert faults_of(tmp_path)[-1] == (
+        "the classes are 16x16, 24x24, 8x8, cursors, scalable and 1 more, and most hold the "
+        f"folders ant, bee: if those are your classes, use --data {tmp_path / '16x16'}, or list "
+        "the pictures in a CSV"
+    )
+
+
+def test_one_folder_is_not_two_classes(tmp_path) -> None:
+    draw(tmp_path / "png" / "a.png", 0)
+    table = tmp_path / "labels.csv"
+    table.write_text("path,label\npng/a.png,ant\n")
+    listed = f"if labels.csv lists the pictures with their classes, use --data {table}"
+
+    assert faults_of(tmp_path) == (
+        f"{tmp_path}: there must be at least 2 classes, each a folder of images, received png "
+        "alone",
+        listed,
+    )
+    assert listed in faults_of(tmp_path / "png")[0]
+
+    table.unlink()
+    flat(tmp_path / "png", 4)
+    (tmp_path / "png" / "a.png").unlink()
+
+    assert faults_of(tmp_path)[1] == (
+        "the only class is png, which holds the folders ant, bee: if those are your classes, use "
+        f"--data {tmp_path / 'png'}, or list the pictures in a CSV"
+    )
+
+
 def test_classes_with_pictures_of_their_own_are_not_doubted(tmp_path) -> None:
     for name in ("ant", "bee"):
         for side in ("left", "right"):
             draw(flat(tmp_path) / name / side / "x.png", 50)
 
     assert not any("the classes are" in note for note in load(tmp_path).notes)
+
+
+def test_near_duplicates_are_named_by_their_files(tmp_path) -> None:
+    noise = np.random.default_rng(0).integers(0, 250, (6, 9, 9)).astype(np.uint8)
+    for at, pixels in enumerate(noise):
+        path = tmp_path / "train" / ("ant", "bee")[at % 2] / "deep" / f"{at}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(pixels).save(path)
+    (tmp_path / "test" / "bee").mkdir(parents=True)
+    Image.fromarray(noise[2] + 1).save(tmp_path / "test" / "bee" / "again.png")
+
+    found = describe(load(tmp_path, validation_size=2))
+
+    (pair,) = found.near_duplicates
+    assert (pair.name, pair.other_name) == ("again.png", "deep/2.png")
+    said = " ".join(render(found).split())
+    assert f"test image again.png (bee) and {pair.role} image deep/2.png (ant)" in said
 
 
 # --- files ----------------------------------------------------------------------------------
@@ -313,7 +373,7 @@ def test_groups_found_in_names_are_not_divided(tmp_path) -> None:
 def test_names_without_a_group_are_faults(tmp_path) -> None:
     (fault,) = faults_of(flat(tmp_path), group_by="patient")
 
-    assert fault.startswith(f"{tmp_path}: group_by 'patient' must match the file's name; 40 such")
+    assert fault.startswith(f"40 places below {tmp_path}: group_by 'patient' must match the file")
 
 
 def test_groups_that_folders_have_divided_are_faults(tmp_path) -> None:

@@ -118,7 +118,7 @@ def test_many_bad_lines_are_told_by_kind(csv) -> None:
     (fault,) = faults_of(write(csv, *(f"img/x{at}.png,a" for at in range(500))))
 
     assert fault == (
-        f"{csv.parent}: path must be that of a file; 500 such faults, for example "
+        f"500 places below {csv.parent}: path must be that of a file; for example "
         "my table.csv:2 (received 'img/x0.png', not there), "
         "my table.csv:3 (received 'img/x1.png', not there) and "
         "my table.csv:4 (received 'img/x2.png', not there)"

@@ -22,8 +22,8 @@ class _Fault:
 def by_kind(faults: Sequence[str]) -> list[str]:
     """Faults of the form '<place>: <what is required>, received <what>', shortened.
 
-    Up to three of a kind stay as they are. More become one, at their common folder: '/data/ant:
-    must be a picture file; 70 such faults, for example 0.txt, 1.txt and 2.txt'.
+    Up to three of a kind stay as they are. More become one, with their common folder: '70 places
+    below /data/ant: must be a picture file; for example 0.txt, 1.txt and 2.txt'.
     """
     kinds: dict[str, list[_Fault]] = {}
     split = [_split(fault) for fault in faults]
@@ -52,11 +52,10 @@ def _told(kind: str, faults: Sequence[_Fault]) -> str:
         + (f" ({fault.detail})" if fault.detail else "")
         for fault in faults[:_EXAMPLES]
     ]
-    told = (
-        f"{kind}; {len(faults):,} such faults, for example {', '.join(examples[:-1])} "
-        f"and {examples[-1]}"
-    )
-    return f"{folder}: {told}" if folder else told
+    named = f"for example {', '.join(examples[:-1])} and {examples[-1]}"
+    if not folder:
+        return f"{kind}; {len(faults):,} such faults, {named}"
+    return f"{len(faults):,} places below {folder}: {kind}; {named}"
 
 
 def _common_folder(places: Sequence[str]) -> str:

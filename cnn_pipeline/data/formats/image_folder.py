@@ -53,7 +53,7 @@ def _read(collection: Collection, settings: DataSettings, cache: Path | None) ->
         collection = grouped_by(collection, settings.group_by)
     pictures = collection.pictures
     faults = [*collection.faults, *straddling(pictures)]
-    if not pictures:
+    if not pictures or len(collection.class_names) == 1:
         return [*faults, *collection.doubt]
     prepared = read_pictures([picture.path for picture in pictures], settings, cache)
     if isinstance(prepared, list):

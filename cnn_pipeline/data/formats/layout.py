@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -57,22 +58,53 @@ def read_layout(folder: Path, class_names: tuple[str, ...] | None) -> Collection
     notes = ignored_note(listing.ignored)
     if beside:
         notes = (*notes, f"ignored beside the folders of images: {some(beside)}")
+    if len(names) == 1:
+        faults.append(
+            f"{parts[0][1]}: there must be at least 2 classes, each a folder of images, "
+            f"received {names[0]} alone"
+        )
     places = {role: str(path) for role, path in parts}
     doubt = _doubt([path for path in _folders(parts[0][1]) if path.name in names])
+    doubt += tuple(map(may_list, tables(folder)[:1]))
     return Collection(tuple(pictures), names, places, notes, tuple(faults), doubt)
 
 
+def tables(folder: Path) -> list[Path]:
+    """The CSV files in `folder`."""
+    return [path for path in entries(folder, Listing()) if path.suffix.lower() == ".csv"]
+
+
+def may_list(table: Path) -> str:
+    """That a CSV may be what was meant."""
+    return f"if {table.name} lists the pictures with their classes, use --data {table}"
+
+
 def _doubt(classes: Sequence[Path]) -> tuple[str, ...]:
-    """Why the folders of the classes may be something else, as the sizes of an icon theme."""
-    below = [entries(path, Listing()) for path in classes]
-    if len(classes) < 2 or any(is_picture(path) for paths in below for path in paths):
+    """Why the folders of the classes may be something else, as the sizes of an icon theme.
+
+    Then most of them hold no picture themselves, but folders of the same names, or of one class
+    several folders. The path to use is that of the one with the most of these folders.
+    """
+    below = {path: entries(path, Listing()) for path in classes}
+    own = [path for path, found in below.items() if any(map(is_picture, found))]
+    inside = {
+        path: {one.name for one in found if one.is_dir() and holds_picture(one)}
+        for path, found in below.items()
+        if path not in own
+    }
+    deep = [names for names in inside.values() if names]
+    holds = Counter(name for names in deep for name in names)
+    least = max(len(deep) / 2, min(2, len(classes)))
+    common = sorted(name for name, count in holds.items() if count >= least)
+    if len(common) < 2 or len(deep) <= len(own):
         return ()
-    names = [{path.name for path in paths if path.is_dir()} for paths in below]
-    if len(common := sorted(set.intersection(*names))) < 2:
-        return ()
+    meant = max(inside, key=lambda path: len(inside[path].intersection(common)))
+    at = [path.name for path in classes]
+    every = len(deep) == len(classes) and all(names.issuperset(common) for names in deep)
+    who = f"the classes are {some(at)}, and {'each holds' if every else 'most hold'}"
     return (
-        f"the classes are {some([path.name for path in classes])}, and each holds the folders "
-        f"{some(common)}: if those are your classes, use --data {classes[0]}, or list the pictures "
+        f"{who if at[1:] else f'the only class is {at[0]}, which holds'} the folders "
+        f"{some(common)}: if those are your classes, use --data {meant}, or list the pictures "
         "in a CSV",
     )
 
@@ -142,7 +174,10 @@ def _of_classes(
         elif path.is_dir():
             listing.faults.append(f"{path}: must be one of the classes {', '.join(names)}")
         elif path.name not in allowed:
-            listing.faults.append(f"{path}: must be a folder of images, named as their class")
+            what = "a picture" if is_picture(path) else "another file"
+            listing.faults.append(
+                f"{path}: must lie in the folder of its class, received {what} beside these folders"
+            )
     return [
         Picture(path, path.relative_to(folders[name]).as_posix(), name, role)
         for name in names

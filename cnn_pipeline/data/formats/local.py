@@ -16,7 +16,7 @@ from cnn_pipeline.data.catalog import CATALOGS
 from cnn_pipeline.data.formats.by_kind import by_kind
 from cnn_pipeline.data.formats.idx_folder import holds_idx, read_idx_folder
 from cnn_pipeline.data.formats.image_folder import read_image_folder, read_image_table
-from cnn_pipeline.data.formats.layout import CLASSES_FILE, holds_classes
+from cnn_pipeline.data.formats.layout import CLASSES_FILE, holds_classes, may_list, tables
 from cnn_pipeline.data.formats.listing import is_picture
 from cnn_pipeline.data.formats.npz import read_npz
 from cnn_pipeline.data.preparation import AS_IS, Preparation
@@ -78,13 +78,13 @@ def _received(path: Path) -> str:
             return "one picture; give the folder of its collection"
         return f"a file {path.suffix}" if path.suffix else "a file without a suffix"
     files = [one.name for one in path.iterdir() if one.is_file()]
-    tables = sorted(name for name in files if name.lower().endswith(".csv"))
-    if tables:
-        return f"a folder with {tables[0]}; if it lists the pictures, give {path / tables[0]}"
+    if listed := tables(path):
+        return f"a folder with {listed[0].name}; {may_list(listed[0])}"
     if pictures := sum(is_picture(Path(name)) for name in files):
+        beside = f"; {may_list(listed[0])}" if (listed := tables(path.parent)) else ""
         return (
             f"a folder with {counted(pictures, 'picture')} in no folder of a class; move those of "
-            "each class into a folder with its name, or list them in a CSV"
+            f"each class into a folder with its name, or list them in a CSV{beside}"
         )
     return "a folder without pictures" if any(path.iterdir()) else "an empty folder"
 
