@@ -107,6 +107,13 @@ class Decision:
         }
 
     @functools.cached_property
+    def colors(self) -> dict[str, str]:
+        """Colour of each variant's runs by label, as `run_colors` gives it."""
+        from cnn_pipeline.tracking.views import run_colors
+
+        return run_colors(self.sweep)
+
+    @functools.cached_property
     def trials(self) -> tuple[Trial, ...]:
         """The trials that run in any case, in the order in which they run."""
         return self.in_order(self.sweep.trials())

@@ -63,13 +63,11 @@ def start_trial(
     tracker: Tracker, sweep_run: SweepRun, trial: Trial, tags: Mapping[str, str]
 ) -> str:
     """Start the MLflow run of a trial, or go on in the one that was stopped. Returns its id."""
-    from cnn_pipeline.tracking.views import run_colors
-
     decision = sweep_run.decision
     tags = {
         **sweep_run.tags,
         **tags,
-        names.COLOR: run_colors(decision.sweep)[trial.label],
+        names.COLOR: decision.colors[trial.label],
         names.CONTENT_KEY: decision.content_keys[trial.name],
     }
     begun = decision.stopped.begun.get(trial.name) if decision.stopped else None

@@ -118,5 +118,4 @@ def varying_values(sweep: Sweep) -> dict[str, tuple[Any, ...]]:
 
 def run_colors(sweep: Sweep) -> dict[str, str]:
     """Colour ('#rrggbb') of each variant by label; the seeds of a variant share it."""
-    labels = dict.fromkeys(trial.label for trial in sweep.trials())
-    return {label: _COLORS[number % len(_COLORS)] for number, label in enumerate(labels)}
+    return {label: _COLORS[number % len(_COLORS)] for number, label in enumerate(sweep.labels)}
