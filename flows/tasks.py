@@ -140,7 +140,9 @@ def train_all(
         prepare_finish()  # trainers still import TensorFlow, and a core is idle
         for ended, future in enumerate(futures, start=1):
             future.wait()
-            progress = _show_progress(progress, ended, len(futures))
+            # Not of every one of thousands: each time takes as long as all else of a trial.
+            if 100 * ended // len(futures) > 100 * (ended - 1) // len(futures):
+                progress = _show_progress(progress, ended, len(futures))
             outcome = future.result(raise_on_failure=False)
             if isinstance(outcome, Interrupted):
                 raise outcome
