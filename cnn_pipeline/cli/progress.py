@@ -140,6 +140,7 @@ class PlainProgress:
         self._state = SweepState(clock())
         self._file: tuple[str, str] | None = None
         self._pictures_at = -math.inf
+        self._left, self._left_at = "", -math.inf
         self._printed = self._state.started
         self._lock = threading.Lock()
 
@@ -169,7 +170,6 @@ class PlainProgress:
         print(f"[{clock(now - self._state.started)}] {line}", file=self._stream, flush=True)
 
     def _lines(self, event: events.Event, now: float) -> Iterator[str]:
-        left = range_left(self._state, now)
         match event:
             case events.Stage(text) | events.Delay(text):
                 yield text
@@ -189,11 +189,12 @@ class PlainProgress:
                 total = self._state.total
                 trials = counted(total, "trial")
                 trials = f"at least {trials}" if event.max_rounds else trials
+                left = range_left(self._state, now)
                 yield f"{sweep_id}: " + (f"{trials}, {left}" if total else "none to train")
                 if self._curves and total:
                     yield self._curves.line(event)
             case events.RoundStarted(round=number, trials=trials, estimates=estimates):
-                rest = left if estimates else "none to train"
+                rest = range_left(self._state, now) if estimates else "none to train"
                 yield f"round {number}: {counted(len(trials), 'trial')}, {rest}"
             case events.TrialsChosen(text):
                 yield text
@@ -209,7 +210,9 @@ class PlainProgress:
                 metrics
             ):
                 parts = [f"epoch {epoch + 1}/{epochs}", accuracies(metrics)]
-                parts += [speed(self._state.running[trial]), left]
+                if now - self._left_at >= 1:  # with thousands of trials it takes milliseconds
+                    self._left_at, self._left = now, range_left(self._state, now)
+                parts += [speed(self._state.running[trial]), self._left]
                 yield f"{trial}: {', '.join(part for part in parts if part)}"
             case events.SweepContinued():
                 yield continued_line(event)
@@ -219,7 +222,7 @@ class PlainProgress:
                 yield awaited_line(event)
             case events.TrialEnded(trial=trial):
                 ended = f"{len(self._state.ended)} of {self._state.total}"
-                yield f"{trial}: {ending(event)} ({ended}), {left}"
+                yield f"{trial}: {ending(event)} ({ended}), {range_left(self._state, now)}"
 
 
 class LiveProgress:

@@ -98,6 +98,23 @@ def test_plain_lines_tell_every_epoch_and_every_trial() -> None:
     assert len(lines) == 10
 
 
+def test_epochs_of_one_second_share_one_calculation_of_the_time_left(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked: list[float] = []
+    monkeypatch.setattr(
+        "cnn_pipeline.cli.progress.range_left",
+        lambda _state, now: asked.append(now) or f"left at {now}",
+    )
+    stream, now = io.StringIO(), 0.0
+    show = PlainProgress(stream, lambda: now)
+    for second in (5.0, 5.4, 6.1):
+        now = second
+        show(TrialProgress("f16-max-s0", 0, 9, 100, 900, {"accuracy": 0.8, "val_accuracy": 0.8}))
+    assert asked == [5.0, 6.1]
+    assert stream.getvalue().splitlines()[1].endswith("left at 5.0")
+
+
 def test_pictures_are_counted_while_they_are_prepared() -> None:
     stages = [Stage("loading photos"), *(PreparationProgress(n, 900) for n in range(0, 901, 100))]
     assert plain(stages) == [
