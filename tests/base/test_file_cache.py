@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from cnn_pipeline.base.empty_database import keep_template, place_template
-from cnn_pipeline.base.file_cache import keep_file, kept_content
+from cnn_pipeline.base.file_cache import keep_file, kept_content, kept_map
 
 
 def keep(cache: Path, text: str, of: str = "1.0") -> None:
@@ -41,6 +41,20 @@ def test_a_file_that_is_gone_when_it_is_read_is_not_taken(
     (found,) = (tmp_path / "made").iterdir()
     monkeypatch.setattr(Path, "glob", lambda *_: [tmp_path / f"thing-1.0-{found.name}"])
     assert kept_content(tmp_path, "thing", "1.0") is None
+
+
+def test_a_mapped_file_is_verified_and_outlives_its_name(tmp_path: Path) -> None:
+    assert kept_map(tmp_path, "thing", "1.0") is None
+    keep(tmp_path, "made")
+    found = kept_map(tmp_path, "thing", "1.0")
+    (path,) = (tmp_path / "made").iterdir()
+    keep(tmp_path, "new", of="2.0")
+    assert not path.exists()
+    assert found is not None and found[:] == b"made"
+    (path,) = (tmp_path / "made").iterdir()
+    for content in ("nev", ""):
+        path.write_text(content)
+        assert kept_map(tmp_path, "thing", "2.0") is None
 
 
 @pytest.mark.parametrize("mode", [0o700, 0o755])
