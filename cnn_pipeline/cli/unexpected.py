@@ -53,7 +53,8 @@ def machine_fault(error: BaseException) -> UserError | None:
     if isinstance(error, MemoryError):
         return MachineFault(
             "the machine must have enough free memory, and has not. Take fewer trainers with "
-            "--workers 1, a smaller --batch-size, or end other processes."
+            "--workers 1, a smaller --batch-size, or end other processes. Images of an .npz file "
+            "are held in memory; those of folders and of IDX files are read from the disk."
         )
     if isinstance(error, OSError) and error.errno in _REMEDIES:
         named = f"{error.filename}: " if error.filename else ""

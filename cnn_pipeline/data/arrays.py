@@ -11,12 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cnn_pipeline.data.preparation import Preparation
+from cnn_pipeline.data.rows import Images, Rows, blocks, take
 
-Images = NDArray[np.uint8]
 Labels = NDArray[np.int64]
 
 MAX_BYTES = 4 * 2**30
-"""Limit for the pixels of one array of the user's own data, which training holds in memory."""
+"""Limit for the pixels of one array of the user's own data that is held in memory."""
 
 MAX_CLASSES = 1000
 
@@ -42,7 +42,7 @@ class Part:
         """The images and labels at `positions`."""
         return replace(
             self,
-            images=self.images[positions],
+            images=take(self.images, positions),
             labels=self.labels[positions],
             names=tuple(self.names[at] for at in positions) if self.names else (),
             groups=None if self.groups is None else self.groups[positions],
@@ -161,7 +161,7 @@ def content_digest(
     parts = {"train": train, "test": test}
     if validation is not None:
         parts["validation"] = validation
-    arrays = {
+    arrays: dict[str, NDArray[np.generic] | Rows] = {
         f"{role}_{name}": array
         for role, part in parts.items()
         for name, array in (("images", part.images), ("labels", part.labels.astype("<i8")))
@@ -174,12 +174,19 @@ def content_digest(
             name: {
                 "dtype": array.dtype.str,
                 "shape": array.shape,
-                "sha256": hashlib.sha256(np.ascontiguousarray(array).data).hexdigest(),
+                "sha256": _sha256(array),
             }
             for name, array in arrays.items()
         },
     }
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def _sha256(array: NDArray[np.generic] | Rows) -> str:
+    digest = hashlib.sha256()
+    for block in blocks(array):
+        digest.update(block.data)
+    return digest.hexdigest()
 
 
 def _text(images: Images) -> str:

@@ -23,6 +23,7 @@ from cnn_pipeline.data.formats.idx import parse_idx
 from cnn_pipeline.data.formats.local import LocalData, read_local
 from cnn_pipeline.data.groups import identical
 from cnn_pipeline.data.preparation import AS_IS, FASHION, Preparation, catalog_faults
+from cnn_pipeline.data.rows import Images
 from cnn_pipeline.data.splits import (
     TEST_SEED,
     check_settings,
@@ -42,17 +43,18 @@ class Split:
     """Images with the role 'train', 'validation' or 'test', in the order of the files.
 
     `images`: uint8 `[n, h, w, c]`, 0 to 255; c is 1 (grey) or 3 (RGB). `labels`: int64 `[n]`, 0 to
-    k-1. Both arrays are read-only.
+    k-1. Both are read-only. Images may be larger than the memory: take some by their positions.
     """
 
     role: str
-    images: NDArray[np.uint8]
+    images: Images
     labels: NDArray[np.int64]
     names: tuple[str, ...] = ()
     """What the data call each image: 'ant/01.png'; empty where images have no names."""
 
     def __post_init__(self) -> None:
-        self.images.flags.writeable = False
+        if isinstance(self.images, np.ndarray):
+            self.images.flags.writeable = False
         self.labels.flags.writeable = False
 
     def __len__(self) -> int:

@@ -9,13 +9,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import TypeAdapter
 
 from cnn_pipeline.base.file_cache import keep_file, kept_content
 from cnn_pipeline.data import near_duplicates
 from cnn_pipeline.data.class_warnings import class_warnings
 from cnn_pipeline.data.dataset import Dataset, Split
+from cnn_pipeline.data.groups import pixel_hashes
 from cnn_pipeline.data.near_duplicates import NearDuplicate
 
 _FILE = "near-duplicates"
@@ -66,8 +66,8 @@ def describe(dataset: Dataset, cache: Path | None = None) -> Description:
     `cache` is a folder that keeps the near duplicates for the next call: finding them takes
     seconds.
     """
-    seen = _hashes(dataset.train.images) + _hashes(dataset.validation.images)
-    tested = _hashes(dataset.test.images)
+    seen = pixel_hashes(dataset.train.images) + pixel_hashes(dataset.validation.images)
+    tested = pixel_hashes(dataset.test.images)
     distinct = set(seen)
     counts = [class_counts(dataset, split) for split in ("train", "validation", "test")]
     return Description(
@@ -202,8 +202,3 @@ def _near_duplicates(
     found = near_duplicates.near_duplicates(dataset)
     keep_file(cache, _FILE, of, lambda path: path.write_bytes(_NEAR.dump_json(found)))
     return found
-
-
-def _hashes(images: NDArray[np.uint8]) -> list[bytes]:
-    rows = np.ascontiguousarray(images).reshape(len(images), -1)
-    return [hashlib.blake2b(row.data, digest_size=16).digest() for row in rows]

@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cnn_pipeline.data.preparation import Drawing
+from cnn_pipeline.data.rows import Images
 
 _SAMPLED = 2000
 """Training images that are measured."""
@@ -45,7 +46,7 @@ def drawing_of(pixels: npt.NDArray[np.uint8]) -> Drawing:
     return "light-on-dark" if light[0] else "dark-on-light" if dark[0] else "mixed"
 
 
-def measured_drawing(images: npt.NDArray[np.uint8]) -> Drawing:
+def measured_drawing(images: Images) -> Drawing:
     """How the images of a data set are drawn; 'mixed' unless 99 % of them are drawn alike.
 
     Args:
@@ -53,7 +54,7 @@ def measured_drawing(images: npt.NDArray[np.uint8]) -> Drawing:
     """
     if images.shape[-1] != 1:
         return "mixed"
-    sample = images[:: -(-len(images) // _SAMPLED), ..., 0]
+    sample = images[:: -(-len(images) // _SAMPLED)][..., 0]
     light, dark = (float(np.mean(share)) for share in _drawn(sample))
     return "light-on-dark" if light >= _SHARE else "dark-on-light" if dark >= _SHARE else "mixed"
 

@@ -8,6 +8,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from cnn_pipeline.data.rows import Images, blocks
+
 Indices = NDArray[np.int64]
 
 
@@ -81,9 +83,17 @@ def order_by_name(groups: Indices, names: Sequence[str], seed: int) -> Indices:
     return np.argsort(smallest, kind="stable")
 
 
-def identical(images: NDArray[np.uint8]) -> Indices:
+def pixel_hashes(images: Images) -> list[bytes]:
+    """The 128-bit BLAKE2b hash of each image."""
+    return [
+        hashlib.blake2b(image.ravel().data, digest_size=16).digest()
+        for block in blocks(images)
+        for image in block
+    ]
+
+
+def identical(images: Images) -> Indices:
     """Groups of images with equal pixels, int64 `[n]`."""
-    rows = np.ascontiguousarray(images).reshape(len(images), -1)
-    hashes = [hashlib.blake2b(row.data, digest_size=16).digest() for row in rows]
+    hashes = pixel_hashes(images)
     numbers = {digest: number for number, digest in enumerate(dict.fromkeys(hashes))}
     return np.array([numbers[digest] for digest in hashes], dtype=np.int64)

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from cnn_pipeline.data.dataset import Dataset, Split
+from cnn_pipeline.data.rows import Images
 
 LIMIT = 0.1
 """Root mean square of the differences, as a share of the test image's contrast."""
@@ -105,7 +106,7 @@ def _differences(
             yield np.sqrt(np.square(apart).reshape(len(own), -1).mean(axis=1))
 
 
-def _coarse(images: NDArray[np.uint8]) -> NDArray[np.float32]:
+def _coarse(images: Images) -> NDArray[np.float32]:
     """Coordinates of all images."""
     starts = range(0, len(images), _CHUNK)
     return np.concatenate([_block_means(_small(images[i : i + _CHUNK])) for i in starts])

@@ -17,6 +17,7 @@ import pandas as pd
 
 from cnn_pipeline.base.errors import InvalidInput
 from cnn_pipeline.base.metric_names import Metric
+from cnn_pipeline.data.rows import Rows
 from cnn_pipeline.network.image_scores import score
 
 CALIBRATION_BINS = 15  # Guo et al. 2017, "On Calibration of Modern Neural Networks", section 5
@@ -31,7 +32,7 @@ class LabelledImages(Protocol):
     """The part of a split that `evaluate` needs."""
 
     @property
-    def images(self) -> np.ndarray:
+    def images(self) -> np.ndarray | Rows:
         """uint8 `[n, height, width, channels]`."""
 
     @property

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from cnn_pipeline.data.rows import Images
+
 LARGE_BATCH = 256
 # Least number of timed calls by batch size, after the first, which may trace.
 _CALLS = {1: 30, LARGE_BATCH: 5}
@@ -36,11 +38,11 @@ class Timed:
         self._seconds[len(images)].append(time.perf_counter() - started)
         return answers
 
-    def latency(self, images: np.ndarray) -> Latency:
+    def latency(self, images: Images) -> Latency:
         """Latency over all calls so far without the first of each size; adds calls if necessary."""
         return Latency(batch_1=self._median(images, 1), batch_256=self._median(images, LARGE_BATCH))
 
-    def _median(self, images: np.ndarray, size: int) -> float:
+    def _median(self, images: Images, size: int) -> float:
         batch = np.resize(images[:size], (size, *images.shape[1:]))
         while len(self._seconds[size]) <= _CALLS[size]:
             self(batch)

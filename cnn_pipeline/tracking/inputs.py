@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from cnn_pipeline.data.rows import blocks
 from cnn_pipeline.tracking import names
 
 if TYPE_CHECKING:
@@ -85,5 +86,6 @@ def _digest(dataset: Dataset, role: str) -> str:
     split = getattr(dataset, role)
     digest = hashlib.sha256(dataset.digest.encode())
     digest.update(split.labels.tobytes())
-    digest.update(split.images.tobytes())
+    for block in blocks(split.images):
+        digest.update(block.data)
     return digest.hexdigest()[:_DIGEST_CHARACTERS]

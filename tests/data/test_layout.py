@@ -47,7 +47,7 @@ def load(path: Path, **settings: object) -> Dataset:
 
 
 def shades(dataset: Dataset, role: str) -> set[int]:
-    return set(getattr(dataset, role).images[:, 0, 0, 0].tolist())
+    return set(getattr(dataset, role).images[:][:, 0, 0, 0].tolist())
 
 
 def faults_of(path: Path, **settings: object) -> tuple[str, ...]:

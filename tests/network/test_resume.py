@@ -16,6 +16,8 @@ import keras
 import numpy as np
 import pytest
 
+from cnn_pipeline.data.dataset import Split
+from cnn_pipeline.data.rows import Rows
 from cnn_pipeline.network.build import build_model, build_twin
 from cnn_pipeline.network.checkpoint import Checkpoints, hold
 from cnn_pipeline.network.compiled.operations import LEAST_CHANNELS
@@ -103,7 +105,10 @@ def held(folder: Path) -> Iterator[tuple[Checkpoints, list[str]]]:
 
 
 def trained(
-    case: Case, checkpoints: Checkpoints | None = None, *callbacks: Callback
+    case: Case,
+    checkpoints: Checkpoints | None = None,
+    *callbacks: Callback,
+    splits: tuple[Split, Split] = (TRAIN, VALIDATION),
 ) -> tuple[keras.Model, History]:
     keras.backend.clear_session()
     training = Training(**{"epochs": 3, "batch_size": 64, "learning_rate": 0.01} | case.training)
@@ -118,8 +123,7 @@ def trained(
     device = Device(case.kind, "any", case.threads, fast_bfloat16=False)
     history = train(
         twin,
-        TRAIN,
-        VALIDATION,
+        *splits,
         training,
         device,
         seed=SEED,
@@ -149,12 +153,14 @@ def assert_identical(one: dict[str, np.ndarray], other: dict[str, np.ndarray]) -
         assert values.dtype == other[name].dtype and values.tobytes() == other[name].tobytes(), name
 
 
-def interrupted(case: Case, folder: Path, kills: list[Kill]) -> tuple[keras.Model, History]:
+def interrupted(
+    case: Case, folder: Path, kills: list[Kill], **options: Any
+) -> tuple[keras.Model, History]:
     """Train until the last of `kills`, which does not kill; each goes on where the last ended."""
     for kill in kills:
         with held(folder) as (checkpoints, told):
             try:
-                twin, history = trained(case, checkpoints, kill)
+                twin, history = trained(case, checkpoints, kill, **options)
             except Killed:
                 assert kill is not kills[-1]
         assert told == []
@@ -182,6 +188,25 @@ def test_an_interrupted_training_ends_with_the_same_bits(tmp_path: Path, name: s
     assert resumed.stop_reason == history.stop_reason
     assert stops == bool(resumed.stop_reason)
     assert resumed.train_seconds > 0 and resumed.images_per_second > 0
+
+
+@pytest.mark.parametrize("name", ["plain", "one-cycle", "batch-norm", "keras"])
+def test_images_on_the_disk_give_the_same_bits(tmp_path: Path, name: str) -> None:
+    """In the same order, with the last batch of 44, also when it was interrupted."""
+
+    def on_disk(split: Split) -> Split:
+        path = tmp_path / f"{split.role}.npy"
+        mixed = np.random.default_rng(0).permutation(len(split))
+        np.save(path, split.images[mixed])
+        kept = np.load(path, mmap_mode="r")
+        return Split(split.role, Rows(kept).take(np.argsort(mixed)), split.labels)
+
+    wanted = trained(CASES[name])
+    kills = [Kill(1, images=3 * 64), Kill(-1)]
+    splits = (on_disk(TRAIN), on_disk(VALIDATION))
+    found = interrupted(CASES[name], tmp_path / "0a1b", kills, splits=splits)
+    assert kills[1].resumed
+    assert_identical(numbers(*wanted), numbers(*found))
 
 
 JAX = """

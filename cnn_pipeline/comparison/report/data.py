@@ -6,13 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from cnn_pipeline.base.quantities import MOST
 from cnn_pipeline.comparison.search import SearchRecord
 from cnn_pipeline.comparison.types import Comparison
 from cnn_pipeline.data.describe import Description
+from cnn_pipeline.data.rows import Images
 from cnn_pipeline.network.evaluation import Answers
 
 
@@ -46,7 +44,7 @@ class ReportData:
     trials: tuple[TrialData, ...] = ()
     """In the order of the sweep."""
     dataset: Description | None = None
-    images: NDArray[np.uint8] | None = None
+    images: Images | None = None
     """Test images `[n, height, width, 1 or 3]`, 0..255."""
     sheet: bytes | None = None
     """The contact sheet of the data set, PNG."""

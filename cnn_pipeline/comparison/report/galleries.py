@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cnn_pipeline.comparison.report.pictures import thumbnail
+from cnn_pipeline.data.rows import Images
 from cnn_pipeline.network.evaluation import Answers
 
 DISAGREEMENTS, ONE_SIDED, MISTAKES = 24, 12, 14
@@ -63,7 +64,7 @@ class Panel:
     """
 
     answers: dict[str, Answers]
-    images: NDArray[np.uint8]
+    images: Images
 
     def disagreements(self) -> Gallery:
         """Images with different predictions; most predictions, then closest votes, first."""

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from cnn_pipeline.data.arrays import Images, image_faults
+from cnn_pipeline.data.arrays import image_faults
 from cnn_pipeline.data.formats.array_scale import (
     ImagesError,
     Range,
@@ -32,7 +32,7 @@ _ADVICE = "save images of 0 to 255 as uint8"
 class PixelImages:
     """`images` by name of the array; `notes` and `faults` begin with the name."""
 
-    images: Mapping[str, Images]
+    images: Mapping[str, NDArray[np.uint8]]
     notes: tuple[str, ...]
     faults: tuple[str, ...]
 

@@ -9,8 +9,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from cnn_pipeline.data.arrays import Images
-
 _WHITE = 255
 _DIGITS = 16
 """White in the digits of UCI and scikit-learn."""
@@ -164,7 +162,7 @@ def said(name: str, array: NDArray[np.generic], values: Range, factor: float) ->
     return f"{array.dtype.name} of 0 to {_DIGITS} became pixels of 0 to 255"
 
 
-def pixels(array: NDArray[np.generic], factor: float) -> Images:
+def pixels(array: NDArray[np.generic], factor: float) -> NDArray[np.uint8]:
     """The array times `factor`, rounded to uint8. Arrays of uint8 stay as they are."""
     if array.dtype == np.uint8:
         return np.ascontiguousarray(array, dtype=np.uint8)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from mmap import mmap
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,7 +23,7 @@ class IdxError(ValueError):
     """The bytes are not a complete IDX file of unsigned bytes; the message says why."""
 
 
-def header_size(magic: bytes | bytearray) -> int:
+def header_size(magic: bytes | bytearray | mmap) -> int:
     """Length in bytes of the header that starts with the four bytes `magic`.
 
     Raises:
@@ -43,7 +44,7 @@ def header_size(magic: bytes | bytearray) -> int:
     return 4 + 4 * magic[3]
 
 
-def parse_shape(header: bytes | bytearray) -> tuple[int, ...]:
+def parse_shape(header: bytes | bytearray | mmap) -> tuple[int, ...]:
     """Sizes of the dimensions in a header of `header_size` bytes, big-endian.
 
     Raises:
@@ -55,7 +56,7 @@ def parse_shape(header: bytes | bytearray) -> tuple[int, ...]:
     return tuple(int.from_bytes(header[at : at + 4], "big") for at in range(4, size, 4))
 
 
-def parse_idx(data: bytes | bytearray) -> NDArray[np.uint8]:
+def parse_idx(data: bytes | bytearray | mmap) -> NDArray[np.uint8]:
     """The array in a complete IDX file: uint8, a view of `data`.
 
     Raises:

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
+import hashlib
 import math
 import re
 import zlib
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from cnn_pipeline.base.files import open_file
+from cnn_pipeline.base.file_cache import keep_file, kept_map, need_room
+from cnn_pipeline.base.files import open_file, sha256_of
 from cnn_pipeline.data.arrays import MAX_BYTES, Part, Parts, image_faults, label_faults
 from cnn_pipeline.data.fetching.payload import GZIP_MAGIC
 from cnn_pipeline.data.formats.array_labels import to_classes
 from cnn_pipeline.data.formats.idx import IdxError, header_size, parse_idx, parse_shape
-from cnn_pipeline.data.formats.reading import Stream, read_up_to
+from cnn_pipeline.data.formats.reading import Stream, chunks_up_to, read_up_to
+from cnn_pipeline.data.rows import Rows
 
 _NAME = re.compile(
     r"(?P<set>(.*-)?)(?P<role>train|t10k|test)-(?P<kind>images|labels)[-.]idx\d-ubyte(\.gz)?",
@@ -32,7 +37,9 @@ def holds_idx(folder: Path) -> bool:
     return any(_NAME.fullmatch(path.name) for path in folder.iterdir())
 
 
-def read_idx_folder(folder: Path, class_names: tuple[str, ...] | None = None) -> Parts | list[str]:
+def read_idx_folder(
+    folder: Path, class_names: tuple[str, ...] | None = None, cache: Path | None = None
+) -> Parts | list[str]:
     """Training and test data, or all faults.
 
     Files have MNIST's names: `train-images-idx3-ubyte`, `train-labels-idx1-ubyte`, and the same
@@ -42,6 +49,8 @@ def read_idx_folder(folder: Path, class_names: tuple[str, ...] | None = None) ->
     Args:
         folder: holds the files of one set.
         class_names: names of the classes, in their order.
+        cache: folder that keeps the images unpacked, under a hash of their file. They stay on the
+            disk and are mapped into memory. With None, or without room, they are held in memory.
     """
     found_set = _only_set(folder)
     if isinstance(found_set, list):
@@ -52,7 +61,7 @@ def read_idx_folder(folder: Path, class_names: tuple[str, ...] | None = None) ->
         for kind in ("images", "labels"):
             try:
                 path = _find(folder, found_set, role, kind)
-                array = _read_kind(path, kind)
+                array = _read_kind(path, kind, cache)
             except IdxError as error:
                 faults.append(str(error))
                 continue
@@ -67,9 +76,10 @@ def read_idx_folder(folder: Path, class_names: tuple[str, ...] | None = None) ->
     )
     if labels.faults:
         return list(labels.faults)
+    images = {role: found[role, "images"][1] for role in roles}
     train, test = (
         Part(
-            images=found[role, "images"][1],
+            images=Rows(images[role]) if cache else images[role],
             labels=labels.labels[str(found[role, "labels"][0])],
             images_file=str(found[role, "images"][0]),
             labels_file=str(found[role, "labels"][0]),
@@ -120,10 +130,13 @@ def _find(folder: Path, of_set: str, role: str, kind: str) -> Path:
     return paths[0]
 
 
-def _read_kind(path: Path, kind: str) -> NDArray[np.uint8]:
+def _read_kind(path: Path, kind: str, cache: Path | None) -> NDArray[np.uint8]:
     """Images as `[n, h, w, c]` or labels as `[n]`; errors name the file."""
     try:
-        array = _read(path)
+        array = _kept(path, cache) if kind == "images" and cache else None
+        if array is None:
+            with _opened(path) as stream:
+                array = _read_stream(stream)
     except OSError as error:
         raise IdxError(f"{path}: {error.strerror or error}") from error
     except (IdxError, EOFError, zlib.error) as error:
@@ -137,15 +150,18 @@ def _read_kind(path: Path, kind: str) -> NDArray[np.uint8]:
     return array[..., np.newaxis] if array.ndim == 3 else array
 
 
-def _read(path: Path) -> NDArray[np.uint8]:
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator[Stream]:
+    """The bytes of a file, unpacked if it is packed."""
     with open_file(path) as raw:
         magic = raw.read(2)
         raw.seek(0)
         if magic != GZIP_MAGIC:
-            return _read_stream(raw)
+            yield raw
+            return
         with gzip.GzipFile(fileobj=raw) as unpacked:
             try:
-                return _read_stream(unpacked)
+                yield unpacked
             except gzip.BadGzipFile as error:
                 if "Not a gzipped file" not in str(error):
                     raise
@@ -156,11 +172,38 @@ def _read(path: Path) -> NDArray[np.uint8]:
                 ) from None
 
 
-def _read_stream(stream: Stream) -> NDArray[np.uint8]:
+def _kept(path: Path, cache: Path) -> NDArray[np.uint8] | None:
+    """The array in a file as a map of its unpacked copy in the cache; None if it has no room."""
+    name = "idx" + hashlib.sha256(bytes(path)).hexdigest()[:16]
+    key = sha256_of(path)
+    kept = kept_map(cache, name, key)
+    if kept is None:
+        keep_file(cache, name, key, lambda new: _unpack(path, new))
+        kept = kept_map(cache, name, key)
+    return None if kept is None else parse_idx(kept)
+
+
+def _unpack(path: Path, new: Path) -> None:
+    with _opened(path) as stream, new.open("wb") as file:
+        header, shape = _read_header(stream)
+        need_room(new, math.prod(shape))
+        file.write(header)
+        for chunk in chunks_up_to(stream, math.prod(shape) + _MORE):
+            file.write(chunk)
+
+
+def _read_header(stream: Stream) -> tuple[bytes, tuple[int, ...]]:
     header = bytes(read_up_to(stream, 4))
     header += read_up_to(stream, header_size(header) - 4)
-    shape = parse_shape(header)
+    return header, parse_shape(header)
+
+
+def _read_stream(stream: Stream) -> NDArray[np.uint8]:
+    header, shape = _read_header(stream)
     size = math.prod(shape)
     if size > MAX_BYTES:
-        raise IdxError(f"at most {MAX_BYTES:,} values can be read, the header announces {size:,}")
+        raise IdxError(
+            f"at most {MAX_BYTES:,} values can be read without room for them in the cache folder, "
+            f"the header announces {size:,}"
+        )
     return parse_idx(header + read_up_to(stream, size + _MORE))

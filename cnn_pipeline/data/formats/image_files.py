@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import itertools
 import json
+import math
+import mmap
 import os
 import statistics
 import time
@@ -22,7 +25,7 @@ from PIL import features
 
 from cnn_pipeline.base.errors import InvalidInput
 from cnn_pipeline.base.events import PreparationProgress, emit
-from cnn_pipeline.base.file_cache import keep_file, kept_content
+from cnn_pipeline.base.file_cache import keep_file, kept_map, need_room
 from cnn_pipeline.base.machine import available_cores
 from cnn_pipeline.base.versions import code_digest
 from cnn_pipeline.data.arrays import MAX_BYTES
@@ -30,6 +33,7 @@ from cnn_pipeline.data.decoding import Header, read_bytes, read_header
 from cnn_pipeline.data.formats.listing import SUFFIXES, is_picture
 from cnn_pipeline.data.picture import prepare_image
 from cnn_pipeline.data.preparation import PADDED, Preparation, declared, recorded, size_of
+from cnn_pipeline.data.rows import Images, Rows
 from cnn_pipeline.settings.trial import DataSettings
 
 # What decides the pixels, beside the files, the settings and the libraries.
@@ -51,7 +55,7 @@ ResultT = TypeVar("ResultT")
 class Pictures:
     """Picture files as images."""
 
-    images: NDArray[np.uint8]
+    images: Images
     """uint8 `[n, h, w, 1 or 3]`, 0 to 255, in the order of the files; read-only."""
     preparation: Preparation
     """What was done, for pictures to come; their drawing is not measured yet."""
@@ -71,7 +75,8 @@ def read_pictures(
         paths: at least one file.
         settings: the declared preparation.
         cache: folder that keeps the images, under a hash of all bytes of the files and of all that
-            decides the pixels; verified when it is read. None keeps nothing.
+            decides the pixels; verified when it is opened. They stay on the disk and are mapped
+            into memory. With None, or where the folder has no room, they are held in memory.
     """
     faults = [fault for path in paths for fault in _kind_faults(path)]
     good = [path for path in paths if not _kind_faults(path)]
@@ -79,9 +84,9 @@ def read_pictures(
     faults += wrong
     key = _key([hashes.get(path) for path in paths], settings)
     name = "pictures" + hashlib.sha256(os.path.commonpath(paths).encode()).hexdigest()[:16]
-    kept = kept_content(cache, name, key) if cache and not faults else None
+    kept = kept_map(cache, name, key) if cache and not faults else None
     if kept is not None:
-        return _unpacked(kept)
+        return _mapped(kept)
     headers, wrong = _each(_header, list(hashes))
     faults += wrong
     if not headers:
@@ -89,22 +94,28 @@ def read_pictures(
     height, width, notes = _size(list(headers.values()), settings)
     grey = all(header.grey for header in headers.values())
     channels = 1 if settings.color == "grey" or (settings.color == "auto" and grey) else 3
-    if len(paths) * height * width * channels > MAX_BYTES:
-        size = f"{len(paths):,} images of {height}x{width}x{channels}"
-        return [
-            *faults,
-            f"image_size must be smaller: {size} need more than {MAX_BYTES:,} bytes, received "
-            f"{settings.image_size or 'none'}; use image_size=64x64",
-        ]
-    images, steps, wrong = _prepared(list(headers), (height, width, channels), settings)
-    faults += wrong
+    todo = _Todo(list(headers), (height, width, channels), settings, notes)
+    try:
+        if cache and not faults:
+            keep_file(cache, name, key, lambda path: _pack(todo, path))
+            if (kept := kept_map(cache, name, key)) is not None:
+                return _mapped(kept)
+        if todo.nbytes > MAX_BYTES:
+            size = f"{len(paths):,} images of {height}x{width}x{channels}"
+            room = f", or make room in the cache folder {cache}" if cache else ""
+            return [
+                *faults,
+                f"image_size must be smaller: {size} need more than {MAX_BYTES:,} bytes, received "
+                f"{settings.image_size or 'none'}; use image_size=64x64{room}",
+            ]
+        images = np.empty((len(headers), *todo.shape), dtype=np.uint8)
+        preparation, said = _prepare(todo, images.__setitem__)
+    except InvalidInput as error:
+        faults += error.faults
     if faults:
         return faults
-    notes += [f"{n:,} of {len(paths):,} pictures: {step}" for step, n in steps.items()]
-    pictures = Pictures(images, recorded(settings, steps), tuple(notes))
-    if cache:
-        keep_file(cache, name, key, lambda path: _pack(pictures, path))
-    return pictures
+    images.flags.writeable = False
+    return Pictures(images, preparation, said)
 
 
 def _kind_faults(path: Path) -> list[str]:
@@ -159,21 +170,42 @@ def _size(headers: Sequence[Header], settings: DataSettings) -> tuple[int, int, 
     )
 
 
-def _prepared(
-    paths: Sequence[Path], shape: tuple[int, int, int], settings: DataSettings
-) -> tuple[NDArray[np.uint8], Counter[str], list[str]]:
-    """The images, how many pictures each step was taken for, and all faults."""
-    preparation = recorded(settings, [PADDED])
-    images = np.empty((len(paths), *shape), dtype=np.uint8)
+@dataclass(frozen=True)
+class _Todo:
+    """Pictures to prepare: `shape` of each, and what is known of all of them."""
+
+    paths: Sequence[Path]
+    shape: tuple[int, int, int]
+    settings: DataSettings
+    notes: Sequence[str]
+
+    @property
+    def nbytes(self) -> int:
+        return len(self.paths) * math.prod(self.shape)
+
+
+def _prepare(
+    todo: _Todo, put: Callable[[int, NDArray[np.uint8]], object]
+) -> tuple[Preparation, tuple[str, ...]]:
+    """Put each image to its position; what was done, and the notes that say so.
+
+    Raises:
+        InvalidInput: names all pictures that cannot be read.
+    """
+    preparation = recorded(todo.settings, [PADDED])
 
     def prepare(at: int) -> tuple[str, ...]:
-        image = prepare_image(paths[at], shape, preparation=preparation)
-        images[at] = image.pixels
+        image = prepare_image(todo.paths[at], todo.shape, preparation=preparation)
+        put(at, image.pixels)
         return image.counted
 
-    steps, faults = _each(prepare, range(len(paths)), _told(len(paths)))
-    images.flags.writeable = False
-    return images, Counter(itertools.chain.from_iterable(steps.values())), faults
+    count = len(todo.paths)
+    counted, faults = _each(prepare, range(count), _told(count))
+    if faults:
+        raise InvalidInput(faults)
+    steps = Counter(itertools.chain.from_iterable(counted.values()))
+    notes = [f"{n:,} of {count:,} pictures: {step}" for step, n in steps.items()]
+    return recorded(todo.settings, steps), (*todo.notes, *notes)
 
 
 def _told(total: int) -> Callable[[int], None]:
@@ -218,24 +250,32 @@ def _each(
     return results, faults
 
 
-def _pack(pictures: Pictures, path: Path) -> None:
-    """Write images with what is known of them: a line of JSON, then the pixels."""
-    header = {
-        "shape": pictures.images.shape,
-        "preparation": pictures.preparation.model_dump(),
-        "notes": pictures.notes,
-    }
-    with path.open("wb") as file:
-        file.write(json.dumps(header).encode() + b"\n")
-        file.write(np.ascontiguousarray(pictures.images).data)
+def _pack(todo: _Todo, path: Path) -> None:
+    """Write images, then what is known of them as JSON, then its length in 8 bytes."""
+    need_room(path, todo.nbytes)
+    with path.open("r+b") as file:
+
+        def put(at: int, pixels: NDArray[np.uint8]) -> None:
+            # Threads write at once, and so nothing is held; less is written on a full disk.
+            if os.pwrite(file.fileno(), pixels.tobytes(), at * pixels.nbytes) != pixels.nbytes:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+
+        preparation, notes = _prepare(todo, put)
+        known = {
+            "shape": (len(todo.paths), *todo.shape),
+            "preparation": preparation.model_dump(),
+            "notes": notes,
+        }
+        content = json.dumps(known).encode()
+        file.seek(todo.nbytes)
+        file.write(content + len(content).to_bytes(8, "big"))
 
 
-def _unpacked(content: bytes) -> Pictures:
-    end = content.index(b"\n")
-    header = json.loads(content[:end])
-    pixels = np.frombuffer(content, np.uint8, offset=end + 1)
+def _mapped(kept: mmap.mmap) -> Pictures:
+    known = json.loads(kept[-8 - int.from_bytes(kept[-8:], "big") : -8])
+    pixels = np.frombuffer(kept, np.uint8, count=math.prod(known["shape"]))
     return Pictures(
-        pixels.reshape(header["shape"]),
-        Preparation(**header["preparation"]),
-        tuple(header["notes"]),
+        Rows(pixels.reshape(known["shape"])),
+        Preparation(**known["preparation"]),
+        tuple(known["notes"]),
     )

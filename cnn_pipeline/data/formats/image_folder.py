@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from cnn_pipeline.data.arrays import Part, Parts
 from cnn_pipeline.data.formats.collection import (
@@ -18,6 +17,7 @@ from cnn_pipeline.data.formats.collection import (
 from cnn_pipeline.data.formats.image_files import read_pictures
 from cnn_pipeline.data.formats.layout import read_layout
 from cnn_pipeline.data.formats.table import read_table
+from cnn_pipeline.data.rows import Images, take
 from cnn_pipeline.settings.trial import DataSettings
 
 
@@ -63,12 +63,12 @@ def _read(collection: Collection, settings: DataSettings, cache: Path | None) ->
     images = prepared.images
 
     def part(role: Role) -> Part | None:
-        chosen = [at for at, picture in enumerate(pictures) if picture.role == role]
-        if not chosen:
+        chosen = np.flatnonzero([picture.role == role for picture in pictures])
+        if not len(chosen):
             return None
         return _part(
             [pictures[at] for at in chosen],
-            images[chosen],
+            take(images, chosen),
             collection.class_names,
             collection.places[role],
         )
@@ -89,9 +89,7 @@ def _read(collection: Collection, settings: DataSettings, cache: Path | None) ->
     )
 
 
-def _part(
-    pictures: list[Picture], images: NDArray[np.uint8], names: tuple[str, ...], place: str
-) -> Part:
+def _part(pictures: list[Picture], images: Images, names: tuple[str, ...], place: str) -> Part:
     labels = {name: label for label, name in enumerate(names)}
     # A picture without a group is one of its own.
     keys = [picture.group or f"\0{at}" for at, picture in enumerate(pictures)]

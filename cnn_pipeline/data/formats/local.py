@@ -108,7 +108,7 @@ def _read(path: Path, settings: DataSettings, cache: Path | None) -> LocalData:
     if path.suffix.lower() == ".npz" and path.is_file():
         result = read_npz(path, names)
     elif path.is_dir() and holds_idx(path):
-        result = read_idx_folder(path, names)
+        result = read_idx_folder(path, names, cache)
     elif path.suffix.lower() == ".csv" and path.is_file():
         result = read_image_table(path, names, settings, cache)
     elif path.is_dir() and holds_classes(path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Protocol
 
 _CHUNK = 1 << 20
@@ -17,6 +18,13 @@ class Stream(Protocol):
 def read_up_to(stream: Stream, size: int) -> bytearray:
     """The next `size` bytes, or fewer at the end of the stream."""
     content = bytearray()
-    while len(content) < size and (chunk := stream.read(min(_CHUNK, size - len(content)))):
+    for chunk in chunks_up_to(stream, size):
         content += chunk
     return content
+
+
+def chunks_up_to(stream: Stream, size: int) -> Iterator[bytes]:
+    """The same, at most a MB at a time."""
+    while size and (chunk := stream.read(min(_CHUNK, size))):
+        size -= len(chunk)
+        yield chunk

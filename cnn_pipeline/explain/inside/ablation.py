@@ -15,6 +15,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from cnn_pipeline.data.rows import Images
 from cnn_pipeline.explain.inside.findings import LayerAblation
 from cnn_pipeline.explain.inside.layers import batches, next_weighted
 
@@ -29,7 +30,7 @@ _FEWEST = 200
 def ablate(
     model: keras.Sequential,
     layer: keras.layers.Conv2D,
-    images: np.ndarray,
+    images: Images,
     labels: np.ndarray,
     budget: float = BUDGET,
 ) -> LayerAblation:
@@ -39,14 +40,10 @@ def ablate(
     `budget`, only the first ones are scored, but at least 200.
     """
     count = min(len(images), max(_FEWEST, int(budget / _cost(model, layer))))
-    images, labels = images[:count], labels[:count]
-    scored = [
-        _score(model, layer, batch, truth)
-        for batch, truth in zip(batches(images), batches(labels), strict=True)
-    ]
+    scored = [_score(model, layer, images[at], labels[at]) for at in batches(np.arange(count))]
     whole = np.concatenate([right for right, _ in scored])
     without = np.concatenate([rights for _, rights in scored], axis=1)
-    return summarize(layer.name, whole, without, labels)
+    return summarize(layer.name, whole, without, labels[:count])
 
 
 def summarize(

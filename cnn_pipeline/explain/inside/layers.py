@@ -9,6 +9,7 @@ import keras
 import numpy as np
 
 from cnn_pipeline.base.errors import InvalidInput
+from cnn_pipeline.data.rows import Rows
 
 BATCH = 250
 """Images per batch: few enough for the memory of wide layers."""
@@ -42,7 +43,7 @@ def convolutions(model: keras.Sequential) -> tuple[keras.layers.Conv2D, ...]:
     return found
 
 
-def batches(array: np.ndarray, size: int = BATCH) -> Iterator[np.ndarray]:
+def batches(array: np.ndarray | Rows, size: int = BATCH) -> Iterator[np.ndarray]:
     """Yield pieces of `array`, at most `size` long on the first axis."""
     for start in range(0, len(array), size):
         yield array[start : start + size]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import keras
 import numpy as np
 
+from cnn_pipeline.data.rows import Images
 from cnn_pipeline.explain.inside.findings import ExcitingPatches
 from cnn_pipeline.explain.inside.layers import Sight, answers_of, batches, sight
 
@@ -12,7 +13,7 @@ from cnn_pipeline.explain.inside.layers import Sight, answers_of, batches, sight
 def exciting_patches(
     model: keras.Sequential,
     layer: keras.layers.Conv2D,
-    images: np.ndarray,
+    images: Images,
     labels: np.ndarray,
     top: int = 5,
 ) -> ExcitingPatches:
@@ -49,7 +50,7 @@ def exciting_patches(
     )
 
 
-def _cut(images: np.ndarray, chosen: np.ndarray, corners: np.ndarray, seen: Sight) -> np.ndarray:
+def _cut(images: Images, chosen: np.ndarray, corners: np.ndarray, seen: Sight) -> np.ndarray:
     """The squares; 0 outside the image, as Keras pads."""
     field = seen.field
     patches = np.zeros((*chosen.shape, field, field, images.shape[3]), np.uint8)

@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 
+from cnn_pipeline.data.rows import Images
 from cnn_pipeline.explain.drawing import page as sheet
 from cnn_pipeline.explain.drawing.fonts import legible
 from cnn_pipeline.explain.drawing.numbers import signs
@@ -27,7 +28,7 @@ _TOP = 84
 
 def draw_patches(
     found: ExcitingPatches,
-    images: np.ndarray,
+    images: Images,
     class_names: Sequence[str],
     title: str,
     kernels: np.ndarray | None = None,
@@ -76,7 +77,7 @@ def draw_patches(
 
 
 def _draw(
-    page: Axes, x: float, y: float, found: ExcitingPatches, k: int, images: np.ndarray, top: int
+    page: Axes, x: float, y: float, found: ExcitingPatches, k: int, images: Images, top: int
 ) -> list[list[tuple[float, float]]]:
     """Draw one filter's images and squares; returns the squares' outlines."""
     chosen = as_rgb(images[found.images[k, :top]])

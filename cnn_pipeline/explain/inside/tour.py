@@ -10,12 +10,13 @@ from collections.abc import Sequence
 import numpy as np
 
 from cnn_pipeline.base.quantities import percent
+from cnn_pipeline.data.rows import Images
 from cnn_pipeline.explain.drawing.page import png_bytes
 from cnn_pipeline.explain.images import ChosenImage
 from cnn_pipeline.explain.inside.ablation import ablate
 from cnn_pipeline.explain.inside.ablation_figure import draw_ablation
 from cnn_pipeline.explain.inside.findings import ExcitingPatches, LayerAblation, Look
-from cnn_pipeline.explain.inside.layers import convolutions
+from cnn_pipeline.explain.inside.layers import batches, convolutions
 from cnn_pipeline.explain.inside.occlusion import look
 from cnn_pipeline.explain.inside.occlusion_figure import draw_looks
 from cnn_pipeline.explain.inside.patches import exciting_patches
@@ -153,10 +154,14 @@ def _right_and_wrong(subject: Subject) -> tuple[list[int], list[int]]:
     return [int(found[0]) for found in right if len(found)], list(wrong.values())[:_LOOKS]
 
 
-def _background(images: np.ndarray) -> np.ndarray:
+def _background(images: Images) -> np.ndarray:
     """uint8 `[channels]`: the median of the images' outermost pixels."""
-    edges = [images[:, 0], images[:, -1], images[:, :, 0], images[:, :, -1]]
-    pixels = np.concatenate([edge.reshape(-1, images.shape[3]) for edge in edges])
+    edges = [
+        edge.reshape(-1, images.shape[3])
+        for some in batches(images)
+        for edge in (some[:, 0], some[:, -1], some[:, :, 0], some[:, :, -1])
+    ]
+    pixels = np.concatenate(edges)
     return np.asarray(np.median(pixels, axis=0), np.uint8)
 
 

@@ -7,6 +7,7 @@ from matplotlib.figure import Figure
 
 from cnn_pipeline.base.errors import InvalidInput
 from cnn_pipeline.base.quantities import percent
+from cnn_pipeline.data.rows import Images
 from cnn_pipeline.explain.drawing.fonts import legible
 from cnn_pipeline.explain.drawing.page import BLUE, MARGIN, SMALL, VERMILION, new_page, place, write
 from cnn_pipeline.explain.drawing.tiles import as_rgb, tile
@@ -19,7 +20,7 @@ _TOP = 92
 
 
 def draw_misclassified(
-    evaluation: Evaluation, images: np.ndarray, title: str, *, columns: int = 7, rows: int = 3
+    evaluation: Evaluation, images: Images, title: str, *, columns: int = 7, rows: int = 3
 ) -> Figure:
     """The mistakes with the highest confidence, highest first, with the predicted class.
 

@@ -70,7 +70,7 @@ class JaxEngine:
         start: Sums | None = None,
     ) -> tuple[float, float]:
         """Train on `split` once in this order; loss and accuracy while the weights changed."""
-        images, labels = jnp.asarray(split.images), jnp.asarray(split.labels, jnp.int32)
+        images, labels = jnp.asarray(split.images[:]), jnp.asarray(split.labels, jnp.int32)
         total, right, done = 0.0, 0, 0
         for batches, sizes in self._batches(order):
             ends = done + np.cumsum(sizes)

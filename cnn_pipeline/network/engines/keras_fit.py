@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cnn_pipeline.data.dataset import Split
+from cnn_pipeline.data.rows import Rows
 from cnn_pipeline.network.history import Sums
 from cnn_pipeline.network.schedule import learning_rate
 from cnn_pipeline.settings.trial import Training
@@ -56,9 +57,7 @@ class KerasEngine:
             raise ValueError("Keras' fit goes on between epochs only")
         progress = _Progress(told, self._batch_size, len(order))
         fitted = self._model.fit(
-            split.images[order],
-            split.labels[order],
-            batch_size=self._batch_size,
+            **_fed(split, self._batch_size, order),
             shuffle=False,
             class_weight=self._weights,
             verbose=0,
@@ -70,10 +69,31 @@ class KerasEngine:
 
     def evaluate(self, split: Split) -> tuple[float, float]:
         """Loss and accuracy on `split` with the present weights."""
-        loss, accuracy = self._model.evaluate(
-            split.images, split.labels, batch_size=EVALUATION_BATCH, verbose=0
-        )
+        loss, accuracy = self._model.evaluate(**_fed(split, EVALUATION_BATCH), verbose=0)
         return float(loss), float(accuracy)
+
+
+class _Batches(keras.utils.PyDataset):  # type: ignore[misc]
+    """Batches of images that stay on the disk."""
+
+    def __init__(self, split: Split, size: int, order: np.ndarray) -> None:
+        super().__init__()
+        self._split, self._size, self._order = split, size, order
+
+    def __len__(self) -> int:
+        return -(-len(self._order) // self._size)
+
+    def __getitem__(self, at: int) -> tuple[np.ndarray, np.ndarray]:
+        rows = self._order[at * self._size : (at + 1) * self._size]
+        return self._split.images[rows], self._split.labels[rows]
+
+
+def _fed(split: Split, size: int, order: np.ndarray | None = None) -> dict[str, Any]:
+    """Arguments that give Keras a split in this order; arrays are faster than batches."""
+    if isinstance(split.images, Rows):
+        return {"x": _Batches(split, size, np.arange(len(split)) if order is None else order)}
+    chosen = slice(None) if order is None else order
+    return {"x": split.images[chosen], "y": split.labels[chosen], "batch_size": size}
 
 
 def keras_optimizer(training: Training, images: int) -> keras.optimizers.Optimizer:
