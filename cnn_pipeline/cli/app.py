@@ -123,6 +123,9 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
         sys.stdout.flush()
         sys.stderr.flush()
     signal.signal(signal.SIGINT, lambda number, frame: os._exit(status))
+    # Python ends by SIGINT, whatever the status, if Ctrl-C ever came while a string was executed,
+    # as `dataclass` does on import. Executing another one makes it forget that.
+    exec("")
     exit_process(status)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 # What waits in threads does this all the time. Without the rule of `_Signals`, a run of this
 # script raises RuntimeError (a lock that is not held is released) or leaves the lock held.
@@ -54,6 +55,26 @@ def work(*words, **options):
 app.app.main = work
 app.main(["sweeps"])
 """
+
+WHILE_A_STRING_IS_EXECUTED = """
+import signal
+from cnn_pipeline.cli import app
+
+def work(*words, **options):
+    try:
+        exec("signal.raise_signal(signal.SIGINT)")
+    except KeyboardInterrupt:
+        return 0  # as `ui` ends
+
+app.app.main = work
+app.main(["ui"])
+"""
+
+
+def test_the_status_stays_what_it_is_wherever_ctrl_c_came(tmp_path: Path) -> None:
+    Path(tmp_path, "command.py").write_text(WHILE_A_STRING_IS_EXECUTED)
+    done = subprocess.run([sys.executable, "-m", "command"], cwd=tmp_path, timeout=60)
+    assert done.returncode == 0
 
 
 def test_locks_stay_whole() -> None:

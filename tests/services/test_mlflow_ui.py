@@ -133,7 +133,7 @@ def test_ctrl_c_while_it_starts_ends_it_quietly(tiny: tuple[Home, Outcome]) -> N
     family = descendants(process.pid)
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does
     _, said = process.communicate(timeout=DEADLINE)
-    assert process.returncode == 0
+    assert process.returncode == 0, said
     assert "Traceback" not in said
     wait_until(lambda: gone(family), "the server's processes end")
 
