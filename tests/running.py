@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import ClassVar
@@ -178,3 +178,13 @@ def stop(process: subprocess.Popen[str]) -> None:
         if not gone({pid}):
             os.kill(pid, signal.SIGKILL)
     process.wait()
+
+
+def files_below(folder: Path) -> Iterator[tuple[Path, bytes]]:
+    """Every file with its content, where servers may be writing and deleting meanwhile."""
+    for root, _, names in os.walk(folder):
+        for name in names:
+            path = Path(root, name)
+            with suppress(FileNotFoundError):
+                if path.is_file():
+                    yield path, path.read_bytes()

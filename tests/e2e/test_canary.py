@@ -22,7 +22,7 @@ from cnn_pipeline.base.home import cache_dir
 from cnn_pipeline.services.loopback import HOST, free_port, wait_until_healthy
 from cnn_pipeline.services.mlflow_ui import server_environment
 from tests.flows.test_flow import environment
-from tests.running import stop
+from tests.running import files_below, stop
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
@@ -70,11 +70,10 @@ def left(content: bytes) -> list[str]:
 def leaks(folder: Path) -> dict[str, list[str]]:
     """The files below `folder` that hold something of a secret."""
     found = {}
-    for path in folder.rglob("*"):
-        if path.is_file():
-            if what := left(path.read_bytes()):
-                found[str(path.relative_to(folder))] = what
-            assert not left(str(path).encode())
+    for path, content in files_below(folder):
+        if what := left(content):
+            found[str(path.relative_to(folder))] = what
+        assert not left(str(path).encode())
     return found
 
 

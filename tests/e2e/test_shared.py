@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import quote
 
-import psutil
 import pytest
 from mlflow.tracking import MlflowClient
 
@@ -19,6 +18,7 @@ from cnn_pipeline.services.doctor.shared import check_shared
 from cnn_pipeline.services.loopback import free_port
 from tests.e2e import postgres
 from tests.flows.test_flow import environment
+from tests.running import files_below, processes
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
@@ -37,8 +37,8 @@ def up(home: Home, environ: dict[str, str], *words: str) -> subprocess.Completed
 
 def files_with_password(folder: Path) -> Iterator[Path]:
     wanted = [spelled.encode() for spelled in SPELLED]
-    for path in folder.rglob("*"):
-        if path.is_file() and any(one in path.read_bytes() for one in wanted):
+    for path, content in files_below(folder):
+        if any(one in content for one in wanted):
             yield path
 
 
@@ -66,12 +66,8 @@ def test_up_keeps_everything_in_postgresql_and_a_folder_and_the_password_nowhere
         try:
             assert started.returncode == 0, started.stderr
             assert f"Database: postgresql://{host}/team\nFiles:    {files}\n" in started.stdout
-            processes = [
-                process
-                for process in psutil.process_iter()
-                if any(spelled in " ".join(process.cmdline()) for spelled in SPELLED)
-            ]
-            assert processes == []
+            commands = [command for _, command in processes().values()]
+            assert not [each for each in commands if any(spelled in each for spelled in SPELLED)]
             (mlflow,) = [line for line in started.stdout.splitlines() if line.startswith("MLflow")]
             client = MlflowClient(mlflow.split()[1])
             run = client.create_run(client.create_experiment("pets"))

@@ -16,7 +16,7 @@ import psutil
 from cnn_pipeline.services.loopback import HOST, free_port, wait_until_healthy
 from cnn_pipeline.services.mlflow_ui import server_environment
 from tests.flows.test_flow import environment
-from tests.running import DEADLINE
+from tests.running import DEADLINE, descendants
 
 
 @dataclass
@@ -100,11 +100,8 @@ def _running(server: Server) -> Iterator[Server]:
 
 def temporary_prefect(command_pid: int) -> list[int]:
     """Ids of the Prefect server that a command has started for itself."""
-    return [
-        process.pid
-        for process in psutil.Process(command_pid).children(recursive=True)
-        if "cnn_pipeline.services.temporary_prefect" in process.cmdline()
-    ]
+    server = "cnn_pipeline.services.temporary_prefect"
+    return [pid for pid, command in descendants(command_pid).items() if server in command]
 
 
 def kill(pids: Sequence[int]) -> None:
