@@ -210,9 +210,7 @@ class PlainProgress:
                 metrics
             ):
                 parts = [f"epoch {epoch + 1}/{epochs}", accuracies(metrics)]
-                if now - self._left_at >= 1:  # with thousands of trials it takes milliseconds
-                    self._left_at, self._left = now, range_left(self._state, now)
-                parts += [speed(self._state.running[trial]), self._left]
+                parts += [speed(self._state.running[trial]), self._range_left(now)]
                 yield f"{trial}: {', '.join(part for part in parts if part)}"
             case events.SweepContinued():
                 yield continued_line(event)
@@ -222,7 +220,13 @@ class PlainProgress:
                 yield awaited_line(event)
             case events.TrialEnded(trial=trial):
                 ended = f"{len(self._state.ended)} of {self._state.total}"
-                yield f"{trial}: {ending(event)} ({ended}), {range_left(self._state, now)}"
+                yield f"{trial}: {ending(event)} ({ended}), {self._range_left(now)}"
+
+    def _range_left(self, now: float) -> str:
+        """The time left, up to a second old: of 5,000 trials it takes milliseconds."""
+        if now - self._left_at >= 1:
+            self._left_at, self._left = now, range_left(self._state, now)
+        return self._left
 
 
 class LiveProgress:
