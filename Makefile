@@ -77,7 +77,7 @@ audit: $(DEV) ## Ask for known advisories of the packages in requirements.lock (
 fuzz: $(DEV) ## Feed the readers of files and requests bytes of any kind, ten minutes (ARGS="idx")
 	@$(BIN)/python -m tests.fuzz $(ARGS)
 
-bench: $(RUNTIME) ## Run all benchmarks, about an hour and a half (ARGS="startup memory" for some)
+bench: $(RUNTIME) ## Run all benchmarks, about two hours (ARGS="startup memory" for some)
 	@$(BIN)/python -m benchmarks.suite $(ARGS)
 
 lock: $(DEV) ## Regenerate requirements.lock and requirements-dev.lock from pyproject.toml

@@ -1,6 +1,6 @@
 """Every measurement of docs/performance.md, one after the other.
 
-    make bench                                       # all, about an hour and a half
+    make bench                                       # all, about two hours
     .venv/bin/python -m benchmarks.suite startup memory
 
 Each writes its table into `benchmarks/results`; the pages get them at the end.
@@ -23,6 +23,7 @@ PARTS = {
     "startup": ["startup"],
     "compare-many-runs": ["compare_many_runs"],
     "memory": ["memory"],
+    "scaling": ["scaling"],
     "default": ["race", "default"],
     "decided": ["decided"],
 }
