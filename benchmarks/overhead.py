@@ -61,7 +61,9 @@ class _InstantPool:
     """Stands in for a `TrainerPool`; its jobs are done at once."""
 
     count = 1
+    now = 1
     threads = 1
+    stopped = ""
 
     def run(self, job: object) -> Reply:
         return Reply("FINISHED", metrics={"val_accuracy_final": 0.9, "test_accuracy": 0.9})

@@ -114,7 +114,7 @@ def _sweep(variants: int, seeds: int = 1, name: str = "scaling") -> Sweep:
 class _SleepingPool:
     """Stands in for a `TrainerPool`: it sleeps, and tells what a trainer tells."""
 
-    count = _TRAINERS
+    count = now = _TRAINERS
     threads = 1
     stopped = ""
 

@@ -39,7 +39,7 @@ from cnn_pipeline.experiment.trials import reuse_trial, run_trial
 from cnn_pipeline.network.results import TrialResult
 from cnn_pipeline.settings.trial import DataSettings, Trial
 from cnn_pipeline.tracking import names
-from cnn_pipeline.trainers.protocol import Trainers
+from cnn_pipeline.trainers.protocol import Gate, Trainers
 from flows.cancelling import cancellable, in_words
 from flows.server import server_answers, shown
 
@@ -122,6 +122,22 @@ def log_notes(notes: Sequence[str]) -> None:
         get_run_logger().info("settings: %s", note)
 
 
+class _Threads(ThreadPoolTaskRunner[Any]):
+    """A thread for each trainer, also for those that come later."""
+
+    def __init__(self, pool: Trainers) -> None:
+        super().__init__(max_workers=pool.count)
+        self._gate = Gate(pool)
+
+    def _register_worker_thread(self) -> None:  # not public; the start of each thread
+        super()._register_worker_thread()
+        self._gate.enter()
+
+    def __exit__(self, *exception: Any) -> None:
+        self._gate.open()
+        super().__exit__(*exception)
+
+
 def train_all(
     pool_of: Callable[[], Trainers], sweep_run: SweepRun, trials: Sequence[Trial]
 ) -> Generator[TrialResult]:
@@ -130,9 +146,8 @@ def train_all(
     If one fails, the others go on.
     """
     pool = pool_of()
-    runner: ThreadPoolTaskRunner[Any] = ThreadPoolTaskRunner(max_workers=pool.count)
     futures: list[PrefectFuture[Any]] = []
-    with runner, _closed_on_error(pool, futures), in_words():
+    with _Threads(pool) as runner, _closed_on_error(pool, futures), in_words():
         for trial in trials:
             given = {"sweep_run": sweep_run, "trial": trial, "pool": pool}
             futures.append(runner.submit(train_variant, parameters=given))

@@ -85,7 +85,7 @@ class Untrained:
     started: ClassVar[list[Untrained]] = []
 
     def __init__(self, count: int, threads: int, log_folder: Path, launcher: None = None) -> None:
-        self.count, self.threads = count, threads
+        self.count, self.now, self.threads = count, count, threads
         self.jobs: list[str] = []
         self.stopped = ""
         self.started.append(self)

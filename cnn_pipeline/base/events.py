@@ -104,6 +104,14 @@ class SweepStarted:
 
 
 @dataclass(frozen=True)
+class ClusterChanged:
+    """A node joined the cluster or was lost; there are `at_once` trainers now."""
+
+    at_once: int
+    text: str
+
+
+@dataclass(frozen=True)
 class TrialPhase:
     """A trial enters a phase: 'building', 'training', 'evaluating' or 'logging'."""
 
@@ -233,6 +241,7 @@ Event = (
     | PreparationProgress
     | SweepContinued
     | SweepStarted
+    | ClusterChanged
     | TrialPhase
     | TrialNote
     | TrialProgress

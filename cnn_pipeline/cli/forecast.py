@@ -105,6 +105,8 @@ class SweepState:
                 self.metric = event.metric
                 self.each = dict(event.each)
                 self.stage, self.download, self.pictures = "", None, None
+            case events.ClusterChanged(at_once):
+                self.at_once = max(1, at_once)
             case (
                 events.RoundStarted(estimates=estimates, trials=trials)
                 | events.TrialsChosen(estimates=estimates, trials=trials)

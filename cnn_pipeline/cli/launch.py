@@ -109,7 +109,7 @@ def run_flow(
                 state = _end_of(
                     lambda: train_variants(
                         sweep,
-                        workers=decision.crew.workers,
+                        workers=decision.crew.most,
                         force=force,
                         # Shown in Prefect; a run that is started again there has it, too.
                         advanced=engine.model_dump(mode="json", exclude_defaults=True),

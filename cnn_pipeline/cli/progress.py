@@ -171,7 +171,7 @@ class PlainProgress:
 
     def _lines(self, event: events.Event, now: float) -> Iterator[str]:
         match event:
-            case events.Stage(text) | events.Delay(text):
+            case events.Stage(text) | events.Delay(text) | events.ClusterChanged(text=text):
                 yield text
             case events.DataWarning(text):
                 yield f"warning: {text}"
@@ -296,6 +296,8 @@ class LiveProgress:
                 self._print(f"warning: {text}")
             case events.SettingsFitted(text):
                 self._print(f"settings: {text}")
+            case events.ClusterChanged(text=text):
+                self._print(text)
             case events.TrialNote(trial, text):
                 self._print(f"{trial}: {text}")
             case events.TrialEnded():

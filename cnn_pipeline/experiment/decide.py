@@ -195,7 +195,7 @@ def deciding(
 
     try:
         if not may_reuse(home, force=force) or decision().remaining:
-            warm_up(crew.workers, crew.threads, home.state / "logs", engine)
+            warm_up(crew.most, crew.threads, home.state / "logs", crew.cluster)
         yield decision
     finally:
         close_warm()

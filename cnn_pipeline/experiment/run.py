@@ -20,7 +20,7 @@ from cnn_pipeline.settings.engine import LOCAL, Engine
 from cnn_pipeline.settings.resuming import Resuming
 from cnn_pipeline.settings.sweep import Sweep
 from cnn_pipeline.settings.trial import Trial
-from cnn_pipeline.trainers.protocol import Trainers
+from cnn_pipeline.trainers.protocol import Gate, Trainers
 
 
 def run_sweep(
@@ -81,7 +81,8 @@ def train_trials(
 ) -> Generator[TrialResult]:
     """Train as many trials at a time as there are trainers."""
     pool = pool_of()
-    with ThreadPoolExecutor(pool.count) as executor:
+    gate = Gate(pool)
+    with ThreadPoolExecutor(pool.count, initializer=gate.enter) as executor:
         futures = [executor.submit(run_trial, sweep_run, trial, pool) for trial in trials]
         try:
             for future in futures:
@@ -90,3 +91,5 @@ def train_trials(
             executor.shutdown(wait=False, cancel_futures=True)
             pool.close()
             raise
+        finally:
+            gate.open()

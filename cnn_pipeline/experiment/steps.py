@@ -246,7 +246,7 @@ def trainer_pool(decision: Decision) -> AbstractContextManager[Trainers]:
     """The trainers that were decided on, warm ones if there are."""
     crew = decision.crew
     logs = decision.home.state / "logs"
-    return trainers(crew.workers, crew.threads, logs, engine=crew.engine)
+    return trainers(crew.most, crew.threads, logs, cluster=crew.cluster)
 
 
 @contextmanager

@@ -9,10 +9,9 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 from cnn_pipeline.base import events
-from cnn_pipeline.settings.engine import LOCAL, Engine
 from cnn_pipeline.trainers.launching import Launcher, new_launcher, new_log
 from cnn_pipeline.trainers.messages import (
     JOBS,
@@ -23,6 +22,9 @@ from cnn_pipeline.trainers.messages import (
     TrainerMessage,
 )
 from cnn_pipeline.trainers.protocol import Trainers, give_up
+
+if TYPE_CHECKING:
+    from cnn_pipeline.trainers.ray_cluster import Cluster
 
 _KEPT_LOGS = 20
 # TensorFlow never frees the graph of a loop that has run: 5 MiB per trial. A fork is cheap.
@@ -40,7 +42,7 @@ class TrainerPool:
     def __init__(
         self, count: int, threads: int, log_folder: Path, launcher: Launcher | None = None
     ) -> None:
-        self.count = count
+        self.count = self.now = count
         self.threads = threads
         self.log_file = new_log(log_folder, _KEPT_LOGS)
         self._log = self.log_file.open("ab")
@@ -196,9 +198,9 @@ class _Trainer:
 _warm: list[Trainers] = []
 
 
-def warm_up(count: int, threads: int, log_folder: Path, engine: Engine = LOCAL) -> None:
+def warm_up(count: int, threads: int, log_folder: Path, cluster: Cluster | None = None) -> None:
     """Start trainers now for the next `trainers` of the same size, as TensorFlow takes seconds."""
-    _warm.append(_new_pool(count, threads, log_folder, engine))
+    _warm.append(_new_pool(count, threads, log_folder, cluster))
 
 
 def close_warm() -> None:
@@ -213,18 +215,18 @@ def trainers(
     threads: int,
     log_folder: Path,
     launcher: Launcher | None = None,
-    engine: Engine = LOCAL,
+    cluster: Cluster | None = None,
 ) -> Iterator[Trainers]:
     """A pool of trainers, closed with the block; a warm one if it fits and `launcher` is None.
 
-    See `TrainerPool` for the arguments. `engine` says where they run; a cluster has been reached.
+    See `TrainerPool` for the arguments. They run on `cluster`, if there is one.
     """
     fitting = (p for p in _warm if (p.count, p.threads) == (count, threads))
     pool = next(fitting, None) if launcher is None else None
     if pool is not None:
         _warm.remove(pool)
     else:
-        pool = _new_pool(count, threads, log_folder, engine, launcher)
+        pool = _new_pool(count, threads, log_folder, cluster, launcher)
     try:
         yield pool
     finally:
@@ -232,10 +234,14 @@ def trainers(
 
 
 def _new_pool(
-    count: int, threads: int, log_folder: Path, engine: Engine, launcher: Launcher | None = None
+    count: int,
+    threads: int,
+    log_folder: Path,
+    cluster: Cluster | None,
+    launcher: Launcher | None = None,
 ) -> Trainers:
-    if engine.engine == "local":
+    if cluster is None:
         return TrainerPool(count, threads, log_folder, launcher)
     from cnn_pipeline.trainers.ray_pool import RayPool  # imports Ray
 
-    return RayPool(count, threads, log_folder, engine)
+    return RayPool(count, threads, log_folder, cluster)

@@ -11,7 +11,8 @@ import secrets
 import signal
 import sys
 import threading
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -40,6 +41,8 @@ from cnn_pipeline.trainers.scheduling import WORKERS_ON_GPU, Crew
 START = "ray start --head --include-dashboard=false --disable-usage-stats"
 _ANSWER_SECONDS = 120  # a node imports this package first
 _CONNECT_SECONDS = 5.0
+_POLL_SECONDS = 0.5
+_MOST_TRAINERS = 64  # each has a thread in the driver; `--workers` has the same limit
 _ENVIRONMENT = {
     "RAY_USAGE_STATS_ENABLED": "0",
     # Ray's own default from its next version on, and a warning until then.
@@ -148,32 +151,87 @@ def room(found: Sequence[Node], threads: int, share: float) -> int:
     return sum(node.room(threads, share) for node in found)
 
 
-def check(engine: Engine, needs: Needs) -> int:
-    """How many trainers the connected cluster has room for.
+class Cluster:
+    """A connected cluster, and which of its nodes are used: those that are like the driver."""
+
+    def __init__(self, engine: Engine, needs: Needs, used: Sequence[Node], most: int) -> None:
+        self.engine = engine
+        self.share = gpu_share(engine)
+        self.used = tuple(used)
+        self.most = most
+        """Trainers that the sweep would use."""
+        self._needs = needs
+        self._refused: set[str] = set()
+
+    @property
+    def room(self) -> int:
+        """How many trainers fit on the nodes that are used."""
+        return room(self.used, self._needs.threads, self.share)
+
+    def may_have_room(self) -> bool:
+        """Whether a node has room that is used, or that was not compared yet."""
+        alive = [node for node in nodes() if node.id not in self._refused]
+        return room(alive, self._needs.threads, self.share) > 0
+
+    def changes(self, over: Callable[[], bool]) -> Iterator[str]:
+        """Compare nodes that joined, and forget lost ones. Yields a sentence after each change.
+
+        Args:
+            over: whether nobody waits any more; asked while a node does not answer.
+        """
+        alive = nodes()
+        for lost in [node for node in self.used if node.id not in {one.id for one in alive}]:
+            self.used = tuple(node for node in self.used if node.id != lost.id)
+            yield f"node {lost.name} was lost"
+        known = self._refused.union(node.id for node in self.used)
+        for node in alive:
+            if node.id in known or not node.room(self._needs.threads, self.share):
+                continue
+            faults = _faults([node], self._needs, len(self.used) + 1, over)
+            if over():
+                return
+            if faults:
+                self._refused.add(node.id)
+                said = "; ".join(fault.removeprefix("--engine ray: ") for fault in faults)
+                yield f"{said}. The sweep goes on without this node"
+            else:
+                self.used += (node,)
+                yield f"node {node.name} joined"
+
+
+def check(engine: Engine, needs: Needs) -> tuple[Node, ...]:
+    """The nodes of the connected cluster that have room for trainers.
 
     Raises:
         InvalidInput: all reasons why trials could not run there, each with what to do.
     """
     share = gpu_share(engine)
     everyone = nodes()
-    used = [node for node in everyone if node.room(needs.threads, share)]
+    used = tuple(node for node in everyone if node.room(needs.threads, share))
     if not used:
         raise InvalidInput([_no_room(everyone, needs.threads, share)])
-    faults = [*(_store_faults(used, needs.store_uri) if len(used) > 1 else ())]
-    several = len(used) > 1
+    if faults := _faults(used, needs, len(used)):
+        raise InvalidInput(faults)
+    return used
+
+
+def _faults(
+    asked: Sequence[Node], needs: Needs, total: int, over: Callable[[], bool] = lambda: False
+) -> list[str]:
+    """Why trials could not run on these nodes, of `total` that are used."""
+    several = total > 1
+    faults = [*(_store_faults(total, needs.store_uri) if several else ())]
     with _seen(needs.checkpoints if several else None) as seen:
         question = Question(
             data="" if needs.data.source in CATALOGS else absolute(needs.data).source,
             seen=seen,
             store=needs.store_uri if several and not faults else "",
         )
-        answers = ask(used, question)
+        answers = ask(asked, question, over)
     here = facts()
-    for node in used:
+    for node in asked:
         faults += _node_faults(node, answers[node.id], here, needs)
-    if faults:
-        raise InvalidInput(faults)
-    return room(used, needs.threads, share)
+    return faults
 
 
 def crew_on(engine: Engine, sweep: Sweep, workers: int, store_uri: str, checkpoints: Path) -> Crew:
@@ -193,16 +251,21 @@ def crew_on(engine: Engine, sweep: Sweep, workers: int, store_uri: str, checkpoi
     """
     threads = sweep.training.threads or 1
     reach(engine)
+    needs = Needs(threads, sweep.data, store_uri, checkpoints)
     try:
-        most = check(engine, Needs(threads, sweep.data, store_uri, checkpoints))
+        used = check(engine, needs)
     except InvalidInput:
         leave()  # Ray ends a connected process a minute after its cluster is gone
         raise
-    return Crew(min(workers or len(sweep.trials()), most), threads, engine)
+    most = workers or min(len(sweep.trials()), _MOST_TRAINERS)
+    cluster = Cluster(engine, needs, used, most)
+    return Crew(min(most, cluster.room), threads, cluster)
 
 
-def ask(asked: Sequence[Node], question: Question) -> dict[str, Answer | str]:
-    """The answer of each node by its id, or why it gave none."""
+def ask(
+    asked: Sequence[Node], question: Question, over: Callable[[], bool]
+) -> dict[str, Answer | str]:
+    """The answer of each node by its id, or why it gave none; wait until `over`, but not longer."""
     import ray
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
@@ -215,7 +278,9 @@ def ask(asked: Sequence[Node], question: Question) -> dict[str, Answer | str]:
         ).remote(question)
         for node in asked
     }
-    ray.wait(list(refs.values()), num_returns=len(refs), timeout=_ANSWER_SECONDS)
+    end, waited = time.monotonic() + _ANSWER_SECONDS, list(refs.values())
+    while waited and time.monotonic() < end and not over():
+        _, waited = ray.wait(waited, num_returns=len(waited), timeout=_POLL_SECONDS)
     found: dict[str, Answer | str] = {}
     for node_id, ref in refs.items():
         try:
@@ -265,11 +330,11 @@ def _node_faults(
         )
 
 
-def _store_faults(used: Sequence[Node], uri: str) -> Iterator[str]:
+def _store_faults(total: int, uri: str) -> Iterator[str]:
     """Why runs of several nodes cannot be written to this store."""
     if not uri.startswith(("http://", "https://")):
         yield (
-            f"--engine ray: {len(used)} nodes need an MLflow server, because a file cannot be "
+            f"--engine ray: {total} nodes need an MLflow server, because a file cannot be "
             f"written by several machines, received {redacted(uri)}. Start one ('mlflow server') "
             "and set MLFLOW_TRACKING_URI to its address"
         )

@@ -6,6 +6,7 @@ environment, so it computes the same numbers. The actor passes lines of JSON on.
 
 from __future__ import annotations
 
+import contextlib
 import queue
 import threading
 import time
@@ -17,7 +18,7 @@ from typing import Any, NoReturn
 from cnn_pipeline.base import events
 from cnn_pipeline.base.errors import AGAIN, Interrupted
 from cnn_pipeline.base.home import cache_dir
-from cnn_pipeline.settings.engine import Engine
+from cnn_pipeline.base.quantities import counted
 from cnn_pipeline.trainers import ray_cluster
 from cnn_pipeline.trainers.messages import (
     JOBS,
@@ -29,9 +30,11 @@ from cnn_pipeline.trainers.messages import (
 )
 from cnn_pipeline.trainers.pool import TrainerPool
 from cnn_pipeline.trainers.protocol import give_up
+from cnn_pipeline.trainers.ray_cluster import Cluster
 from cnn_pipeline.trainers.ray_node import absolute, node_name
 
 _POLL_SECONDS = 0.1
+_LOOK_SECONDS = 2.0
 _PATIENCE_SECONDS = 15.0
 _MOST_FAILED_STARTS = 3
 # A trainer whose actor is gone cannot know whether the sweep is, too. So it ends no run: the sweep
@@ -40,25 +43,30 @@ _NO_PROCESS = "a node of a Ray cluster"
 
 
 class RayPool:
-    """At most `count` trainers of `threads` threads on the connected cluster.
+    """As many trainers of `threads` threads as the cluster has room for, at most `count`.
 
-    If a node is lost, its trial runs again on another, from its last checkpoint.
+    Their number follows the nodes that join, and are like this machine, and those that are lost. If
+    a node is lost, its trial runs again on another, from its last checkpoint.
     """
 
-    def __init__(self, count: int, threads: int, log_folder: Path, engine: Engine) -> None:
+    def __init__(self, count: int, threads: int, log_folder: Path, cluster: Cluster) -> None:
         self.count = count
+        self.now = min(count, cluster.room)
         self.threads = threads
         self.stopped = ""
+        self._cluster = cluster
         self._log_folder = log_folder
-        self._retries = engine.retries
-        self._share = ray_cluster.gpu_share(engine)
+        self._retries = cluster.engine.retries
         self._places = threading.BoundedSemaphore(count)
         self._lock = threading.Lock()
         self._idle: list[_Actor] = []
         self._busy: set[_Actor] = set()
         self._failed_starts = 0
+        self._over = threading.Event()
         with self._lock:
             self._fill()
+        self._looking = threading.Thread(target=self._look, name="nodes", daemon=True)
+        self._looking.start()
 
     def run(self, job: AnyJob) -> Reply:
         """Run one job on an idle trainer. If its node is lost, run it on another.
@@ -109,7 +117,7 @@ class RayPool:
                         self._failed_starts = 0
                         return actor
                 failed = [actor for actor in self._idle if actor.fault]
-                self._failed_starts += len(failed)
+                self._failed_starts += bool(failed)  # they fail together if their node is lost
                 for actor in failed:
                     self._idle.remove(actor)
             if failed and self._failed_starts >= _MOST_FAILED_STARTS:
@@ -117,7 +125,7 @@ class RayPool:
                 self._stop(f"{reason}. When it can, {AGAIN}.")
             if time.monotonic() - waited > _PATIENCE_SECONDS:
                 waited = time.monotonic()
-                if not ray_cluster.room(ray_cluster.nodes(), self.threads, self._share):
+                if not self._cluster.may_have_room():
                     reason = "no node of the Ray cluster has room for a trainer any more"
                     self._stop(f"{reason}. When one has, {AGAIN}.")
                 if not told:
@@ -131,8 +139,32 @@ class RayPool:
 
     def _fill(self) -> None:
         """Ask for as many trainers as there may be; Ray starts them where there is room."""
-        while len(self._idle) + len(self._busy) < self.count:
-            self._idle.append(_Actor(self.threads, self._share, self._log_folder))
+        while len(self._idle) + len(self._busy) < self.now:
+            self._idle.append(_Actor(self.threads, self._cluster, self._log_folder))
+
+    def _look(self) -> None:
+        """Follow the cluster until the pool is closed."""
+        import ray
+
+        while not self._over.wait(_LOOK_SECONDS):
+            # The head may be silent for a moment.
+            with contextlib.suppress(ray.exceptions.RayError, RuntimeError, OSError):
+                for text in self._cluster.changes(self._over.is_set):
+                    self._resize()
+                    trainers = counted(self.now, "trainer")
+                    events.emit(events.ClusterChanged(self.now, f"{text} ({trainers} now)"))
+
+    def _resize(self) -> None:
+        """Have as many trainers as fit now, and none that is or would be on a lost node."""
+        with self._lock:
+            if self.stopped:
+                return
+            self.now = min(self.count, self._cluster.room)
+            used = {node.id for node in self._cluster.used}
+            for actor in [actor for actor in self._idle if not actor.places <= used]:
+                self._idle.remove(actor)
+                actor.kill()
+            self._fill()
 
     def _give_back(self, actor: _Actor) -> None:
         with self._lock:
@@ -143,6 +175,7 @@ class RayPool:
                 actor.kill()
 
     def _end(self, why: str) -> None:
+        self._over.set()
         with self._lock:
             self.stopped = self.stopped or why
             for actor in (*self._idle, *self._busy):
@@ -155,6 +188,7 @@ class RayPool:
         end = time.monotonic() + _PATIENCE_SECONDS
         while self._busy and time.monotonic() < end:  # Ray ends what they wait for
             time.sleep(_POLL_SECONDS)
+        self._looking.join(_PATIENCE_SECONDS)
         ray_cluster.leave()
 
 
@@ -165,12 +199,18 @@ class _Lost(Exception):
 class _Actor:
     """The driver's side of a trainer on the cluster."""
 
-    def __init__(self, threads: int, gpu_share: float, log_folder: Path) -> None:
+    def __init__(self, threads: int, cluster: Cluster, log_folder: Path) -> None:
         import ray
 
+        self.places = {node.id for node in cluster.used}
+        """Ids of the nodes where it may be; once it has started, of its own."""
         remote: Any = ray.remote(_Trainer)
         self._actor = remote.options(
-            num_cpus=threads, num_gpus=gpu_share, max_restarts=0, max_task_retries=0
+            num_cpus=threads,
+            num_gpus=cluster.share,
+            label_selector={"ray.io/node-id": f"in({', '.join(sorted(self.places))})"},
+            max_restarts=0,
+            max_task_retries=0,
         ).remote(threads, str(log_folder))
         self._where = self._actor.where.remote()
         self.node = ""
@@ -187,7 +227,8 @@ class _Actor:
             done, _ = ray.wait([self._where], timeout=0)
             if done:
                 try:
-                    self.node = ray.get(done[0])
+                    place, self.node = ray.get(done[0])
+                    self.places = {place}
                 except ray.exceptions.RayError as error:
                     self.fault = ray_cluster.last_line(error)
         return bool(self.node)
@@ -243,11 +284,11 @@ class _Trainer:
         folder = Path(log_folder) / "ray" / self._node[:12]  # each node keeps some logs
         self._pool = TrainerPool(1, threads, folder)
 
-    def where(self) -> str:
-        """Name of the node."""
+    def where(self) -> tuple[str, str]:
+        """Id and name of the node."""
         import platform
 
-        return node_name(platform.node(), self._node)
+        return self._node, node_name(platform.node(), self._node)
 
     def run(self, line: bytes) -> Iterator[bytes]:
         """Run a job on this node's data; yields messages, and the reply last."""

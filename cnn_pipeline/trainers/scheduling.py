@@ -5,11 +5,14 @@ from __future__ import annotations
 import heapq
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from cnn_pipeline.base.machine import available_cores, available_memory, has_gpu
-from cnn_pipeline.settings.engine import LOCAL, Engine
 from cnn_pipeline.settings.sweep import Sweep
 from cnn_pipeline.settings.trial import Trial
+
+if TYPE_CHECKING:
+    from cnn_pipeline.trainers.ray_cluster import Cluster
 
 TRAINER_BYTES = 2 * 1024**3
 """Memory per trainer: the largest of the default sweep peaks at 1.4 GB."""
@@ -45,8 +48,13 @@ class Crew:
     """Trainers at a time."""
     threads: int
     """Of each trainer."""
-    engine: Engine = LOCAL
-    """Where they run."""
+    cluster: Cluster | None = None
+    """Where they run; None is this machine."""
+
+    @property
+    def most(self) -> int:
+        """Trainers at a time once a cluster has grown."""
+        return max(self.workers, self.cluster.most) if self.cluster else self.workers
 
 
 def crew_for(sweep: Sweep, workers: int) -> Crew:

@@ -51,7 +51,7 @@ class Scripted:
     trained: list[str] = []  # noqa: RUF012 - set by the fixture
 
     def __init__(self, count: int, threads: int, log_folder: Path, launcher: None = None) -> None:
-        self.count, self.threads, self.stopped = count, threads, ""
+        self.count, self.now, self.threads, self.stopped = count, count, threads, ""
 
     def run(self, job: Job) -> Reply:
         tracker = Tracker(Store(job.store_uri, job.artifacts_uri))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from cnn_pipeline.settings.trial import DataSettings, Training
 from cnn_pipeline.trainers import ray_cluster, ray_node
 from cnn_pipeline.trainers.ray_cluster import Node, crew_on
 from cnn_pipeline.trainers.ray_node import Answer, Question, differences
+from cnn_pipeline.trainers.scheduling import Crew
 
 RAY = Engine(engine="ray")
 SERVER = "http://127.0.0.1:5000"
@@ -32,7 +34,9 @@ class Cluster:
     def nodes(self) -> tuple[Node, ...]:
         return self.found
 
-    def ask(self, asked: list[Node], question: Question) -> dict[str, Answer | str]:
+    def ask(
+        self, asked: list[Node], question: Question, over: Callable[[], bool]
+    ) -> dict[str, Answer | str]:
         self.question, self.saw_file = question, Path(question.seen).is_file()
         good = Answer(ray_node.facts(), sees_data=True, sees_checkpoints=True, silence="")
         return {node.id: self.answers.get(node.id, good) for node in asked}
@@ -48,6 +52,14 @@ def changed(**fields: object) -> Answer:
 
 
 def crew(
+    monkeypatch: pytest.MonkeyPatch, folder: Path, cluster: Cluster, **more: object
+) -> tuple[int, int]:
+    """Trainers and threads of a sweep of four trials on a cluster."""
+    found = whole_crew(monkeypatch, folder, cluster, **more)  # type: ignore[arg-type]
+    return found.workers, found.threads
+
+
+def whole_crew(
     monkeypatch: pytest.MonkeyPatch,
     folder: Path,
     cluster: Cluster,
@@ -56,8 +68,7 @@ def crew(
     workers: int = 0,
     threads: int = 0,
     source: str = "fashion-mnist-sample",
-) -> tuple[int, int]:
-    """Trainers and threads of a sweep of four trials on a cluster."""
+) -> Crew:
     monkeypatch.setattr(ray_cluster, "reach", lambda engine: None)
     monkeypatch.setattr(ray_cluster, "nodes", cluster.nodes)
     monkeypatch.setattr(ray_cluster, "ask", cluster.ask)
@@ -68,9 +79,7 @@ def crew(
         training=Training(threads=threads),
         data=DataSettings(source=source),
     )
-    found = crew_on(engine, sweep, workers, uri, folder / "checkpoints")
-    assert found.engine == engine
-    return found.workers, found.threads
+    return crew_on(engine, sweep, workers, uri, folder / "checkpoints")
 
 
 def faults(
@@ -164,6 +173,47 @@ def test_what_a_node_cannot_see_or_reach_is_refused(
         "--engine ray: node b.example must see the home folder, where checkpoints lie",
         f"--engine ray: node b.example must reach MLflow at {SERVER}",
     ]
+
+
+def test_nodes_that_join_are_compared_and_lost_ones_forgotten(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    other = changed(facts={**ray_node.facts(), "keras": "3.0.0"})
+    fake = Cluster(node("a"), node("small", cores=0), b=other)
+    monkeypatch.setattr(ray_cluster, "_store_faults", lambda total, uri: [])
+    found = whole_crew(monkeypatch, tmp_path, fake, uri=SERVER).cluster
+    assert found is not None
+    assert (found.room, found.most) == (2, 4)
+
+    def changes() -> list[str]:
+        return list(found.changes(lambda: False))
+
+    assert changes() == []
+    fake.found = (node("a"), node("b"), node("c", cores=1))
+    differs, joined = changes()
+    assert differs.startswith("node b.example must be like this machine")
+    assert differs.endswith("The sweep goes on without this node")
+    assert joined == "node c.example joined"
+    assert fake.saw_file  # of the folder that all nodes share
+    assert found.room == 3
+    assert changes() == []  # each is said once
+    fake.found = (node("b"),)
+    assert changes() == ["node a.example was lost", "node c.example was lost"]
+    assert found.room == 0 and not found.may_have_room()
+    fake.found = (node("d"),)
+    assert found.may_have_room()
+
+
+def test_a_node_that_joins_a_sweep_in_a_file_is_not_used(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    fake = Cluster(node("a"))
+    found = whole_crew(monkeypatch, tmp_path, fake, workers=3).cluster
+    assert found is not None and found.most == 3
+    fake.found = (node("a"), node("b"))
+    (said,) = found.changes(lambda: False)
+    assert said.startswith("2 nodes need an MLflow server")
+    assert found.room == 2
 
 
 def test_a_cluster_that_does_not_answer_is_refused() -> None:

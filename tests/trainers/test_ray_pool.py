@@ -1,4 +1,4 @@
-"""Trainers on a Ray cluster of one node: the same numbers, and what is lost when one is killed."""
+"""Trainers on a Ray cluster: the same numbers, and what is lost when one or its node is killed."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -20,19 +21,29 @@ from mlflow import MlflowClient
 
 from cnn_pipeline.base import events
 from cnn_pipeline.base.errors import InvalidInput
-from cnn_pipeline.base.events import Event, TrialNote, TrialProgress
-from cnn_pipeline.base.home import Home
+from cnn_pipeline.base.events import (
+    ClusterChanged,
+    Event,
+    SweepStarted,
+    TrialEnded,
+    TrialNote,
+    TrialProgress,
+)
+from cnn_pipeline.base.home import TRACKING_VARIABLE, Home
 from cnn_pipeline.experiment.outcome import Outcome
 from cnn_pipeline.experiment.run import run_sweep
 from cnn_pipeline.network.results import TrialResult
 from cnn_pipeline.settings.engine import Engine
+from cnn_pipeline.settings.sweep import Sweep
 from cnn_pipeline.tracking import names
 from cnn_pipeline.trainers import ray_cluster
 from cnn_pipeline.trainers.ray_pool import RayPool
 from tests.experiment.test_run import predictions, untimed
+from tests.faults.servers import mlflow_server
 from tests.running import (
     ENDLESS,
     QUICK,
+    SAMPLE,
     TINY,
     begin,
     descendants,
@@ -46,36 +57,55 @@ ray = pytest.importorskip("ray")
 pytestmark = pytest.mark.slow  # trainers import TensorFlow
 
 NODE = [
-    "--num-cpus=2", "--object-store-memory=100000000", "--node-ip-address=127.0.0.1",
-    "--disable-usage-stats", "--include-log-monitor=false", "--block",
+    "--object-store-memory=100000000", "--node-ip-address=127.0.0.1", "--disable-usage-stats",
+    "--include-log-monitor=false", "--block",
 ]  # fmt: skip
 
 
-@pytest.fixture(scope="module")
-def cluster() -> Iterator[str]:
-    """Address of a Ray cluster with this machine as its only node."""
+@contextmanager
+def head(*more: str) -> Iterator[str]:
+    """A Ray cluster with one node. Yields its address."""
     folder = Path(tempfile.mkdtemp(prefix="ray-", dir="/tmp"))  # Ray's sockets need a short path
-    head = ["start", "--head", "--port=0", "--include-dashboard=false", f"--temp-dir={folder}"]
+    words = ["--head", "--port=0", "--include-dashboard=false", f"--temp-dir={folder}", *more]
+    try:
+        with ray_node(*words):
+            found = folder / "ray_current_cluster"
+            wait_until(
+                lambda: found.exists() and bool(found.read_text().strip()), "Ray's head", 300
+            )
+            yield found.read_text().strip()
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def ray_node(*more: str) -> Iterator[psutil.Process]:
+    """A node of a Ray cluster, which joins some time later. Yields the parent of its processes."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "ray.scripts.scripts", *head, *NODE],
+        [sys.executable, "-m", "ray.scripts.scripts", "start", *more, *NODE],
         env={**os.environ, "RAY_USAGE_STATS_ENABLED": "0"},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         start_new_session=True,
     )
+    parent = psutil.Process(process.pid)
     try:
-        found = folder / "ray_current_cluster"
-        wait_until(lambda: found.exists() and bool(found.read_text().strip()), "Ray's head", 300)
-        yield found.read_text().strip()
+        yield parent
     finally:
-        family = psutil.Process(process.pid).children(recursive=True)
+        family = parent.children(recursive=True) if process.poll() is None else []
         process.terminate()
         _, left = psutil.wait_procs(family, timeout=30)
         for one in left:
             one.kill()
         process.kill()
         process.wait()
-        shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[str]:
+    """Address of a Ray cluster with this machine as its only node."""
+    with head("--num-cpus=2") as address:
+        yield address
 
 
 @pytest.fixture(scope="module")
@@ -85,8 +115,10 @@ def engine(cluster: str) -> Engine:
 
 @pytest.fixture(scope="module")
 def ray_pool(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RayPool]:
-    ray_cluster.reach(engine)
-    pool = RayPool(1, QUICK.threads, tmp_path_factory.mktemp("logs"), engine)
+    folder = tmp_path_factory.mktemp("pool")
+    crew = ray_cluster.crew_on(engine, one_trial(), 1, "", folder / "checkpoints")
+    assert crew.cluster is not None
+    pool = RayPool(crew.most, crew.threads, folder / "logs", crew.cluster)
     yield pool
     pool.close()
 
@@ -200,3 +232,100 @@ def test_closing_ends_trainings_within_ten_seconds(
     assert time.monotonic() - closed[0] < 10
     assert (killed.status, killed.reason) == ("KILLED", "Ctrl-C")
     wait_until(lambda: gone(family), "the end of the trainers", 10)
+
+
+def until(
+    kind: type[Event], fits: Callable[[Any], bool] = lambda event: True
+) -> Generator[None, Event, Any]:
+    """Let events pass until the one that fits, and return it."""
+    while not (isinstance(event := (yield), kind) and fits(event)):
+        pass
+    return event
+
+
+@pytest.mark.long
+@pytest.mark.timeout(1800)
+@pytest.mark.fault(fault="a node of Ray joins, and is lost", moment="training", promises="I1")
+def test_a_sweep_uses_a_node_that_joins_and_goes_on_without_it(
+    home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sweep = Sweep(
+        name="four",
+        entries=TINY.entries[:2],
+        seeds=(0, 1),
+        training=QUICK.model_copy(update={"epochs": 5}),
+        data=SAMPLE,
+    )
+    local = run_sweep(sweep, home, workers=1)
+    nodes, told = ExitStack(), []
+    stopped: set[int] = set()
+
+    def script() -> Generator[None, Event, None]:
+        assert (yield from until(SweepStarted)).at_once == 1
+        first = (yield from until(TrialProgress)).trial
+        stopped.update(trainers())  # so that another node must do what is left
+        for pid in stopped:
+            os.kill(pid, signal.SIGSTOP)
+        node = nodes.enter_context(ray_node(f"--address={address}", "--num-cpus=1"))
+        joined = yield from until(ClusterChanged)
+        assert (joined.at_once, "joined" in joined.text) == (2, True), joined.text
+        done = (yield from until(TrialEnded)).trial
+        assert done != first
+        yield from until(TrialProgress, lambda event: event.trial not in (first, done))
+        for process in (*node.children(recursive=True), node):
+            process.kill()
+        lost = yield from until(ClusterChanged)
+        assert (lost.at_once, "was lost" in lost.text) == (1, True), lost.text
+        for pid in stopped:
+            os.kill(pid, signal.SIGCONT)
+        while True:
+            told.append((yield))
+
+    with head("--num-cpus=1") as address, mlflow_server(tmp_path / "server") as server, nodes:
+        monkeypatch.setenv(TRACKING_VARIABLE, server.address)
+        script_of_it = script()
+        next(script_of_it)
+        notes: list[str] = []
+
+        def listen(event: Event) -> None:
+            if isinstance(event, TrialNote):
+                notes.append(event.text)
+            script_of_it.send(event)
+
+        with events.listening(listen):
+            outcome = run_sweep(
+                sweep, Home(tmp_path / "home"), engine=Engine(engine="ray", ray_address=address)
+            )
+        client = MlflowClient(server.address)
+        used = [client.get_run(one.run_id).data.tags[names.NODE] for one in outcome.results]
+    assert told, "the script did not end"
+    assert any("was lost; it goes on elsewhere" in note for note in notes)
+    assert len(set(used)) == 2
+    assert [result.status for result in outcome.results] == ["FINISHED"] * 4
+    assert [untimed(r) for r in outcome.results] == [untimed(r) for r in local.results]
+    assert [r.content_key for r in outcome.results] == [r.content_key for r in local.results]
+
+
+@pytest.mark.long
+def test_three_trainers_share_a_faked_gpu_and_more_come_with_another(tmp_path: Path) -> None:
+    """No GPU is used: Ray is told of some that are not there. So only placement is tested."""
+    sweep = one_trial().model_copy(update={"seeds": (0, 1, 2, 3, 4)})
+    with (
+        head("--num-cpus=8", "--num-gpus=1") as address,
+        mlflow_server(tmp_path / "server") as server,
+    ):
+        engine = Engine(engine="ray", ray_address=address, gpu_share=0.33)
+        crew = ray_cluster.crew_on(engine, sweep, 0, server.address, tmp_path / "checkpoints")
+        assert (crew.workers, crew.most) == (3, 5)
+        assert crew.cluster is not None
+        pool = RayPool(crew.most, crew.threads, tmp_path / "logs", crew.cluster)
+        try:
+            wait_until(lambda: len(actors()) == 3, "three trainers on one card", 300)
+            assert ray.available_resources()["GPU"] == pytest.approx(0.01)
+            with ray_node(f"--address={address}", "--num-cpus=1", "--num-gpus=1"):
+                wait_until(lambda: len(actors()) == 4, "a trainer for the only other core", 300)
+                assert pool.now == 4
+            wait_until(lambda: pool.now == 3, "the loss of the node", 300)
+            assert len(actors()) == 3
+        finally:
+            pool.close()
