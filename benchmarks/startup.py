@@ -41,8 +41,8 @@ def main() -> None:
 
 def _round(home: list[str]) -> Iterator[tuple[str, float]]:
     """One measurement of each, in a home that is empty at first."""
-    yield "first epoch begins, empty home", _first_epoch([*SWEEP, *home])
-    yield "first epoch begins, home in use", _first_epoch([*SWEEP, "--force", *home])
+    yield "first epoch begins, empty home", first_epoch([*SWEEP, *home])
+    yield "first epoch begins, home in use", first_epoch([*SWEEP, "--force", *home])
     yield "`cnn-pipeline --help`", timed([PROGRAM, "--help"]).wall_s
     yield "`compare` of six variants", timed([PROGRAM, "compare", *home]).wall_s
     again = timed([PROGRAM, "run", *SWEEP, *home, "--json"])
@@ -55,7 +55,7 @@ def _round(home: list[str]) -> Iterator[tuple[str, float]]:
     yield "two of eight variants new, whole command", more.wall_s
 
 
-def _first_epoch(words: list[str]) -> float:
+def first_epoch(words: list[str]) -> float:
     """Seconds until a trial trains; the sweep is run to its end."""
     started = time.perf_counter()
     process = subprocess.Popen(

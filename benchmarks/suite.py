@@ -21,6 +21,7 @@ PARTS = {
     "overhead": ["overhead"],
     "checkpoint-cost": ["checkpoint_cost"],
     "startup": ["startup"],
+    "engine": ["engine"],
     "compare-many-runs": ["compare_many_runs"],
     "memory": ["memory"],
     "scaling": ["scaling"],
