@@ -96,7 +96,8 @@ def train_variants(
         advanced: any other setting of the sweep, as `{"training": {"batch_size": 64}}`, or an axis,
             as `{"axes": {"learning_rate": [0.001, 0.003]}}`; also
             `fresh` (start a new sweep even if the same one was stopped), `checkpoint_seconds`, and
-            where trainers run: `engine` ('ray'), `ray_address`, `gpu_share` and `retries`.
+            where trainers run: `engine` ('ray'), `ray_address`, `gpu_share`, `retries` and
+            `checkpoints`.
         home: folder of all state; empty: that of the worker.
     """
     place = resolve_home(home or None, os.environ)

@@ -42,6 +42,12 @@ _OPTIONS = (
         metavar="N",
         help="Times that a trial starts again after its Ray node was lost. (default 2)",
     ),
+    click.option(
+        "--checkpoints",
+        metavar="PLACE",
+        help="Where checkpoints go that all nodes of Ray share: a folder, s3://BUCKET/PREFIX or "
+        "gs://BUCKET/PREFIX. (default: the home folder, which they share then)",
+    ),
 )
 
 

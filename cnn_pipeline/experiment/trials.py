@@ -92,6 +92,7 @@ def job_of(sweep_run: SweepRun, trial: Trial, run_id: str) -> Job:
         run_id=run_id,
         parent_run_id=sweep_run.run_id,
         checkpoints=str(_checkpoints(sweep_run, trial)),
+        place=_place(sweep_run, trial),
         checkpoint_seconds=decision.resuming.checkpoint_seconds,
         process=this_process(),
     )
@@ -115,7 +116,7 @@ def _train(
 ) -> TrialResult:
     decision, tracker = sweep_run.decision, sweep_run.tracker()
     if decision.force or decision.resuming.fresh:
-        forget(_checkpoints(sweep_run, trial))
+        forget(_checkpoints(sweep_run, trial), _place(sweep_run, trial))
     started = time.perf_counter()
     run_id = start_trial(tracker, sweep_run, trial, tags)
     try:
@@ -210,3 +211,11 @@ def _checkpoints(sweep_run: SweepRun, trial: Trial) -> Path:
     """Folder of a trial's checkpoints: equal trials share it."""
     decision = sweep_run.decision
     return decision.home.state / CHECKPOINTS / decision.content_keys[trial.name]
+
+
+def _place(sweep_run: SweepRun, trial: Trial) -> str:
+    """Address of what the nodes of a cluster share of them; empty without one."""
+    decision = sweep_run.decision
+    cluster = decision.crew.cluster
+    shared = cluster.engine.checkpoints if cluster else None
+    return f"{shared}/{decision.content_keys[trial.name]}" if shared else ""

@@ -9,6 +9,9 @@ A checkpoint is a folder that is there whole or not at all, also after a power l
 - `manifest.json`: SHA-256 of both.
 
 One that does not match its manifest, or is another training's, is never used.
+
+With a place that several machines share, each is put there, too, as one object, and only those
+that are there count: the next machine goes on from them.
 """
 
 from __future__ import annotations
@@ -20,6 +23,7 @@ import io
 import json
 import os
 import shutil
+import tarfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -31,6 +35,7 @@ from filelock import FileLock, Timeout
 
 from cnn_pipeline.base.files import make_private, move_whole, sha256_of, sync
 from cnn_pipeline.network.history import Epoch, Progress, Sums
+from cnn_pipeline.network.place import Place
 
 _ARRAYS, _STATE, _MANIFEST = "arrays.npy", "state.json", "manifest.json"
 _KEPT = 2
@@ -70,10 +75,15 @@ class Checkpoints:
     """
 
     def __init__(
-        self, folder: Path, identity: Mapping[str, str], told: Callable[[str], None]
+        self,
+        folder: Path,
+        identity: Mapping[str, str],
+        told: Callable[[str], None],
+        place: Place | None = None,
     ) -> None:
         """`told` is called with a sentence about each checkpoint that is not usable."""
         self._folder = folder
+        self._place = place
         self._identity = dict(identity)
         self._told = told
         self._writer = ThreadPoolExecutor(1)
@@ -82,12 +92,20 @@ class Checkpoints:
 
     def load(self) -> Checkpoint | None:
         """The newest usable checkpoint, or None. Those that cannot be used are removed."""
+        if self._place is not None:
+            try:
+                _fetch(self._place, self._folder)
+            except OSError as error:
+                self._told(f"not all checkpoints can be fetched: {error.strerror or error}")
         for path in sorted(self._folder.glob("ckpt-*"), reverse=True):
             if ".tmp." not in path.name:
                 try:
                     return self._read(path)
                 except _Unusable as fault:
                     self._told(f"checkpoint {path.name} is not used: {fault}")
+                if self._place is not None:
+                    with contextlib.suppress(OSError):
+                        self._place.remove(path.name)
             _remove(path)
         return None
 
@@ -109,6 +127,9 @@ class Checkpoints:
     def remove(self) -> None:
         """Remove the folder, as the training's results are stored elsewhere."""
         self.wait()
+        if self._place is not None:
+            with contextlib.suppress(OSError):  # the results are stored: nobody needs what stays
+                self._place.clear()
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def _try_to_write(self, checkpoint: Checkpoint) -> None:
@@ -151,6 +172,10 @@ class Checkpoints:
         for old in sorted(self._folder.glob("ckpt-*"))[:-_KEPT]:
             _remove(old)
         reached(7)
+        if self._place is not None:
+            self._place.put(name, _packed(final))
+            for older in self._place.names()[:-_KEPT]:
+                self._place.remove(older)
 
     def _read(self, path: Path) -> Checkpoint:
         content: dict[str, bytes] = {}
@@ -178,12 +203,18 @@ class Checkpoints:
 
 @contextlib.contextmanager
 def hold(
-    folder: Path, identity: Mapping[str, str], told: Callable[[str], None]
+    folder: Path, identity: Mapping[str, str], told: Callable[[str], None], place: str = ""
 ) -> Iterator[Checkpoints]:
     """The checkpoints in `folder`, for this process alone until the block ends.
 
     Waits a minute for a predecessor that is about to end. Also removes checkpoints of other
     trainings, in the folders next to it, that are 30 days old.
+
+    Args:
+        folder: this training's own, on this machine.
+        identity: what a checkpoint must have been made with.
+        told: is called with a sentence about each checkpoint that is not usable.
+        place: address of this training's `Place`; empty for none.
 
     Raises:
         CheckpointsInUse: another process holds them.
@@ -197,15 +228,37 @@ def hold(
                 f"another process trains with the checkpoints in {folder}: wait until it has ended"
             ) from None
         _forget(folder.parent)
-        checkpoints = Checkpoints(folder, identity, told)
+        checkpoints = Checkpoints(folder, identity, told, Place(place) if place else None)
         stack.callback(checkpoints.close)
         yield checkpoints
 
 
-def forget(folder: Path) -> None:
-    """Remove a training's checkpoints: it starts at its beginning."""
+def forget(folder: Path, place: str = "") -> None:
+    """Remove a training's checkpoints, also from its `Place`: it starts at its beginning."""
     for path in folder.glob("ckpt-*"):
         _remove(path)
+    if place:
+        Place(place).clear()
+
+
+def _packed(folder: Path) -> bytes:
+    content = io.BytesIO()
+    with tarfile.open(fileobj=content, mode="w") as packed:
+        packed.add(folder, arcname=".")
+    return content.getvalue()
+
+
+def _fetch(place: Place, folder: Path) -> None:
+    """Make `folder` have the checkpoints of `place` and no others."""
+    forget(folder)
+    for name in place.names():
+        (folder / name).mkdir()
+        # One that cannot be unpacked has no manifest, so it is named and not used.
+        with (
+            contextlib.suppress(tarfile.TarError),
+            tarfile.open(fileobj=io.BytesIO(place.get(name))) as packed,
+        ):
+            packed.extractall(folder / name, filter="data")
 
 
 def _forget(root: Path) -> None:

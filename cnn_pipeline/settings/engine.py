@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
+from cnn_pipeline.base.redaction import redacted
 from cnn_pipeline.settings.faults import Fault, find_faults, split_fields
 from cnn_pipeline.settings.trial import Settings
 
@@ -16,6 +18,19 @@ def _check_address(text: str) -> str:
     if text != "auto" and not re.fullmatch(r"[A-Za-z0-9._-]{1,255}:[0-9]{1,5}", text):
         raise ValueError(f"must be auto or HOST:PORT, received {text!r}")
     return text
+
+
+# A bucket's name and prefix have no '@', ':' or '?', so that no key can be in them.
+_BUCKET = re.compile(r"(s3|gs)://[a-z0-9][a-z0-9._-]{1,61}[a-z0-9](/[\w!.*'()/=+-]*)?", re.ASCII)
+
+
+def _check_place(text: str) -> str:
+    if not (_BUCKET.fullmatch(text) or (Path(text).is_absolute() and "\0" not in text)):
+        raise ValueError(
+            "must be the absolute path of a folder, s3://BUCKET/PREFIX or gs://BUCKET/PREFIX, "
+            f"without keys, received {redacted(text.partition('?')[0])!r}"
+        )
+    return text.rstrip("/") or "/"
 
 
 class Engine(Settings):
@@ -32,6 +47,8 @@ class Engine(Settings):
     """Share of a GPU for each trainer on Ray; 0: a third if this machine has a GPU, else none."""
     retries: Annotated[int, Field(ge=0, le=100)] = 2
     """How often a trial is started again after its node on Ray was lost."""
+    checkpoints: Annotated[str, AfterValidator(_check_place)] | None = None
+    """Folder or bucket that all nodes of the cluster share; None: the home folder is shared."""
 
     @model_validator(mode="after")
     def _check(self) -> Self:

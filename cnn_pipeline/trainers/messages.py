@@ -75,6 +75,8 @@ class Job:
     parent_run_id: str
     checkpoints: str = ""
     """Folder of this trial's checkpoints, whose name is its content key; empty for none."""
+    place: str = ""
+    """Address of this trial's `Place`; empty if `checkpoints` is where they are kept."""
     checkpoint_seconds: float = 60.0
     """An epoch that takes longer is saved within it too."""
     process: str = ""

@@ -24,6 +24,7 @@ from cnn_pipeline.base.machine import has_gpu
 from cnn_pipeline.base.reachable import short, silence
 from cnn_pipeline.base.redaction import redacted
 from cnn_pipeline.data.catalog import CATALOGS
+from cnn_pipeline.network.place import Place
 from cnn_pipeline.settings.engine import Engine
 from cnn_pipeline.settings.sweep import Sweep
 from cnn_pipeline.settings.trial import DataSettings
@@ -43,6 +44,11 @@ _ANSWER_SECONDS = 120  # a node imports this package first
 _CONNECT_SECONDS = 5.0
 _POLL_SECONDS = 0.5
 _MOST_TRAINERS = 64  # each has a thread in the driver; `--workers` has the same limit
+_KEYS = (
+    "Share the folder with all nodes; for a bucket, start Ray and this command with its keys in "
+    "the environment (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_ENDPOINT_URL, or "
+    "GOOGLE_APPLICATION_CREDENTIALS)"
+)
 _ENVIRONMENT = {
     "RAY_USAGE_STATS_ENABLED": "0",
     # Ray's own default from its next version on, and a warning until then.
@@ -79,6 +85,8 @@ class Needs:
     """MLflow's store."""
     checkpoints: Path
     """Folder of all checkpoints."""
+    place: str = ""
+    """Address of the `Place` of all checkpoints; empty if nodes share their folder."""
 
 
 def gpu_share(engine: Engine) -> float:
@@ -221,13 +229,18 @@ def _faults(
     """Why trials could not run on these nodes, of `total` that are used."""
     several = total > 1
     faults = [*(_store_faults(total, needs.store_uri) if several else ())]
-    with _seen(needs.checkpoints if several else None) as seen:
-        question = Question(
-            data="" if needs.data.source in CATALOGS else absolute(needs.data).source,
-            seen=seen,
-            store=needs.store_uri if several and not faults else "",
-        )
-        answers = ask(asked, question, over)
+    shared = _seen_in(needs.place) if needs.place else _seen(needs.checkpoints if several else None)
+    try:
+        with shared as seen:
+            question = Question(
+                data="" if needs.data.source in CATALOGS else absolute(needs.data).source,
+                seen=seen,
+                place=needs.place,
+                store=needs.store_uri if several and not faults else "",
+            )
+            answers = ask(asked, question, over)
+    except InvalidInput as refused:  # this machine cannot use the place
+        return [*faults, *refused.faults]
     here = facts()
     for node in asked:
         faults += _node_faults(node, answers[node.id], here, needs)
@@ -251,7 +264,7 @@ def crew_on(engine: Engine, sweep: Sweep, workers: int, store_uri: str, checkpoi
     """
     threads = sweep.training.threads or 1
     reach(engine)
-    needs = Needs(threads, sweep.data, store_uri, checkpoints)
+    needs = Needs(threads, sweep.data, store_uri, checkpoints, engine.checkpoints or "")
     try:
         used = check(engine, needs)
     except InvalidInput:
@@ -318,10 +331,15 @@ def _node_faults(
             f"{name} must see the images at {absolute(needs.data).source}, received no such path. "
             "Put them into a folder that every node has under the same path"
         )
-    if not said.sees_checkpoints:
+    if said.blind and needs.place:
         yield (
-            f"{name} must see the home folder, where checkpoints lie, received no "
-            f"{needs.checkpoints}. Give a folder that all nodes share with --home"
+            f"{name} must read and write checkpoints in {needs.place}, received: {said.blind}. "
+            f"{_KEYS}"
+        )
+    elif said.blind:
+        yield (
+            f"{name} must see the home folder, where checkpoints lie, received {said.blind}. Give "
+            "a folder that all nodes share with --home, or a folder or bucket with --checkpoints"
         )
     if said.silence:
         yield (
@@ -386,6 +404,28 @@ def _seen(folder: Path | None) -> Iterator[str]:
         yield str(file)
     finally:
         file.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def _seen_in(address: str) -> Iterator[str]:
+    """The name of an object that is in a place while the block runs."""
+    name = f"seen-{secrets.token_hex(8)}"
+    try:
+        place = Place(address)
+        place.put(name, b"")
+        place.get(name)
+    except OSError as error:
+        raise InvalidInput(
+            [
+                f"--checkpoints: this machine must read and write {address}, "
+                f"received: {short(error)}. {_KEYS}"
+            ]
+        ) from None
+    try:
+        yield name
+    finally:
+        with contextlib.suppress(OSError):
+            place.remove(name)
 
 
 @contextlib.contextmanager

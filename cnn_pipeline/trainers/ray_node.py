@@ -6,14 +6,16 @@ Runs on the nodes, so it imports little.
 from __future__ import annotations
 
 import os
+import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from cnn_pipeline.base import versions
 from cnn_pipeline.base.machine import backend_name, has_gpu, processor_name
-from cnn_pipeline.base.reachable import silence
+from cnn_pipeline.base.reachable import short, silence
 from cnn_pipeline.data.catalog import CATALOGS
+from cnn_pipeline.network.place import Place
 from cnn_pipeline.settings.trial import DataSettings
 from cnn_pipeline.trainers.environment import GPU_CHOICE, numeric_environment
 
@@ -26,6 +28,8 @@ class Question:
     """Path of the images, which it must see; empty for data that it fetches itself."""
     seen: str = ""
     """A file that it sees if it shares the folder of checkpoints; empty: it need not."""
+    place: str = ""
+    """Address of a `Place` that it must share, which has the object `seen`; empty: it need not."""
     store: str = ""
     """Address of MLflow's server, which it must reach; empty: it need not."""
 
@@ -37,7 +41,8 @@ class Answer:
     facts: dict[str, str]
     """All that can change a number, as `facts` says."""
     sees_data: bool
-    sees_checkpoints: bool
+    blind: str
+    """Why it does not share the checkpoints; empty if it does."""
     silence: str
     """Why MLflow's server does not answer it; empty if it does."""
 
@@ -60,9 +65,23 @@ def answer(question: Question) -> Answer:
     return Answer(
         facts=facts(),
         sees_data=not question.data or Path(question.data).exists(),
-        sees_checkpoints=not question.seen or Path(question.seen).exists(),
+        blind=_blind(question.place, question.seen),
         silence=silence(question.store, "/health") if question.store else "",
     )
+
+
+def _blind(place: str, seen: str) -> str:
+    if not place:
+        return "" if not seen or Path(seen).exists() else f"no {Path(seen).parent}"
+    try:
+        shared = Place(place)
+        shared.get(seen)
+        own = f"{seen}-{secrets.token_hex(4)}"
+        shared.put(own, b"")
+        shared.remove(own)
+    except OSError as error:
+        return short(error)
+    return ""
 
 
 def facts() -> dict[str, str]:

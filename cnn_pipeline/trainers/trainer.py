@@ -138,8 +138,9 @@ def _why_kept(error: Exception, job: Job) -> str:
     from cnn_pipeline.tracking.patience import StoreAway
 
     said = str(error) if isinstance(error, StoreAway) else str(full_disk(error) or "")
-    kept = job.checkpoints and any(Path(job.checkpoints).glob("ckpt-*"))
-    where = f" The training of {job.trial.name} is kept in {job.checkpoints}." if kept else ""
+    kept = job.checkpoints and any(_folder(job).glob("ckpt-*"))
+    place = job.place or job.checkpoints
+    where = f" The training of {job.trial.name} is kept in {place}." if kept else ""
     return said and said + where
 
 
@@ -149,9 +150,16 @@ def _checkpoints(job: Job) -> AbstractContextManager[Checkpoints | None]:
 
     if not job.checkpoints:
         return nullcontext()
-    folder, name = Path(job.checkpoints), job.trial.name
+    folder, name = _folder(job), job.trial.name
     identity = {"content key": folder.name, "processor": processor_name()}
-    return hold(folder, identity, lambda text: events.emit(events.TrialNote(name, text)))
+    return hold(folder, identity, lambda text: events.emit(events.TrialNote(name, text)), job.place)
+
+
+def _folder(job: Job) -> Path:
+    """Folder of the job's checkpoints on this machine."""
+    folder = Path(job.checkpoints)
+    # The home's folder may be on another machine. The cache is on this one.
+    return Path(job.cache) / "checkpoints" / folder.name if job.place else folder
 
 
 def _score(job: ScoreJob, loaded: dict[tuple[object, str], Dataset]) -> Reply:

@@ -145,9 +145,14 @@ def test_run_says_where_trainers_run(flow: Flow, tmp_path: Path) -> None:
     assert status_of(words) == 0
     assert flow.engine == LOCAL
     given = ["--ray-address", "10.0.0.7:6379", "--gpu-share", "0.33", "--retries", "1"]
+    given += ["--checkpoints", "s3://bucket/x"]
     assert status_of([*words, "--engine", "ray", *given]) == 0
     assert flow.engine == Engine(
-        engine="ray", ray_address="10.0.0.7:6379", gpu_share=0.33, retries=1
+        engine="ray",
+        ray_address="10.0.0.7:6379",
+        gpu_share=0.33,
+        retries=1,
+        checkpoints="s3://bucket/x",
     )
     file = tmp_path / "mine.toml"
     file.write_text('engine = "ray"\nretries = 5\n[data]\nsource = "fashion-mnist-sample"\n')

@@ -15,7 +15,13 @@ import numpy as np
 import pytest
 
 from cnn_pipeline.network import checkpoint
-from cnn_pipeline.network.checkpoint import Checkpoint, Checkpoints, CheckpointsInUse, hold
+from cnn_pipeline.network.checkpoint import (
+    Checkpoint,
+    Checkpoints,
+    CheckpointsInUse,
+    forget,
+    hold,
+)
 from cnn_pipeline.network.history import Epoch, Progress, Sums
 
 IDENTITY = {"content key": "0a1b", "processor": "any"}
@@ -34,9 +40,11 @@ def some(number: int, sums: Sums | None = None) -> Checkpoint:
 
 
 @contextmanager
-def held(folder: Path, **other: str) -> Iterator[tuple[Checkpoints, list[str]]]:
+def held(
+    folder: Path, place: Path | str = "", **other: str
+) -> Iterator[tuple[Checkpoints, list[str]]]:
     told: list[str] = []
-    with hold(folder, IDENTITY | other, told.append) as checkpoints:
+    with hold(folder, IDENTITY | other, told.append, str(place)) as checkpoints:
         yield checkpoints, told
 
 
@@ -49,9 +57,9 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path / "0a1b"
 
 
-def loaded(folder: Path, **other: str) -> tuple[int | None, list[str]]:
+def loaded(folder: Path, place: Path | str = "", **other: str) -> tuple[int | None, list[str]]:
     """After how many epochs the usable checkpoint is, and what was told."""
-    with held(folder, **other) as (checkpoints, told):
+    with held(folder, place, **other) as (checkpoints, told):
         found = checkpoints.load()
     if found is None:
         return None, told
@@ -241,3 +249,59 @@ def test_a_type_that_numpy_does_not_have_comes_back_bit_by_bit(folder: Path) -> 
         found = None if checkpoints.wait() else checkpoints.load()
     assert found is not None
     assert found.arrays[0].view(ml_dtypes.bfloat16).tobytes() == array.tobytes()
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Path:
+    """Shared, with the checkpoints after the first three epochs of a machine that is lost."""
+    with held(tmp_path / "lost" / "0a1b", tmp_path / "shared" / "0a1b") as (checkpoints, told):
+        for number in (1, 2, 3):
+            checkpoints.save(some(number))
+    assert not told
+    return tmp_path / "shared" / "0a1b"
+
+
+def test_another_machine_goes_on_from_what_is_shared(tmp_path: Path, place: Path) -> None:
+    assert sorted(os.listdir(place)) == ["ckpt-00002-00000000", "ckpt-00003-00000000"]
+    own = tmp_path / "own" / "0a1b"
+    with held(own) as (checkpoints, _):
+        checkpoints.save(some(9))  # of a training that was forgotten meanwhile
+    assert loaded(own, place) == (3, [])
+
+
+@pytest.mark.parametrize("damage", [flip, truncate, empty])
+def test_a_damaged_one_that_is_shared_is_not_used_but_the_one_before(
+    tmp_path: Path, place: Path, damage: Callable[[Path], None]
+) -> None:
+    path = place / "ckpt-00003-00000000"
+    path.write_bytes(path.read_bytes()[:1500])  # a tar ends with padding
+    damage(path)
+    number, [told] = loaded(tmp_path / "own" / "0a1b", place)
+    assert number == 2
+    assert told.startswith("checkpoint ckpt-00003-00000000 is not used: it is damaged: ")
+    assert os.listdir(place) == ["ckpt-00002-00000000"]
+
+
+def test_what_is_shared_goes_when_the_trial_is_complete_or_begins_anew(
+    tmp_path: Path, place: Path
+) -> None:
+    own = tmp_path / "own" / "0a1b"
+    forget(own, str(place))
+    assert not place.exists()
+    with held(own, place) as (checkpoints, _):
+        assert checkpoints.load() is None
+        checkpoints.save(some(1))
+        checkpoints.wait()
+        assert place.exists()
+        checkpoints.remove()
+    assert not own.exists() and not place.exists()
+
+
+def test_a_place_that_does_not_serve_is_told_once_and_training_goes_on(tmp_path: Path) -> None:
+    (tmp_path / "shared").write_text("a file")
+    with held(tmp_path / "0a1b", tmp_path / "shared" / "0a1b") as (checkpoints, told):
+        checkpoints.save(some(1))
+        checkpoints.save(some(2))
+        checkpoints.remove()
+    (fault,) = told
+    assert fault.startswith("no checkpoint can be written: ")

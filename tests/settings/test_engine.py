@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from cnn_pipeline.base.errors import InvalidInput
 from cnn_pipeline.champion.retraining.settings import RetrainSettings, load_settings
-from cnn_pipeline.settings.engine import LOCAL, Engine
+from cnn_pipeline.settings.engine import LOCAL, Engine, split_engine
 from cnn_pipeline.settings.files import load_engine, load_sweep_file
 
 
@@ -32,6 +32,22 @@ def test_another_address_is_refused(address: str) -> None:
 def test_settings_of_a_cluster_need_one() -> None:
     with pytest.raises(ValidationError, match="must be ray for gpu_share, retries, received local"):
         Engine(engine="local", retries=1, gpu_share=0.5)
+
+
+@pytest.mark.parametrize("place", ["/shared/ck", "s3://bucket", "s3://bucket/a/b/", "gs://b-1/x"])
+def test_checkpoints_go_to_a_folder_or_a_bucket(place: str) -> None:
+    assert Engine(engine="ray", checkpoints=place).checkpoints == place.rstrip("/")
+
+
+@pytest.mark.parametrize(
+    "place", ["", "shared", "s3:/b", "s3://b", "http://host/x", "s3://KEY:s3cr3t@bucket/x",
+              "s3://bucket/x?secret_key=s3cr3t", "s3://bucket/\n"],
+)  # fmt: skip
+def test_another_place_is_refused_and_its_key_not_shown(place: str) -> None:
+    _, _, faults = split_engine({"engine": "ray", "checkpoints": place})
+    (fault,) = faults
+    assert fault.message.startswith("must be the absolute path of a folder, s3://BUCKET/PREFIX or")
+    assert "s3cr3t" not in str(fault)
 
 
 @pytest.fixture

@@ -38,7 +38,7 @@ class Cluster:
         self, asked: list[Node], question: Question, over: Callable[[], bool]
     ) -> dict[str, Answer | str]:
         self.question, self.saw_file = question, Path(question.seen).is_file()
-        good = Answer(ray_node.facts(), sees_data=True, sees_checkpoints=True, silence="")
+        good = Answer(ray_node.facts(), sees_data=True, blind="", silence="")
         return {node.id: self.answers.get(node.id, good) for node in asked}
 
 
@@ -47,7 +47,7 @@ def node(name: str, cores: int = 2, gpus: float = 0) -> Node:
 
 
 def changed(**fields: object) -> Answer:
-    good = {"facts": ray_node.facts(), "sees_data": True, "sees_checkpoints": True, "silence": ""}
+    good = {"facts": ray_node.facts(), "sees_data": True, "blind": "", "silence": ""}
     return Answer(**{**good, **fields})  # type: ignore[arg-type]
 
 
@@ -162,7 +162,7 @@ def test_each_node_that_differs_is_refused_by_name(
 def test_what_a_node_cannot_see_or_reach_is_refused(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    blind = changed(sees_data=False, sees_checkpoints=False, silence="Connection refused")
+    blind = changed(sees_data=False, blind="no folder", silence="Connection refused")
     cluster = Cluster(node("a"), node("b"), b=blind)
     monkeypatch.setattr(ray_cluster, "_store_faults", lambda used, uri: [])
     said = faults(monkeypatch, tmp_path, cluster, uri=SERVER, source="photos")
@@ -216,6 +216,46 @@ def test_a_node_that_joins_a_sweep_in_a_file_is_not_used(
     assert found.room == 2
 
 
+def test_each_node_must_share_the_place_of_checkpoints(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    place = tmp_path / "shared"
+    there = Engine(engine="ray", checkpoints=str(place))
+    lonely = Cluster(node("a"), node("b"), b=changed(blind="[Errno 2] Path does not exist"))
+    monkeypatch.setattr(ray_cluster, "_store_faults", lambda used, uri: [])
+    (fault,) = faults(monkeypatch, tmp_path, lonely, engine=there, uri=SERVER)
+    assert fault.startswith(
+        f"--engine ray: node b.example must read and write checkpoints in {place}, received: "
+        "[Errno 2] Path does not exist. Share the folder with all nodes; for a bucket"
+    )
+    assert lonely.question.place == str(place)
+    assert not list(place.iterdir())
+    assert crew(monkeypatch, tmp_path, Cluster(node("a"), node("b")), engine=there, uri=SERVER) == (
+        4,
+        1,
+    )
+    assert not (tmp_path / "checkpoints").exists()  # the home need not be shared
+
+
+def test_a_place_that_this_machine_cannot_write_is_refused(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "file").touch()
+    there = Engine(engine="ray", checkpoints=str(tmp_path / "file" / "ckpt"))
+    (fault,) = faults(monkeypatch, tmp_path, Cluster(node("a")), engine=there)
+    assert fault.startswith("--checkpoints: this machine must read and write ")
+    assert "received: [Errno 20]" in fault and "AWS_ACCESS_KEY_ID" in fault
+
+
+def test_a_node_proves_that_it_shares_the_place(tmp_path: Path) -> None:
+    (tmp_path / "seen").touch()
+    said = ray_node.answer(Question(seen="seen", place=str(tmp_path)))
+    assert said.blind == ""
+    said = ray_node.answer(Question(seen="seen", place=str(tmp_path / "another")))
+    assert "another" in said.blind
+    assert [path.name for path in tmp_path.iterdir()] == ["seen"]
+
+
 def test_a_cluster_that_does_not_answer_is_refused() -> None:
     pytest.importorskip("ray")
     with socket.socket() as free:
@@ -249,5 +289,5 @@ def test_differences_name_what_only_one_of_them_has() -> None:
 def test_a_node_says_what_it_sees(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(os.environ, "CUDA_VISIBLE_DEVICES", "")
     said = ray_node.answer(Question(data=str(tmp_path), seen=str(tmp_path / "missing")))
-    assert (said.sees_data, said.sees_checkpoints, said.silence) == (True, False, "")
+    assert (said.sees_data, bool(said.blind), said.silence) == (True, True, "")
     assert differences(ray_node.facts(), said.facts) == []

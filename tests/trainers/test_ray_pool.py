@@ -168,8 +168,10 @@ def kill_all(pids: set[int]) -> None:
 
 
 def test_a_cluster_gives_the_numbers_of_this_machine_though_an_actor_is_lost(
-    tiny: tuple[Home, Outcome], home: Home, engine: Engine
+    tiny: tuple[Home, Outcome], home: Home, engine: Engine, tmp_path: Path
 ) -> None:
+    place = tmp_path / "shared"
+    engine = engine.model_copy(update={"checkpoints": str(place)})
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     local_home, local = tiny
     with once_in_epoch(1, lambda: kill_all(actors())) as told:
@@ -177,6 +179,8 @@ def test_a_cluster_gives_the_numbers_of_this_machine_though_an_actor_is_lost(
     notes = [event.text for event in told if isinstance(event, TrialNote)]
     assert any("was lost; it goes on elsewhere" in note for note in notes)
     assert any(note.startswith("goes on ") for note in notes)
+    assert not [path for path in place.rglob("*") if path.is_file()]
+    assert not (home.state / "checkpoints").exists()
     assert [untimed(r) for r in outcome.results] == [untimed(r) for r in local.results]
     assert [r.status for r in outcome.results] == [r.status for r in local.results]
     assert [r.reason for r in outcome.results] == [r.reason for r in local.results]
