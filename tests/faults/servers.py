@@ -62,15 +62,16 @@ class Server:
 
 
 @contextmanager
-def mlflow_server(folder: Path, *more: str) -> Iterator[Server]:
-    """MLflow's server with SQLite, and artifacts that it serves."""
+def mlflow_server(folder: Path, *more: str, store: str = "") -> Iterator[Server]:
+    """MLflow's server with SQLite or the database `store`, and artifacts that it serves."""
     folder.mkdir(parents=True, exist_ok=True)
     port = free_port()
     words = [
         "mlflow", "server", "--host", HOST, "--port", str(port), "--workers", "1",
         "--artifacts-destination", str(folder / "artifacts"), *more,
     ]  # fmt: skip
-    environ = {**environment(folder), **server_environment(f"sqlite:///{folder}/mlflow.db", None)}
+    store = store or f"sqlite:///{folder}/mlflow.db"
+    environ = {**environment(folder), **server_environment(store, None)}
     yield from _running(Server(words, f"http://{HOST}:{port}", environ, folder / "mlflow.log"))
 
 
