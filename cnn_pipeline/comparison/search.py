@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from cnn_pipeline.base.metric_names import MEASURES, Metric
@@ -99,6 +99,7 @@ def sentences(search: SearchRecord, comparison: Comparison) -> tuple[str, ...]:
             f"{MEASURES[search.metric]} in the search, and {percent(best.fresh, 2)} in the mean of "
             f"{counted(best.seeds, 'fresh seed')}. {luck}."
         )
+        said += _against_no_search(comparison, found)
     if search.importance:
         shares = ", ".join(
             f"{name} {percent(share, 0)}" for name, share in search.importance.items()
@@ -107,3 +108,26 @@ def sentences(search: SearchRecord, comparison: Comparison) -> tuple[str, ...]:
     else:
         said.append("Too few whole trainings to say which setting mattered: ten are needed.")
     return tuple(said)
+
+
+def _against_no_search(comparison: Comparison, found: Sequence[Flattered]) -> list[str]:
+    """Whether the search was worth it: its best with fresh seeds, and the settings without it."""
+    baseline = comparison.sweep.baseline
+    without = next((row for row in comparison.rows if row.label == baseline), None)
+    others = [one for one in found if one.label != baseline]
+    if without is None or without.validation_accuracy is None or not others:
+        return []
+    best = max(others, key=lambda one: one.fresh)
+    points = 100 * (best.fresh - without.validation_accuracy)
+    has = f"{percent(without.validation_accuracy, 2)} with fresh seeds"
+    if points > 0:
+        return [
+            f"The search won: the settings without it, {baseline}, have {has}, {points:.2f} points "
+            f"less than {best.label}."
+        ]
+    lost = points < 0
+    by = f"{-points:.2f} points more than" if lost else "as much as"
+    return [
+        f"The search {'lost' if lost else 'won nothing'}: the settings without it, {baseline}, "
+        f"have {has}, {by} {best.label}, the best of what it found."
+    ]

@@ -23,7 +23,7 @@ RECORD = SearchRecord(
 )
 
 
-def comparison(**accuracies: float) -> Comparison:
+def comparison(baseline: str | None = None, **accuracies: float) -> Comparison:
     results = [
         TrialResult(
             name=f"{label}-s{seed}",
@@ -36,7 +36,9 @@ def comparison(**accuracies: float) -> Comparison:
         for label, accuracy in accuracies.items()
         for seed in (0, 1)
     ]
-    sweep = SweepInfo(sweep_id="mine-2", name="mine", dataset="fashion-mnist", num_test=1000)
+    sweep = SweepInfo(
+        sweep_id="mine-2", name="mine", dataset="fashion-mnist", num_test=1000, baseline=baseline
+    )
     return compare(results, {}, num_validation=500, sweep=sweep)
 
 
@@ -60,3 +62,18 @@ def test_the_sentences_say_how_much_was_luck() -> None:
     better = sentences(replace(RECORD, importance={}), comparison(**{"f73-max": 0.92}))
     assert better[1].endswith("It was not flattered: fresh seeds are 0.80 points better.")
     assert better[2].startswith("Too few whole trainings")
+
+
+def test_whether_the_search_was_worth_it_is_said() -> None:
+    scores = {"f73-max": 0.9, "f90-max": 0.92}
+    for own, said in {
+        0.9325: "The search lost: the settings without it, f64-max, have 93.25 % with fresh seeds, "
+        "1.25 points more than f90-max, the best of what it found.",
+        0.92: "The search won nothing: the settings without it, f64-max, have 92.00 % with fresh "
+        "seeds, as much as f90-max, the best of what it found.",
+        0.91: "The search won: the settings without it, f64-max, have 91.00 % with fresh seeds, "
+        "1.00 points less than f90-max.",
+    }.items():
+        assert sentences(RECORD, comparison("f64-max", **scores, **{"f64-max": own}))[2] == said
+    alone = sentences(RECORD, comparison("f73-max", **{"f73-max": 0.9}))
+    assert len(alone) == 3  # the search found the settings without it
