@@ -9,6 +9,7 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from cnn_pipeline.base.metric_names import MEASURES
 from cnn_pipeline.cli.snapshot import ACTIVE, Snapshot, TrialSnapshot
 
 T = TypeVar("T")
@@ -76,14 +77,14 @@ def grid(
     ]
     if left_out:
         yield Text(f"... {' and '.join(left_out)}", "dim")
+    legend = []
+    if snapshot.metric != "accuracy":
+        legend.append(f"figures: validation {MEASURES[snapshot.metric]}")
     if bars and curves:
         scale = f"{BARS[0]} {low:.3f} to {BARS[-1]} {high:.3f}"
-        yield Text(
-            f"bars: validation accuracy after each epoch, {scale}",
-            "dim",
-            no_wrap=True,
-            overflow="ellipsis",
-        )
+        legend.append(f"bars: validation accuracy after each epoch, {scale}")
+    if legend:
+        yield Text("; ".join(legend), "dim", no_wrap=True, overflow="ellipsis")
 
 
 def _width(bars: int, words: int) -> int:

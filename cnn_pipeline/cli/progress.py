@@ -209,7 +209,7 @@ class PlainProgress:
             case events.TrialProgress(trial=trial, epoch=epoch, epochs=epochs, metrics=metrics) if (
                 metrics
             ):
-                parts = [f"epoch {epoch + 1}/{epochs}", accuracies(metrics)]
+                parts = [f"epoch {epoch + 1}/{epochs}", accuracies(metrics, self._state.metric)]
                 parts += [speed(self._state.running[trial]), self._range_left(now)]
                 yield f"{trial}: {', '.join(part for part in parts if part)}"
             case events.SweepContinued():
@@ -220,7 +220,8 @@ class PlainProgress:
                 yield awaited_line(event)
             case events.TrialEnded(trial=trial):
                 ended = f"{len(self._state.ended)} of {self._state.total}"
-                yield f"{trial}: {ending(event)} ({ended}), {self._range_left(now)}"
+                told = ending(event, self._state.metric)
+                yield f"{trial}: {told} ({ended}), {self._range_left(now)}"
 
     def _range_left(self, now: float) -> str:
         """The time left, up to a second old: of 5,000 trials it takes milliseconds."""
@@ -301,7 +302,7 @@ class LiveProgress:
             case events.TrialNote(trial, text):
                 self._print(f"{trial}: {text}")
             case events.TrialEnded():
-                self._print(ended_line(event))
+                self._print(ended_line(event, self._state.metric))
             case events.SweepContinued():
                 self._print(continued_line(event))
             case events.TrialReused():

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from rich.text import Text
 
 from cnn_pipeline.base import events, metric_names
+from cnn_pipeline.base.metric_names import MEASURES, Metric
 from cnn_pipeline.base.quantities import MOST, clock, counted
 
 if TYPE_CHECKING:
     from cnn_pipeline.cli.forecast import Running, SweepState
 
 
-def ended_line(event: events.TrialEnded) -> Text:
+def ended_line(event: events.TrialEnded, metric: Metric = "accuracy") -> Text:
     """'f16-max-s0    finished in 0:38, val 0.891, test 0.886'."""
     style = "green" if event.status == "FINISHED" else "red"
-    return Text.assemble((f"{event.trial:<16}", "bold"), " ", (ending(event), style))
+    return Text.assemble((f"{event.trial:<16}", "bold"), " ", (ending(event, metric), style))
 
 
 def reused_line(event: events.TrialReused) -> str:
@@ -52,11 +53,11 @@ def stop_hint(*, concludes: bool) -> str:
     return "Ctrl-C stops the sweep."
 
 
-def ending(event: events.TrialEnded) -> str:
+def ending(event: events.TrialEnded, metric: Metric = "accuracy") -> str:
     """'finished in 0:38, val 0.891, test 0.886', or the reason of a failure."""
     parts = [f"{event.status.lower()} in {clock(event.seconds)}"]
     if event.status == "FINISHED":
-        parts.append(accuracies(event.metrics))
+        parts.append(accuracies(event.metrics, metric))
     elif event.reason:
         parts = [f"{parts[0]}: {' '.join(event.reason.split())}"]
     return ", ".join(part for part in parts if part)
@@ -70,15 +71,28 @@ _SHOWN = (
 )
 
 
-def accuracies(metrics: Mapping[str, float]) -> str:
-    """'train 0.912, val 0.889': the accuracies among the metrics."""
+def accuracies(metrics: Mapping[str, float], metric: Metric = "accuracy") -> str:
+    """'train 0.912, val 0.889': the accuracies among the metrics.
+
+    Where another metric decides, the figures have their name: 'balanced accuracy: val 0.361, test
+    0.303' of a trial that has ended, else 'accuracy: train 0.912, val 0.889'.
+    """
+    if metric != "accuracy":
+        decisive = {metric_names.VALIDATION[metric]: "val", metric_names.TEST[metric]: "test"}
+        ended = _figures(metrics, decisive.items())
+        alone = accuracies(metrics)
+        return f"{MEASURES[metric]}: {ended}" if ended else alone and f"accuracy: {alone}"
     if metric_names.VAL_ACCURACY_FINAL in metrics:  # an ended trial: the scores of the final model
         metrics = {
             k: v
             for k, v in metrics.items()
             if k not in (metric_names.ACCURACY, metric_names.VAL_ACCURACY)
         }
-    return ", ".join(f"{word} {metrics[key]:.3f}" for key, word in _SHOWN if key in metrics)
+    return _figures(metrics, _SHOWN)
+
+
+def _figures(metrics: Mapping[str, float], words: Iterable[tuple[str, str]]) -> str:
+    return ", ".join(f"{word} {metrics[key]:.3f}" for key, word in words if key in metrics)
 
 
 def phase_text(trial: Running) -> str:

@@ -29,7 +29,7 @@ def picture(state: SweepState, now: float) -> RenderableType:
             Text(name, "bold"),
             phase_text(trial),
             ProgressBar(total=1.0, completed=trial.trained, width=12),
-            ", ".join(part for part in (accuracies(trial.metrics), speed(trial)) if part),
+            ", ".join(filter(None, (accuracies(trial.metrics, state.metric), speed(trial)))),
         )
     overall = Table.grid(padding=(0, 1))
     overall.add_row(

@@ -238,6 +238,21 @@ def test_the_display_ends_with_an_error(monkeypatch: pytest.MonkeyPatch) -> None
 def test_accuracies_shows_those_that_are_there() -> None:
     assert accuracies({}) == ""
     assert accuracies({"loss": 1.0, "accuracy": 0.5}) == "train 0.500"
+    assert accuracies({}, "macro_f1") == ""
+
+
+def test_figures_have_their_name_where_another_metric_decides() -> None:
+    scores = {"val_accuracy_final": 0.9, "val_balanced_accuracy": 0.36}
+    lines = plain(
+        [
+            SweepStarted("sweep-1", {"a-s0": 10.0}, 1, metric="balanced_accuracy"),
+            TrialPhase("a-s0", "training"),
+            TrialProgress("a-s0", 0, 1, 200, 200, {"accuracy": 0.81, "val_accuracy": 0.79}),
+            TrialEnded("a-s0", "FINISHED", 9.0, "", {**scores, "test_balanced_accuracy": 0.3}),
+        ]
+    )
+    assert "accuracy: train 0.810, val 0.790" in lines[2]
+    assert "finished in 0:09, balanced accuracy: val 0.360, test 0.300 (1 of 1)" in lines[3]
 
 
 def test_reused_trials_are_shown_but_not_counted() -> None:

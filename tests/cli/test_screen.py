@@ -83,6 +83,8 @@ def test_each_state_has_a_word(width: int) -> None:
     assert "f32-none-s0 failed: loss became NaN in epoch 1" in text
     assert "bars: validation accuracy after each epoch, ▁ 0.700 to █ 0.912" in text
     assert PAGE in "".join(lines(ONE_OF_EACH, width, 30))
+    measured = ONE_OF_EACH.model_copy(update={"metric": "macro_f1"})
+    assert "figures: validation macro F1; bars: validation acc" in "\n".join(lines(measured, width))
 
 
 @pytest.mark.parametrize(("width", "height"), [(80, 24), (100, 20), (120, 40), (60, 15)])
