@@ -27,6 +27,7 @@ from cnn_pipeline.data.catalog import FASHION_MNIST
 from cnn_pipeline.services.addresses import Addresses, Ports, ServiceFolder
 from cnn_pipeline.services.control import Running
 from cnn_pipeline.services.doctor import FAIL, OK, WARN, Finding, machine, runs, servers
+from cnn_pipeline.services.doctor.finding import failed
 from cnn_pipeline.services.doctor.machine import check_data, check_disk, check_versions
 from cnn_pipeline.services.doctor.servers import check_named_prefect, check_ports, check_servers
 from cnn_pipeline.services.doctor.store import check_prefect_store, check_store
@@ -392,3 +393,15 @@ def test_the_command_prints_every_check_and_its_status_tells(
     fault = next(number for number, line in enumerate(lines) if line.startswith("fail  store"))
     assert lines[fault + 1].strip().startswith("-> restore it from a backup")
     assert lines[-1].endswith("1 failures")
+
+
+@pytest.mark.parametrize(
+    ("error", "message", "remedy"),
+    [
+        ("The store does not answer. Start it.", "The store does not answer", "start it"),
+        ("It is older. Wait. MLflow must be 3.8", "It is older. Wait", "MLflow must be 3.8"),
+        ("http://127.0.0.1:5000 does not answer", "http://127.0.0.1:5000 does not answer", "wait"),
+    ],
+)
+def test_the_last_sentence_of_an_error_is_the_remedy(error: str, message: str, remedy: str) -> None:
+    assert failed("store", UserError(error), "wait") == Finding(FAIL, "store", message, remedy)

@@ -44,3 +44,17 @@ def warn(name: str, message: str, remedy: str) -> Finding:
 def fail(name: str, message: str, remedy: str) -> Finding:
     """A check that failed: something does not work, or soon will not."""
     return Finding(FAIL, name, message, remedy)
+
+
+def failed(name: str, error: Exception, otherwise: str = "repeat it") -> Finding:
+    """A check that failed with an error whose last sentence is the remedy.
+
+    `otherwise` is the remedy of an error of one sentence.
+    """
+    text = str(error).strip().removesuffix(".")
+    message, found, remedy = text.rpartition(". ")
+    if not found:
+        return fail(name, text, otherwise)
+    if remedy[1:2].islower():  # not 'MLflow'
+        remedy = remedy[0].lower() + remedy[1:]
+    return fail(name, message, remedy)

@@ -14,7 +14,7 @@ from cnn_pipeline.base.reachable import short, silence
 from cnn_pipeline.base.redaction import redacted
 from cnn_pipeline.services.addresses import Ports
 from cnn_pipeline.services.control import Running
-from cnn_pipeline.services.doctor.finding import FAIL, Finding, fail, ok, warn
+from cnn_pipeline.services.doctor.finding import FAIL, Finding, fail, failed, ok, warn
 from cnn_pipeline.services.loopback import port_is_free
 from cnn_pipeline.services.named import api_remedy, named_client
 from cnn_pipeline.services.supervisor import is_server
@@ -101,7 +101,7 @@ def check_named_store(uri: str, home: Home) -> list[Finding]:
         try:
             open_store(home, {TRACKING_VARIABLE: uri})
         except StoreError as error:
-            return [fail("store", *str(error).rsplit(". ", 1))]
+            return [failed("store", error, f"correct or unset {TRACKING_VARIABLE}")]
         found = [ok("store", f"{shown} answers: runs are written there")]
         return [*found, _compared("mlflow", shown, served)] if served else found
     remedy = f"start it, or correct or unset {TRACKING_VARIABLE}"

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from cnn_pipeline.base.errors import UserError
 from cnn_pipeline.base.home import Home
 from cnn_pipeline.services.control import running
-from cnn_pipeline.services.doctor.finding import Finding, fail, ok, warn
+from cnn_pipeline.services.doctor.finding import Finding, failed, ok, warn
 from cnn_pipeline.services.shared import SharedStore
 from cnn_pipeline.services.shared_check import (
     answering_version,
@@ -21,7 +21,7 @@ def check_shared(home: Home) -> list[Finding]:
     try:
         shared = SharedStore.load(home)
     except UserError as error:
-        return [_failed("database", error)]
+        return [failed("database", error)]
     if shared is None:
         return []
     found = []
@@ -46,9 +46,4 @@ def _checked(name: str, check: Callable[[], str]) -> Finding:
     try:
         return ok(name, check())
     except UserError as error:
-        return _failed(name, error)
-
-
-def _failed(name: str, error: UserError) -> Finding:
-    message, _, remedy = str(error).rpartition(". ")
-    return fail(name, message, remedy[:1].lower() + remedy[1:])
+        return failed(name, error)

@@ -13,7 +13,7 @@ from cnn_pipeline.base.errors import UserError
 from cnn_pipeline.base.home import Home
 from cnn_pipeline.base.identity import described, is_alive
 from cnn_pipeline.base.quantities import counted, duration
-from cnn_pipeline.services.doctor.finding import Finding, fail, ok, warn
+from cnn_pipeline.services.doctor.finding import Finding, fail, failed, ok, warn
 from cnn_pipeline.tracking import names
 from cnn_pipeline.tracking.reaper import gone_reason, is_gone, last_record, open_runs, settle
 from cnn_pipeline.tracking.store import StoreError, open_store, store_exists
@@ -38,8 +38,7 @@ def check_sweeps(home: Home, environ: Mapping[str, str]) -> list[Finding]:
         heads = [run for run in running if run.data.tags.get(names.PARENT) not in there]
         found = [finding for run in heads if (finding := _check(client, run)) is not None]
     except (StoreError, MlflowException) as error:
-        message, _, remedy = str(error).rpartition(". ")
-        return [fail("sweeps", message or str(error), remedy or "repeat it")]
+        return [failed("sweeps", error)]
     return found or [ok("sweeps", f"{counted(len(heads), 'run')} active, none is stuck")]
 
 
