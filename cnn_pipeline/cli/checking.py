@@ -37,7 +37,8 @@ def check_with_progress(sweep: Sweep, cache: Path) -> Preflight:
     else:
         checked = check_sweep(sweep, cache)
     for note in checked.card.notes if checked.card else ():
-        click.echo(f"data: {note}", err=True)
+        # An array of that name, as scikit-learn's, says so itself.
+        click.echo(note if note.startswith("data: ") else f"data: {note}", err=True)
     for note in checked.notes:
         click.echo(f"settings: {note}", err=True)
     return checked

@@ -421,15 +421,26 @@ def _as_flags_say(fault: Fault) -> Fault:
 
 
 def flagged(error: InvalidInput) -> InvalidInput:
-    """Rewrite faults like 'batch_size must be ...' to '--batch-size: must be ...'."""
+    """Rewrite faults like 'batch_size must be ...' to '--batch-size: must be ...'.
+
+    Names of two words are rewritten in what follows, too: 'use image_size=64x64' becomes 'use
+    --image-size 64x64'. Other names may be words, and those in paths stay.
+    """
     names = {flag.path[-1]: flag.name for flag in FLAGS} | {"data": "--data"}
+    told = [
+        f"{names[field]}: must {rest}" if required and field in names else fault
+        for fault in error.faults
+        for field, required, rest in [fault.partition(" must ")]
+    ]
     return InvalidInput(
-        [
-            f"{names[field]}: must {rest}" if required and field in names else fault
-            for fault in error.faults
-            for field, required, rest in [fault.partition(" must ")]
-        ]
+        [_NAMES.sub(lambda found: names[found[1]] + (" " if found[2] else ""), one) for one in told]
     )
+
+
+_NAMES = re.compile(
+    rf"(?<![\w/.-])({'|'.join(flag.field for flag in FLAGS if '_' in flag.field)})"
+    r"(?:(=)(?=\w)|(?![\w/=-]|\.\w))"
+)
 
 
 def _place(path: Location) -> str:

@@ -177,7 +177,7 @@ def opaque(picture: Image.Image, background: str | None, steps: Steps) -> Image.
     sheet.alpha_composite(rgba)
     flat = sheet.convert("RGB")
     name = {"#000000": "black", "#ffffff": "white"}.get(background, background)
-    steps.add(f"{PUT_ON}{name}, because it was transparent")
+    steps.add(f"{PUT_ON}{name} where transparent")
     if len(set(flat.convert("L").getextrema())) == 1:
         steps.count(f"nothing stands out from {name}, on which it was put")
     return flat

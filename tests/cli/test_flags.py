@@ -8,7 +8,13 @@ from PIL import Image
 
 from cnn_pipeline.base.errors import InvalidInput
 from cnn_pipeline.cli.commands.retrain import command
-from cnn_pipeline.cli.flags import FLAGS, checked_sweep, data_from_flags, sweep_from_flags
+from cnn_pipeline.cli.flags import (
+    FLAGS,
+    checked_sweep,
+    data_from_flags,
+    flagged,
+    sweep_from_flags,
+)
 from cnn_pipeline.settings.named import RECIPES
 from cnn_pipeline.settings.trial import DataSettings, Training, Variant
 
@@ -319,3 +325,18 @@ def test_own_pictures_are_read_only_if_nothing_else_is_wrong(
         checked_sweep({"data": str(photos), **wrong}, tmp_path, others)
     (fault,) = error.value.faults
     assert fault.startswith(told)
+
+
+def test_faults_of_the_data_name_the_flags_that_help() -> None:
+    faults = [
+        "image_size must be smaller: 9 images need more than 5 bytes; use image_size=64x64",
+        "/my/image_size/a.png: group_by 'x' must match the file's name",
+        "validation_size must be 2 to 9, received 0; use validation_size=4",
+        "train_limit must be at most 8 (10 less validation_size), received 9",
+    ]
+    assert flagged(InvalidInput(faults)).faults == (
+        "--image-size: must be smaller: 9 images need more than 5 bytes; use --image-size 64x64",
+        "/my/image_size/a.png: --group-by 'x' must match the file's name",
+        "--validation-size: must be 2 to 9, received 0; use --validation-size 4",
+        "--train-limit: must be at most 8 (10 less --validation-size), received 9",
+    )

@@ -123,6 +123,8 @@ def test_numbers_as_text_are_in_the_order_of_numbers() -> None:
         (np.array(["a", "b"]), np.array(["a", "c"]),
          "y_test: labels must be among those of y_train, a, b, received c"),
         (np.arange(1001).astype("U4"), np.array(["1"]), "at most 1,000 classes, received 1,001"),
+        (np.array(["a", "", "b", " "]), np.array(["a"]), "y_train: labels must not be empty text, "
+         "received 2 of 4 that are, the first at position 1; .* where y_train != ''"),
         (np.array([b"\xff", b"a"]), TEST[:0].astype("S"), "must be text in UTF-8"),
     ],
 )  # fmt: skip

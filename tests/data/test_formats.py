@@ -368,7 +368,7 @@ class Explosive:
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
-        ({"x_train": None}, "must hold the array x_train, received x_test.npy, y_test.npy"),
+        ({"x_train": None}, "must hold the array x_train, received x_test, y_test"),
         ({"x_train": X_TRAIN / 255}, "x_train: pixels must have the scale of x_test, .* float64"),
         ({"x_train": X_TRAIN[0]}, "x_train: images must have shape"),
         ({"x_train": X_TRAIN[0, 0]}, "x_train: images must have shape"),
@@ -389,7 +389,7 @@ class Explosive:
             {"y_test": Y_TEST + 1, "y_train": Y_TRAIN + 1, "x_val": X_TEST, "y_val": Y_TEST},
             "y_val: labels must be among those of y_train, 1 to 3, received 0",
         ),
-        ({"x_val": X_TEST}, "must hold the array y_val, received x_test.npy, x_train.npy, x_val"),
+        ({"x_val": X_TEST}, "must hold the array y_val, received x_test, x_train, x_val"),
         ({"x_val": X_TEST[:, :3], "y_val": Y_TEST}, "x_val: images must have the shape of the tra"),
         ({"y_test": Y_TEST[:5]}, "y_test: must have one label per image, received 5"),
         ({"y_train": np.array([Explosive()] * 12)}, "never unpickled"),

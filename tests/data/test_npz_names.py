@@ -61,8 +61,8 @@ def test_training_without_a_role_beside_a_test() -> None:
     ("names", "faults"),
     [
         ("", ["x_train, y_train, x_test and y_test, or images and labels, received an empty file"]),
-        ("arr_0 arr_1", ["received arr_0.npy, arr_1.npy; write it with np.savez('data.npz', x_tr"]),
-        ("y_train x_test y_test", ["must hold the array x_train, received x_test.npy, y_test.npy"]),
+        ("arr_0 arr_1", ["received arr_0, arr_1; write it with np.savez('data.npz', x_tr"]),
+        ("y_train x_test y_test", ["must hold the array x_train, received x_test, y_test"]),
         ("x_test y_test", ["must hold the array x_train", "must hold the array y_train"]),
         ("x_train y_train x_val", ["must hold the array y_val"]),
         ("x_train X_train y_train", ["must hold images of train once, received X_train and x_tr"]),

@@ -182,7 +182,7 @@ def test_transparency_goes_on_what_the_object_stands_out_from(shade: int, backgr
     picture = np.zeros((28, 28, 4), np.uint8)
     picture[8:20, 8:20] = (shade, shade, shade, 255)
     prepared = prepare_image(png(picture), GREY)
-    assert prepared.steps[0] == f"put on {background}, because it was transparent"
+    assert prepared.steps[0] == f"put on {background} where transparent"
     assert prepared.pixels[0, 0, 0] == 0
     assert prepared.pixels[10, 10, 0] == max(shade, 255 - shade)
 
@@ -199,7 +199,7 @@ def test_palettes_with_a_transparent_colour() -> None:
     picture.putpalette([0, 0, 0, 250, 250, 250])
     picture.paste(1, (5, 5, 20, 20))
     prepared = prepare_image(png(picture, transparency=0), GREY)
-    assert prepared.steps == ("put on black, because it was transparent",)
+    assert prepared.steps == ("put on black where transparent",)
     assert prepared.pixels[10, 10, 0] == 250
 
 

@@ -109,7 +109,7 @@ def test_flags_and_files_are_choices(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert set(checked.plans) == set(sweep.labels)
     told = capsys.readouterr().err
     assert "settings: images of 8x8 are too small" in told and "settings: a batch of 128" in told
-    assert "data: data: rows of 64 values became images of 8x8" in told
+    assert "\ndata: rows of 64 values became images of 8x8" in told
     (tmp_path / "s.toml").write_text(
         'name = "mine"\n[variant]\npadding = "valid"\n[training]\nbatch_size = 128\n'
     )

@@ -92,7 +92,14 @@ def _read(name: str, array: NDArray[np.generic]) -> tuple[Labels | list[str], st
         raise LabelsError(f"labels must be whole numbers of shape [n], {received}")
     kind = array.dtype.kind
     if kind in "US":
-        return _text(array), ""
+        words = _text(array)
+        if empty := [at for at, word in enumerate(words) if not word.strip()]:
+            raise LabelsError(
+                f"labels must not be empty text, received {len(empty):,} of {len(words):,} that "
+                f"are, the first at position {empty[0]}; give them a class, or keep only labels "
+                f"and images where {name} != ''"
+            )
+        return words, ""
     if kind == "b":
         return array.astype(np.int64), "False and True became classes"
     if kind == "f":

@@ -86,7 +86,7 @@ def _plain(name: str) -> str:
 
 
 def _missing(arrays: Mapping[Slot, str], names: list[str]) -> list[str]:
-    received = ", ".join(f"{name}.npy" for name in names[:10]) or "an empty file"
+    received = ", ".join(names[:10]) or "an empty file"
     if not arrays:
         return [
             f"must hold arrays x_train, y_train, x_test and y_test, or images and labels, received "
