@@ -15,7 +15,13 @@ from cnn_pipeline.cli.commands.list import list_text
 from cnn_pipeline.settings.sweep import Axes, Sweep
 from cnn_pipeline.settings.trial import Variant
 from cnn_pipeline.tracking import overview
-from cnn_pipeline.tracking.overview import Best, SweepList, TrialCounts, list_sweeps
+from cnn_pipeline.tracking.overview import (
+    Best,
+    SweepList,
+    SweepSummary,
+    TrialCounts,
+    list_sweeps,
+)
 from cnn_pipeline.tracking.store import Store, open_store
 from tests.experiment.scripted_store import ScriptedSweep, whole
 
@@ -181,3 +187,17 @@ def test_an_old_record_is_shown_as_old(store: Store) -> None:
     assert one.last_record is not None
     later = one.last_record + timedelta(hours=3)
     assert "Its last record is 3 h old." in list_text(SweepList(sweeps=(one,), more=False), later)
+
+
+def test_the_best_is_that_on_validation_and_is_rounded_once() -> None:
+    now = datetime.now(UTC)
+    best = Best(
+        variant="f8", metric="balanced_accuracy", validation_accuracy=0.9, test_accuracy=0.3565
+    )
+    one = SweepSummary(
+        sweep_id="s-1", name="s", data="pets", state="finished", started=now, ended=now,
+        last_record=None, variants=1, round=0, trials=TrialCounts(total=1, finished=1, failed=0),
+        best=best, verdict="It is best.", reason="", experiment_id="1", run_id="r",
+    )  # fmt: skip
+    said = " ".join(list_text(SweepList(sweeps=(one,), more=False), now).split())
+    assert "1 trial, best on validation f8 with 35.65 % balanced accuracy on test" in said

@@ -119,8 +119,9 @@ def _facts(sweep: SweepSummary) -> str:
     if sweep.best:
         known = sweep.best.test_accuracy
         what = "" if sweep.best.metric == "accuracy" else f" {MEASURES[sweep.best.metric]}"
-        score = "" if known is None else f" with {percent(known)}{what} on test"
-        facts.append(f"best {sweep.best.variant}{score}")
+        # MLflow has four digits of the share: all are shown, so nothing is rounded twice.
+        score = "" if known is None else f" with {percent(known, 2)}{what} on test"
+        facts.append(f"best on validation {sweep.best.variant}{score}")
     return ", ".join(facts)
 
 
