@@ -132,10 +132,11 @@ def _layers(
     values: list[dict[str, Any]], title: str, percent: bool, epochs: int
 ) -> tuple[alt.Chart, alt.Chart]:
     """The lines and their symbols, which are invisible on long curves but have tooltips."""
-    ticks = range(0, max(epochs, 2), max(1, math.ceil(epochs / 10)))
+    ticks = range(0, epochs, max(1, math.ceil(epochs / 10)))
+    room = 0.1 if epochs > 1 else 0.5  # a single epoch stands in the middle
     base = alt.Chart(width=WIDTH, height=HEIGHT).encode(
         alt.X("epoch:Q")
-        .scale(domain=[-0.1, max(epochs - 1, 1) + 0.1], nice=False)
+        .scale(domain=[-room, epochs - 1 + room], nice=False)
         .axis(title="epoch", values=list(ticks), format="d", grid=False),
         alt.Y("value:Q")
         .scale(domain=_domain(values, percent), nice=False)

@@ -66,9 +66,13 @@ def set_up(data: ReportData) -> SetUp | None:
             (label, {name: own.get(name, "") for name in varied}) for label, own in settings.items()
         ),
         networks=tuple(_network(trial) for trial in recorded if trial.plan),
-        machine={str(k): str(v) for k, v in config.get("device", {}).items()},
+        machine={str(k): _listed(v) for k, v in config.get("device", {}).items()},
         versions={str(k): str(v) for k, v in config.get("versions", {}).items()},
     )
+
+
+def _listed(value: object) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 def _first_of_each(trials: tuple[TrialData, ...]) -> list[TrialData]:

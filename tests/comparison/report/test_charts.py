@@ -175,6 +175,13 @@ def test_a_diverging_loss_does_not_flatten_the_others() -> None:
     assert scale["domain"][1] < 10
 
 
+def test_a_single_epoch_stands_alone_on_its_axis() -> None:
+    (chart,) = curve_charts([trial(clear_grid()[0], curves={"loss": (0.9,)})], grid_marks())
+    (scale,) = [scale for scale in chart.vega["scales"] if scale["name"] == "x"]
+    assert scale["domain"] == [-0.5, 0.5]
+    assert {tuple(axis["values"]) for axis in chart.vega["axes"] if axis["scale"] == "x"} == {(0,)}
+
+
 def test_texts_are_escaped_in_the_drawing() -> None:
     values = alt.InlineData([{"label": "</svg><script>"}])
     chart = alt.LayerChart(data=values, layer=[alt.Chart().mark_text().encode(text="label:N")])

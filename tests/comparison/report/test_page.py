@@ -253,6 +253,16 @@ def test_the_contact_sheet_takes_the_place_of_the_examples() -> None:
     assert "0 further test images are nearly the same" in Page(page).said
 
 
+def test_the_page_names_its_metric_and_ends_its_sentences() -> None:
+    compared = comparison(*clear_grid())
+    sweep = dataclasses.replace(
+        compared.sweep, description="mine with --filters 8", metric="macro_f1"
+    )
+    said = Page(render_html(whole(compared=dataclasses.replace(compared, sweep=sweep)))).said
+    assert "mine with --filters 8. Sweep" in said
+    assert "95 % intervals of test macro F1." in said
+
+
 def test_warnings_stand_below_the_answer() -> None:
     compared = comparison(*clear_grid(), warnings=("1 class (<b>) without a test image",))
     page = Page(render_html(whole(compared=compared)))
