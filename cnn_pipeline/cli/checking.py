@@ -7,6 +7,8 @@ from pathlib import Path
 
 import click
 
+from cnn_pipeline.base.home import Home
+from cnn_pipeline.experiment.own_name import refuse_used_name
 from cnn_pipeline.experiment.preflight import Preflight, check_sweep
 from cnn_pipeline.settings.sweep import Sweep
 
@@ -21,10 +23,12 @@ def must_be_read(sweep: Sweep) -> bool:
     return sweep.data.source not in CATALOGS
 
 
-def check_with_progress(sweep: Sweep, cache: Path) -> Preflight:
+def check_with_progress(sweep: Sweep, cache: Path, home: Home | None = None) -> Preflight:
     """`check_sweep`, with progress on stderr where own pictures have to be prepared.
 
     What was converted, and changed to fit the data, is told there too.
+
+    With `home`, a folder whose name belongs to other data there is refused before it is read.
 
     Raises:
         InvalidInput: as `check_sweep`.
@@ -32,6 +36,8 @@ def check_with_progress(sweep: Sweep, cache: Path) -> Preflight:
     if must_be_read(sweep):
         from cnn_pipeline.cli.progress import progress_on
 
+        if home is not None:
+            refuse_used_name(sweep.data, home)
         with progress_on(sys.stderr):
             checked = check_sweep(sweep, cache)
     else:

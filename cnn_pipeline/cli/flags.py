@@ -16,6 +16,7 @@ import click
 from pydantic.fields import FieldInfo
 
 from cnn_pipeline.base.errors import InvalidInput, did_you_mean
+from cnn_pipeline.base.home import Home
 from cnn_pipeline.base.metric_names import Metric
 from cnn_pipeline.cli.checking import check_with_progress, must_be_read
 from cnn_pipeline.cli.completing import words
@@ -292,7 +293,10 @@ def sweep_from_flags(values: Mapping[str, str]) -> Sweep:
 
 
 def checked_sweep(
-    values: Mapping[str, str], cache: Path, others: Sequence[str] = ()
+    values: Mapping[str, str],
+    cache: Path,
+    others: Sequence[str] = (),
+    home: Home | None = None,
 ) -> tuple[Sweep, Preflight]:
     """Sweep from the flags, checked against its data.
 
@@ -302,6 +306,7 @@ def checked_sweep(
         values: text by key, as for `sweep_from_flags`.
         cache: folder of verified downloads and of prepared pictures.
         others: what else is wrong on the command line; own data are read only if nothing is.
+        home: where the sweep will run; own data of a name that is used there are not read.
 
     Raises:
         InvalidInput: lists every fault of file and flags, and of the data as far as they were read,
@@ -314,7 +319,7 @@ def checked_sweep(
     in_data = any(fault.path[:1] == ("data",) for fault in found)
     if sweep is not None and not (unread or in_data):
         try:
-            checked = check_with_progress(sweep, cache)
+            checked = check_with_progress(sweep, cache, home)
         except InvalidInput as error:
             faults += flagged(error).faults
     if sweep is None or checked is None or faults:

@@ -12,6 +12,7 @@ from typing import Any, TypeVar, get_args
 import click
 
 from cnn_pipeline.base.errors import InvalidInput
+from cnn_pipeline.base.home import Home
 from cnn_pipeline.cli.checking import check_with_progress, must_be_read
 from cnn_pipeline.cli.completing import words
 from cnn_pipeline.cli.flags import (
@@ -101,7 +102,10 @@ def asks_for_search(values: Mapping[str, str]) -> bool:
 
 
 def checked_search(
-    values: Mapping[str, str], cache: Path, others: Sequence[str] = ()
+    values: Mapping[str, str],
+    cache: Path,
+    others: Sequence[str] = (),
+    home: Home | None = None,
 ) -> CheckedSearch:
     """The search of these flags, checked against its data.
 
@@ -109,6 +113,7 @@ def checked_search(
         values: text by key, as for `sweep_from_flags`.
         cache: folder of verified downloads and of prepared pictures.
         others: what else is wrong on the command line; own data are read only if nothing is.
+        home: where the sweep will run; own data of a name that is used there are not read.
 
     Raises:
         InvalidInput: lists every fault, each with its flag.
@@ -164,7 +169,7 @@ def checked_search(
     if base is not None and not (unread or in_data):
         try:
             base = with_chosen(base, named | searched.keys())
-            checked = check_with_progress(base, cache)
+            checked = check_with_progress(base, cache, home)
         except InvalidInput as error:
             faults.items += flagged(error).faults
     if checked is not None and base is not None:

@@ -12,7 +12,8 @@ import pytest
 from cnn_pipeline.base.errors import InvalidInput
 from cnn_pipeline.base.home import Home
 from cnn_pipeline.experiment.data_card import DataCard
-from cnn_pipeline.experiment.own_name import claim_name, refuse_other_data
+from cnn_pipeline.experiment.own_name import claim_name, refuse_other_data, refuse_used_name
+from cnn_pipeline.settings.trial import DataSettings
 from cnn_pipeline.tracking.names import experiment_name
 from cnn_pipeline.tracking.store import open_store
 from cnn_pipeline.tracking.writer import Tracker
@@ -74,3 +75,16 @@ def test_named_data_sets_have_no_path(home: Home, tmp_path: Path) -> None:
     used(card(tmp_path / "a"), home)
 
     refuse_other_data(replace(card(tmp_path / "b", "d2"), path=""), home)
+
+
+def test_a_used_name_is_refused_before_pictures_are_read(home: Home, tmp_path: Path) -> None:
+    for folder, content in (("a", b"one"), ("b", b"other"), ("copy", b"one")):
+        (tmp_path / folder / "photos").mkdir(parents=True)
+        (tmp_path / folder / "photos" / "1.png").write_bytes(content)
+    used(card(tmp_path / "a" / "photos"), home)
+
+    for source, name in (("a", None), ("copy", None), ("b", "b-photos")):
+        refuse_used_name(DataSettings(source=str(tmp_path / source / "photos"), name=name), home)
+    with pytest.raises(InvalidInput, match="the name photos must be another") as caught:
+        refuse_used_name(DataSettings(source=str(tmp_path / "b" / "photos")), home)
+    assert str(tmp_path / "a" / "photos") in caught.value.faults[0]

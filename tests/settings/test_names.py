@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from cnn_pipeline.base.errors import InvalidInput
 from cnn_pipeline.base.files import file_name
 from cnn_pipeline.champion.registry.version import registered_name
-from cnn_pipeline.data.formats.local import _data_set_name
+from cnn_pipeline.data.formats.local import data_set_name
 from cnn_pipeline.network.metrics import metric_keys
 from cnn_pipeline.settings.files import load_sweep_file
 from cnn_pipeline.settings.sweep import Entry, Sweep
@@ -55,7 +55,7 @@ def test_sweeps_and_variants_refuse_it(name: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", HOSTILE)
 def test_data_sets_classes_and_runs_make_it_safe(name: str) -> None:
-    assert SAFE.fullmatch(slug := _data_set_name(Path("/data") / name.lstrip("/")))
+    assert SAFE.fullmatch(slug := data_set_name(Path("/data") / name.lstrip("/")))
     assert registered_name(slug) == f"{slug}-cnn"
     assert all(SAFE.fullmatch(key) for key in metric_keys([name, "plain"]) if len(key) < 64)
     assert all(re.fullmatch("[a-z0-9_]+", key) for key in metric_keys([name, "plain"]))

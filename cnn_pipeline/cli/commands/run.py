@@ -158,9 +158,9 @@ def command(
             faults.items.append(
                 f"--engine: a search trains on this machine, received {where.engine!r}"
             )
-        searched = faults.of(checked_search, given(values), cache or Path(), faults.items)
+        searched = faults.of(checked_search, given(values), cache or Path(), faults.items, place)
     elif add_seeds is None:
-        checked = faults.of(checked_sweep, given(values), cache or Path(), faults.items)
+        checked = faults.of(checked_sweep, given(values), cache or Path(), faults.items, place)
     else:
         more = faults.of(whole, ADD_SEEDS, add_seeds, 0, 1, MOST_SEEDS)
         faults.items += _faults_beside_add_seeds(sweeps, given(values), force=force)

@@ -131,7 +131,7 @@ def _read(path: Path, settings: DataSettings, cache: Path | None) -> LocalData:
     if parts.preparation is None:
         parts = prepare_arrays(parts, settings)
     return LocalData(
-        settings.name or _data_set_name(path),
+        settings.name or data_set_name(path),
         names,
         parts.train,
         parts.test,
@@ -169,7 +169,7 @@ def _name_faults(names: tuple[str, ...], where: str) -> list[str]:
     return faults
 
 
-def _data_set_name(path: Path) -> str:
+def data_set_name(path: Path) -> str:
     """The name of the file or folder in lower-case ASCII, so that it can be part of a path."""
     stem = path.stem if path.is_file() else path.name
     slug = re.sub(r"[^a-z0-9_-]+", "-", stem.lower()).strip("-_")[:48].rstrip("-_")
