@@ -208,7 +208,8 @@ class _Actor:
         self._actor = remote.options(
             num_cpus=threads,
             num_gpus=cluster.share,
-            label_selector={"ray.io/node-id": f"in({', '.join(sorted(self.places))})"},
+            # Without spaces: Ray takes them for a part of the id that follows.
+            label_selector={"ray.io/node-id": f"in({','.join(sorted(self.places))})"},
             max_restarts=0,
             max_task_retries=0,
         ).remote(threads, str(log_folder))
