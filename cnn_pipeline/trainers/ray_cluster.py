@@ -195,7 +195,7 @@ class Cluster:
         for node in alive:
             if node.id in known or not node.room(self._needs.threads, self.share):
                 continue
-            faults = _faults([node], self._needs, len(self.used) + 1, over)
+            faults = _faults([node], self._needs, _total([*self.used, node]), over)
             if over():
                 return
             if faults:
@@ -218,15 +218,27 @@ def check(engine: Engine, needs: Needs) -> tuple[Node, ...]:
     used = tuple(node for node in everyone if node.room(needs.threads, share))
     if not used:
         raise InvalidInput([_no_room(everyone, needs.threads, share)])
-    if faults := _faults(used, needs, len(used)):
+    if faults := _faults(used, needs, _total(used)):
         raise InvalidInput(faults)
     return used
+
+
+def own_node() -> str:
+    """Id of the node that this process runs on."""
+    import ray
+
+    return str(ray.get_runtime_context().get_node_id())
+
+
+def _total(used: Sequence[Node]) -> int:
+    """How many nodes need the sweep's files: those that are used, and this one, which decides."""
+    return len({own_node(), *(node.id for node in used)})
 
 
 def _faults(
     asked: Sequence[Node], needs: Needs, total: int, over: Callable[[], bool] = lambda: False
 ) -> list[str]:
-    """Why trials could not run on these nodes, of `total` that are used."""
+    """Why trials could not run on these nodes, of `total` that see the sweep's files."""
     several = total > 1
     faults = [*(_store_faults(total, needs.store_uri) if several else ())]
     shared = _seen_in(needs.place) if needs.place else _seen(needs.checkpoints if several else None)

@@ -71,6 +71,7 @@ def whole_crew(
 ) -> Crew:
     monkeypatch.setattr(ray_cluster, "reach", lambda engine: None)
     monkeypatch.setattr(ray_cluster, "nodes", cluster.nodes)
+    monkeypatch.setattr(ray_cluster, "own_node", lambda: "a")
     monkeypatch.setattr(ray_cluster, "ask", cluster.ask)
     monkeypatch.setattr(ray_cluster, "has_gpu", lambda: False)
     sweep = Sweep(
@@ -136,6 +137,15 @@ def test_several_nodes_need_a_server(monkeypatch: pytest.MonkeyPatch, tmp_path: 
     assert "set MLFLOW_TRACKING_URI" in fault
     assert cluster.saw_file  # of the shared folder
     assert not list((tmp_path / "checkpoints").iterdir())
+
+
+def test_one_node_beside_a_driver_without_cores_needs_a_server(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    cluster = Cluster(node("a", cores=0), node("b"))
+    (fault,) = faults(monkeypatch, tmp_path, cluster)
+    assert fault.startswith("--engine ray: 2 nodes need an MLflow server")
+    assert cluster.saw_file
 
 
 def test_each_node_that_differs_is_refused_by_name(
