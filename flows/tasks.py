@@ -27,7 +27,7 @@ from prefect.states import Cancelled
 from prefect.task_runners import ThreadPoolTaskRunner
 
 from cnn_pipeline.base import links, metric_names
-from cnn_pipeline.base.errors import DataError, Interrupted, Stopped
+from cnn_pipeline.base.errors import DataError, Stopped
 from cnn_pipeline.base.home import cache_dir
 from cnn_pipeline.comparison import render
 from cnn_pipeline.comparison.picture import small_svgs
@@ -159,12 +159,12 @@ def train_all(
             if 100 * ended // len(futures) > 100 * (ended - 1) // len(futures):
                 progress = _show_progress(progress, ended, len(futures))
             outcome = future.result(raise_on_failure=False)
-            if isinstance(outcome, Interrupted):
-                raise outcome
             if isinstance(outcome, TrialFailed):
                 outcome = outcome.result
             if isinstance(outcome, TrialResult):
                 yield outcome
+            elif not future.state.is_cancelled():
+                raise outcome  # a sweep without this trial would look complete
 
 
 def _show_progress(known: UUID | None, ended: int, count: int) -> UUID | None:
