@@ -78,7 +78,7 @@ def _without_damaged(reader: Reader, sweep: StoppedSweep) -> StoppedSweep:
 
 def finished_meanwhile(store: Store, experiment_id: str, key: str) -> TrialResult | None:
     """The newest intact trial with this content key, which may have another name."""
-    reader = Reader(store)
+    reader = Reader(store, patient=True)
     found = reader.with_content(experiment_id, key)
     return next((one for one in found if not faults(reader, one)), None)
 

@@ -20,6 +20,7 @@ from mlflow.tracking import MlflowClient
 
 from cnn_pipeline.base import events
 from cnn_pipeline.base.home import Home
+from cnn_pipeline.experiment.reuse import finished_meanwhile
 from cnn_pipeline.tracking import curves as curves_module
 from cnn_pipeline.tracking.curves import Curves
 from cnn_pipeline.tracking.patience import Patience, StoreAway, is_transient
@@ -361,3 +362,21 @@ def test_a_refused_point_is_an_error() -> None:
     client.log_batch = refuse  # type: ignore[method-assign]
     with pytest.raises(RestException):
         curves_of(client).add(0, curve(1)[0])
+
+
+def test_whether_another_sweep_has_trained_it_is_asked_again(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = open_store(home, {})
+    experiment = MlflowClient(store.uri).create_experiment("pets")
+    search, asked = MlflowClient.search_runs, []
+
+    def away_once(*given: Any, **named: Any) -> Any:
+        asked.append(given)
+        if len(asked) == 1:
+            raise wrapped(GONE)
+        return search(*given, **named)
+
+    monkeypatch.setattr(MlflowClient, "search_runs", away_once)
+    assert finished_meanwhile(store, experiment, "key") is None
+    assert len(asked) == 2
