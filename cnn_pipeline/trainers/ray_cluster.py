@@ -154,6 +154,10 @@ def nodes() -> tuple[Node, ...]:
     )
 
 
+def _alive(node: Node) -> bool:
+    return node.id in {one.id for one in nodes()}
+
+
 def room(found: Sequence[Node], threads: int, share: float) -> int:
     """How many trainers fit on these nodes."""
     return sum(node.room(threads, share) for node in found)
@@ -198,6 +202,8 @@ class Cluster:
             faults = _faults([node], self._needs, _total([*self.used, node]), over)
             if over():
                 return
+            if not _alive(node):
+                continue
             if faults:
                 self._refused.add(node.id)
                 said = "; ".join(fault.removeprefix("--engine ray: ") for fault in faults)
@@ -218,7 +224,10 @@ def check(engine: Engine, needs: Needs) -> tuple[Node, ...]:
     used = tuple(node for node in everyone if node.room(needs.threads, share))
     if not used:
         raise InvalidInput([_no_room(everyone, needs.threads, share)])
-    if faults := _faults(used, needs, _total(used)):
+    faults = _faults(used, needs, _total(used))
+    if not all(_alive(node) for node in used):  # Ray notices a loss after some seconds
+        return check(engine, needs)
+    if faults:
         raise InvalidInput(faults)
     return used
 
