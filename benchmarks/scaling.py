@@ -216,8 +216,8 @@ def _postgres() -> Iterator[str]:
     folder = programs()
     if folder is None:
         raise SystemExit("PostgreSQL is required, and was not found: apt install postgresql")
-    with cluster(folder, ("scaling",)) as address:
-        yield f"postgresql://{address}/scaling"
+    with cluster(folder, ("scaling",)) as postgres:
+        yield f"postgresql://{postgres.host}/scaling"
 
 
 def _real_trial(home: Home, environment: Mapping[str, str]) -> str:

@@ -1,4 +1,4 @@
-"""A PostgreSQL cluster of its own, in a temporary folder and on a free port."""
+"""A PostgreSQL cluster of its own, in a temporary folder and on one free port."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import subprocess
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from cnn_pipeline.services.loopback import HOST, free_port
@@ -24,40 +25,69 @@ def programs() -> Path | None:
     return None if found is None else Path(found).resolve().parent
 
 
-@contextmanager
-def cluster(folder: Path, databases: tuple[str, ...], password: str = "") -> Iterator[str]:
-    """Run PostgreSQL of `folder` until the block ends. Yields 'cnn@127.0.0.1:port'.
+@dataclass(frozen=True)
+class Postgres:
+    """A running cluster, which a test may stop and start again."""
 
-    With `password` it asks the user for it.
-    """
-    # Its user cannot enter the folders of pytest, and paths of sockets must be short.
-    data = Path(tempfile.mkdtemp(prefix="cnn-pipeline-postgres-"))
-    # PostgreSQL does not run as root: Debian's package has made the user postgres.
-    as_user = ["runuser", "-u", "postgres", "--"] if os.geteuid() == 0 else []
-    if as_user:
-        shutil.chown(data, "postgres")
-    port = free_port()
+    folder: Path
+    """Of everything that it has."""
+    programs: Path
+    port: int
+    password: str
 
-    def call(*words: str) -> None:
+    @property
+    def host(self) -> str:
+        """User, address and port, as in 'cnn@127.0.0.1:5432'."""
+        return f"{USER}@{HOST}:{self.port}"
+
+    def start(self) -> None:
+        """Start it, and wait until it answers."""
+        options = f"-p {self.port} -k {self.folder} -c listen_addresses={HOST} -c fsync=off"
+        self.control("-o", options, "-l", str(self.folder / "log"), "-w", "start")
+
+    def stop(self) -> None:
+        """End it at once, as a crash does: it recovers at the next start."""
+        self.control("-m", "immediate", "stop")
+
+    def control(self, *words: str) -> None:
+        """Call pg_ctl."""
+        self.call("pg_ctl", "-D", str(self.folder / "data"), *words)
+
+    def call(self, *words: str) -> None:
+        """Call one of its programs."""
+        # PostgreSQL does not run as root: Debian's package has made the user postgres.
+        as_user = ["runuser", "-u", "postgres", "--"] if os.geteuid() == 0 else []
         done = subprocess.run(
-            [*as_user, str(folder / words[0]), *words[1:]],
-            env={**os.environ, "PGPASSWORD": password},
+            [*as_user, str(self.programs / words[0]), *words[1:]],
+            env={**os.environ, "PGPASSWORD": self.password},
             cwd="/", stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=120,
         )  # fmt: skip
         assert done.returncode == 0, done.stdout
 
-    options = f"-p {port} -k {data} -c listen_addresses={HOST} -c fsync=off"
+
+@contextmanager
+def cluster(
+    programs: Path, databases: tuple[str, ...] = (), password: str = ""
+) -> Iterator[Postgres]:
+    """Run PostgreSQL of the folder `programs` until the block ends.
+
+    With `password` it asks the user for it.
+    """
+    # Its user cannot enter the folders of pytest, and paths of sockets must be short.
+    folder = Path(tempfile.mkdtemp(prefix="cnn-pipeline-postgres-"))
+    if os.geteuid() == 0:
+        shutil.chown(folder, "postgres")
+    made = Postgres(folder, programs, free_port(), password)
     auth = ["--auth", "trust"]
     if password:
-        (data / "password").write_text(password, encoding="utf-8")
-        auth = ["--auth", "scram-sha-256", "--pwfile", str(data / "password")]
-    call("initdb", "--pgdata", str(data / "data"), *auth, "--username", USER, "-N")
+        (folder / "password").write_text(password, encoding="utf-8")
+        auth = ["--auth", "scram-sha-256", "--pwfile", str(folder / "password")]
+    made.call("initdb", "--pgdata", str(folder / "data"), *auth, "--username", USER, "-N")
     try:
-        log = str(data / "log")
-        call("pg_ctl", "-D", str(data / "data"), "-o", options, "-l", log, "-w", "start")
+        made.start()
         for name in databases:
-            call("createdb", "-h", HOST, "-p", str(port), "-U", USER, name)
-        yield f"{USER}@{HOST}:{port}"
+            made.call("createdb", "-h", HOST, "-p", str(made.port), "-U", USER, name)
+        yield made
     finally:
-        call("pg_ctl", "-D", str(data / "data"), "-m", "immediate", "stop")
-        shutil.rmtree(data)
+        made.stop()
+        shutil.rmtree(folder)

@@ -53,7 +53,8 @@ def test_up_keeps_everything_in_postgresql_and_a_folder_and_the_password_nowhere
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     environ = {**environment(tmp_path), "PGPASSWORD": PASSWORD}
     environ.pop("MLFLOW_TRACKING_URI", None)
-    with postgres.cluster(programs, (), PASSWORD) as host:
+    with postgres.cluster(programs, password=PASSWORD) as running:
+        host = running.host
         words = ["--database", f"postgresql://{host}/team", "--artifacts", str(files)]
         missing = up(home, environ, *words)
         assert missing.returncode == 2, missing.stderr

@@ -94,7 +94,7 @@ def team(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Team]:
         if programs is None:
             stores = f"sqlite+aiosqlite:///{folder}/p.db", f"sqlite:///{folder}/m.db"
         else:
-            host = stack.enter_context(postgres.cluster(programs, ("prefect", "mlflow")))
+            host = stack.enter_context(postgres.cluster(programs, ("prefect", "mlflow"))).host
             stores = f"postgresql+asyncpg://{host}/prefect", f"postgresql://{host}/mlflow"
         environ = {
             **environment(folder),

@@ -76,8 +76,8 @@ def mlflow_server(folder: Path, *more: str, store: str = "") -> Iterator[Server]
 
 
 @contextmanager
-def prefect_server(folder: Path) -> Iterator[Server]:
-    """Prefect's server with SQLite."""
+def prefect_server(folder: Path, store: str = "") -> Iterator[Server]:
+    """Prefect's server with SQLite or the database `store`."""
     folder.mkdir(parents=True, exist_ok=True)
     port = free_port()
     words = ["prefect", "server", "start", "--host", HOST, "--port", str(port)]
@@ -87,6 +87,8 @@ def prefect_server(folder: Path) -> Iterator[Server]:
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
         "DO_NOT_TRACK": "1",
     }
+    if store:
+        environ["PREFECT_SERVER_DATABASE_CONNECTION_URL"] = store
     yield from _running(Server(words, f"http://{HOST}:{port}/api", environ, folder / "prefect.log"))
 
 

@@ -64,13 +64,13 @@ def local(tmp_path_factory: pytest.TempPathFactory) -> tuple[Outcome, dict[str, 
 
 
 @pytest.fixture(scope="module")
-def store() -> Iterator[str]:
+def store() -> Iterator[postgres.Postgres]:
     """A PostgreSQL with the databases 'first' and 'second'."""
     programs = postgres.programs()
     if programs is None:
         pytest.skip("PostgreSQL is not installed: apt install postgresql")
-    with postgres.cluster(programs, ("first", "second")) as host:
-        yield f"postgresql://{host}"
+    with postgres.cluster(programs, ("first", "second")) as running:
+        yield running
 
 
 @pytest.fixture(scope="module")
@@ -132,14 +132,14 @@ def assert_equal(uri: str, local: dict[str, Run]) -> None:
 def test_three_nodes_have_the_leaderboard_of_one_machine(
     local: tuple[Outcome, dict[str, Run]],
     cluster: str,
-    store: str,
+    store: postgres.Postgres,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     place = tmp_path / "shared"
     engine = Engine(engine="ray", ray_address=cluster, checkpoints=str(place))
     with (
-        mlflow_server(tmp_path / "mlflow", store=f"{store}/first") as mlflow,
+        mlflow_server(tmp_path / "mlflow", store=f"postgresql://{store.host}/first") as mlflow,
         node(tmp_path / "c", f"--address={cluster}"),
     ):
         monkeypatch.setenv(TRACKING_VARIABLE, mlflow.address)
@@ -151,15 +151,17 @@ def test_three_nodes_have_the_leaderboard_of_one_machine(
     assert len(nodes) > 1  # a node may join when the others have trained all
 
 
-def test_a_node_the_command_and_the_server_are_killed(
+def test_a_node_the_command_and_both_servers_are_killed(
     local: tuple[Outcome, dict[str, Run]],
     cluster: str,
-    store: str,
+    store: postgres.Postgres,
     bucket: str,
     tmp_path: Path,
     recorded: Recorded,
 ) -> None:
-    """A node is killed in the middle of a trial, then the command, then MLflow's server."""
+    """A node is killed in the middle of a trial, then the command; another node joins, PostgreSQL
+    is killed, then MLflow's server.
+    """
     home = Home(tmp_path / "home")
     words = (*RUN, "--engine", "ray", "--ray-address", cluster, "--checkpoints", bucket)
     pause_file = tmp_path / "pause"
@@ -170,11 +172,11 @@ def test_a_node_the_command_and_the_server_are_killed(
     }
     with (
         recorded(
-            fault="kill -9 of a node of Ray, then of the command, then of MLflow's server",
-            moment="in the second epoch of a trial; a third of 24 trials; two thirds",
+            fault="kill -9 of a node of Ray, of the command, of PostgreSQL and of MLflow's server",
+            moment="one after the other: in a trial's second epoch, after 8 of 24 trials, 4, 4",
             promises="I3 I5 I6 I7",
         ) as row,
-        mlflow_server(tmp_path / "mlflow", store=f"{store}/second") as mlflow,
+        mlflow_server(tmp_path / "mlflow", store=f"postgresql://{store.host}/second") as mlflow,
         node(tmp_path / "c", f"--address={cluster}", **pausing) as lost,
     ):
         uri = mlflow.address
@@ -205,10 +207,17 @@ def test_a_node_the_command_and_the_server_are_killed(
             first.kill_all()
         before = finished(uri)
         with command(home, *words, MLFLOW_TRACKING_URI=uri) as again:
-            reached(again, 8)
-            mlflow.kill()
-            mlflow.start()
-            assert again.wait(PATIENCE) == 0, again.said()
+            reached(again, 1)
+            with node(tmp_path / "d", f"--address={cluster}"):
+                wait_until(lambda: "joined" in again.said(), "the new node is used", PATIENCE)
+                reached(again, 4)
+                store.stop()
+                time.sleep(5)
+                store.start()
+                reached(again, 8)
+                mlflow.kill()
+                mlflow.start()
+                assert again.wait(PATIENCE) == 0, again.said()
         row.recovered(seconds_since(killed))
 
         assert_equal(uri, local[1])

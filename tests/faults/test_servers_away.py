@@ -18,6 +18,7 @@ from prefect.client.orchestration import SyncPrefectClient
 
 from cnn_pipeline.base.home import Home
 from cnn_pipeline.tracking import names
+from tests.e2e import postgres
 from tests.faults.commands import Command, command, run_again, seconds_since
 from tests.faults.servers import (
     Server,
@@ -55,6 +56,16 @@ def wait_for_epoch(running: Command, number: int, seconds: float = 3 * DEADLINE)
 def runs_of(uri: str) -> list[Run]:
     client = MlflowClient(uri)
     return list(client.search_runs([one.experiment_id for one in client.search_experiments()]))
+
+
+@pytest.fixture
+def database() -> Iterator[postgres.Postgres]:
+    """A PostgreSQL with the databases 'mlflow' and 'prefect'."""
+    programs = postgres.programs()
+    if programs is None:
+        pytest.skip("PostgreSQL is not installed: apt install postgresql")
+    with postgres.cluster(programs, ("mlflow", "prefect")) as running:
+        yield running
 
 
 def assert_whole(uri: str) -> None:
@@ -267,6 +278,32 @@ def test_mlflow_with_a_password_is_away(home: Home, tmp_path: Path, recorded: Re
             assert running.wait(2 * DEADLINE) == 0, running.said()
             assert "a-long-password" not in running.said()
             assert_whole(mlflow.address)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("moment", [5, EPOCHS - 2])
+def test_the_database_of_both_servers_is_restarted(
+    home: Home, tmp_path: Path, recorded: Recorded, database: postgres.Postgres, moment: int
+) -> None:
+    stores = f"postgresql://{database.host}/mlflow", f"postgresql+asyncpg://{database.host}/prefect"
+    when = f"for 20 s, from epoch {moment} of {EPOCHS}"
+    with (
+        recorded(fault="PostgreSQL killed", moment=when, promises="I3 I7") as row,
+        mlflow_server(tmp_path / "mlflow", store=stores[0]) as mlflow,
+        prefect_server(tmp_path / "prefect", store=stores[1]) as prefect,
+        command(
+            home, *RUN, MLFLOW_TRACKING_URI=mlflow.address, PREFECT_API_URL=prefect.address
+        ) as running,
+    ):
+        wait_for_epoch(running, moment)
+        begin = time.monotonic()
+        database.stop()
+        time.sleep(20)
+        database.start()
+        assert running.wait(2 * DEADLINE) == 0, running.said()
+        row.recovered(seconds_since(begin))
+        assert flow_states(prefect) == ["Completed"]
+        assert_whole(mlflow.address)
 
 
 def flow_states(server: Server) -> list[str]:
