@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from cnn_pipeline.base.errors import InvalidInput
 from cnn_pipeline.base.files import make_private
@@ -43,6 +43,7 @@ START = "ray start --head --include-dashboard=false --disable-usage-stats"
 _ANSWER_SECONDS = 120  # a node imports this package first
 _CONNECT_SECONDS = 5.0
 _POLL_SECONDS = 0.5
+_AGAIN_SECONDS = 60.0  # a folder that was not mounted, or a server that did not answer, may be back
 _MOST_TRAINERS = 64  # each has a thread in the driver; `--workers` has the same limit
 _KEYS = (
     "Share the folder with all nodes; for a bucket, start Ray and this command with its keys in "
@@ -163,6 +164,14 @@ def room(found: Sequence[Node], threads: int, share: float) -> int:
     return sum(node.room(threads, share) for node in found)
 
 
+class _Refusal(NamedTuple):
+    """Of a node that joined."""
+
+    why: str
+    again: float
+    """When it may be compared again, as `time.monotonic` counts."""
+
+
 class Cluster:
     """A connected cluster, and which of its nodes are used: those that are like the driver."""
 
@@ -173,7 +182,7 @@ class Cluster:
         self.most = most
         """Trainers that the sweep would use."""
         self._needs = needs
-        self._refused: set[str] = set()
+        self._refused: dict[str, _Refusal] = {}
 
     @property
     def room(self) -> int:
@@ -190,14 +199,19 @@ class Cluster:
 
         Args:
             over: whether nobody waits any more; asked while a node does not answer.
+
+        A node that was refused is compared again after a minute, and its reason is said once.
         """
         alive = nodes()
         for lost in [node for node in self.used if node.id not in {one.id for one in alive}]:
             self.used = tuple(node for node in self.used if node.id != lost.id)
             yield f"node {lost.name} was lost"
-        known = self._refused.union(node.id for node in self.used)
+        known = {node.id for node in self.used}
         for node in alive:
             if node.id in known or not node.room(self._needs.threads, self.share):
+                continue
+            before = self._refused.get(node.id)
+            if before and time.monotonic() < before.again:
                 continue
             faults = _faults([node], self._needs, _total([*self.used, node]), over)
             if over():
@@ -205,10 +219,12 @@ class Cluster:
             if not _alive(node):
                 continue
             if faults:
-                self._refused.add(node.id)
                 said = "; ".join(fault.removeprefix("--engine ray: ") for fault in faults)
-                yield f"{said}. The sweep goes on without this node"
+                self._refused[node.id] = _Refusal(said, time.monotonic() + _AGAIN_SECONDS)
+                if not before or before.why != said:
+                    yield f"{said}. The sweep goes on without this node"
             else:
+                self._refused.pop(node.id, None)
                 self.used += (node,)
                 yield f"node {node.name} joined"
 

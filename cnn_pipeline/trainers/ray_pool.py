@@ -130,7 +130,8 @@ class RayPool:
                     self._stop(f"{reason}. When one has, {AGAIN}.")
                 if not told:
                     told = True
-                    events.emit(events.Delay("the Ray cluster has no free cores for a trainer"))
+                    reason = "no trainer of the Ray cluster is ready; perhaps others use its cores"
+                    events.emit(events.Delay(reason))
             time.sleep(_POLL_SECONDS)
 
     def _stop(self, reason: str) -> NoReturn:

@@ -214,6 +214,30 @@ def test_nodes_that_join_are_compared_and_lost_ones_forgotten(
     assert found.may_have_room()
 
 
+def test_a_node_that_was_refused_is_compared_again(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(ray_cluster, "_store_faults", lambda total, uri: [])
+    clock = [0.0]
+    monkeypatch.setattr(ray_cluster.time, "monotonic", lambda: clock[0])
+    fake = Cluster(node("a"), b=changed(blind="no folder"))
+    found = whole_crew(monkeypatch, tmp_path, fake, uri=SERVER).cluster
+    assert found is not None
+    fake.found = (node("a"), node("b"))
+
+    def changes(*times: float) -> list[str]:
+        said = []
+        for clock[0] in times:
+            said += found.changes(lambda: False)
+        return said
+
+    said = changes(1.0, 30.0, 70.0)
+    assert len(said) == 1 and "received no folder" in said[0]
+    fake.answers.clear()
+    assert changes(80.0, 140.0) == ["node b.example joined"]
+    assert found.room == 4
+
+
 def test_a_node_that_joins_a_sweep_in_a_file_is_not_used(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
