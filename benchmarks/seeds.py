@@ -307,7 +307,7 @@ def difference(these: Mapping[int, float], those: Mapping[int, float]) -> str:
 def write_tables(rows: Sequence[Row]) -> None:
     """Both tables into `benchmarks/results`."""
     found = accuracies(rows, RACE)
-    machine = in_words(this_machine())
+    machine = f"Trained on several such machines, of which the last: {in_words(this_machine())}"
     images = "Fashion-MNIST, batches of 128, Adam, learning rate 0.001, scored on all test images"
     race = (
         "seeds 0 to 4 of the loop with one order and of ours are those of `race default`, on two "
