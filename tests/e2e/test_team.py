@@ -40,6 +40,7 @@ from cnn_pipeline.services.mlflow_ui import server_environment
 from cnn_pipeline.settings.sweep import Axes, Sweep
 from cnn_pipeline.tracking import names
 from tests.e2e import postgres
+from tests.faults.nodes import head
 from tests.flows.test_flow import environment
 from tests.recording import Recorded
 from tests.running import DEADLINE, ENDLESS, QUICK, SAMPLE, descendants, one_trial, stop
@@ -137,6 +138,13 @@ def state(team: Team, run: FlowRun) -> str:
         found = client.read_flow_run(run.id).state
     assert found is not None
     return f"{found.name}: {found.message}"
+
+
+def runs_of(team: Team, sweep: str) -> list[Run]:
+    """Runs of all sweeps of this name, and of their trials."""
+    store = MlflowClient(team.mlflow)
+    experiments = [item.experiment_id for item in store.search_experiments()]
+    return list(store.search_runs(experiments, f"tags.{names.SWEEP_ID} LIKE '{sweep}-%'"))
 
 
 def endless(name: str) -> dict[str, Any]:
@@ -315,14 +323,11 @@ def test_a_new_worker_goes_on_where_a_lost_machine_was(team: Team, recorded: Rec
     )
     parameters = {"sweep": sweep.model_dump(mode="json"), "workers": 1}
     own = {"MLFLOW_TRACKING_URI": team.mlflow, "PREFECT_WORKER_QUERY_SECONDS": "3"}
-    store = MlflowClient(team.mlflow)
 
     def runs() -> dict[str, list[Run]]:
         """By the name of the trial; the sweep's is ''."""
-        experiments = [item.experiment_id for item in store.search_experiments()]
-        of_sweep = f"tags.{names.SWEEP_ID} LIKE 'lost-%'"
         found: dict[str, list[Run]] = {}
-        for run in store.search_runs(experiments, of_sweep):
+        for run in runs_of(team, "lost"):
             found.setdefault(run.data.tags.get(names.TRIAL, ""), []).append(run)
         return found
 
@@ -350,6 +355,28 @@ def test_a_new_worker_goes_on_where_a_lost_machine_was(team: Team, recorded: Rec
     assert {run.info.status for found in runs().values() for run in found} == {"FINISHED"}
     with team.client() as client:  # the automation does it after 180 s without a heartbeat
         client.set_flow_run_state(lost.id, Crashed(), force=True)
+
+
+@pytest.mark.usefixtures("deployments")
+def test_a_run_of_the_pool_trains_on_ray_and_is_cancelled(team: Team, tmp_path: Path) -> None:
+    pytest.importorskip("ray")
+
+    def trains() -> bool:
+        now = state(team, run)
+        assert not now.startswith(("Failed", "Crashed")), now
+        return any("loss" in found.data.metrics for found in runs_of(team, "on-ray"))
+
+    own = {"MLFLOW_TRACKING_URI": team.mlflow, "PREFECT_WORKER_QUERY_SECONDS": "3"}
+    with head(tmp_path / "ray") as address, worker(team, "on-ray", **own):
+        advanced = {"engine": "ray", "ray_address": address}
+        run = start(team, "train-variants", {**endless("on-ray"), "advanced": advanced})
+        eventually("it trains", trains)
+        (trial,) = (one for one in runs_of(team, "on-ray") if names.TRIAL in one.data.tags)
+        assert "Ray node" in trial.data.tags[names.NODE]
+        with team.client() as client:
+            client.set_flow_run_state(run.id, Cancelling())
+        eventually("it is cancelled", lambda: state(team, run).startswith("Cancelled"))
+        assert [found.info.status for found in runs_of(team, "on-ray")] == ["KILLED"] * 2
 
 
 @pytest.mark.usefixtures("two_workers")
