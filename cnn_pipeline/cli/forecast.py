@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from cnn_pipeline.base import events, metric_names
 from cnn_pipeline.base.metric_names import Metric
-from cnn_pipeline.cli.progress_text import awaited_line
+from cnn_pipeline.cli.progress_text import awaited_line, left_text
 from cnn_pipeline.cli.snapshot import Snapshot, State, TrialSnapshot, TrialState
 from cnn_pipeline.trainers.scheduling import wall_seconds
 
@@ -53,6 +53,18 @@ class Running:
     def trained(self) -> float:
         """Share of the images that have been trained on, from 0 to 1."""
         return self.images / self.total_images if self.total_images else 0.0
+
+    @property
+    def phase_text(self) -> str:
+        """'epoch 2/5' during training, else the phase."""
+        if self.phase == "training" and self.epochs:
+            return f"epoch {self.epoch + 1}/{self.epochs}"
+        return self.phase
+
+    @property
+    def speed_text(self) -> str:
+        """'9,400 images/s'; empty until it is known."""
+        return f"{self.images_per_second:,.0f} images/s" if self.images_per_second else ""
 
 
 @dataclass
@@ -210,6 +222,10 @@ class SweepState:
         begun = len({name.rpartition("-s")[2] for name in self.trials})
         further = max(0, self.max_rounds - begun)
         return least + further * wall_seconds(sorted(round_, reverse=True), self.at_once)
+
+    def left_text(self, now: float) -> str:
+        """The time that is left, as `progress_text.left_text` says it."""
+        return left_text(self.seconds_left(now), self.seconds_left_at_most(now))
 
     @property
     def no_further_round(self) -> bool:

@@ -27,11 +27,8 @@ from cnn_pipeline.cli.progress_text import (
     continued_line,
     ended_line,
     ending,
-    phase_text,
-    range_left,
     reused_line,
     round_lines,
-    speed,
     stop_hint,
 )
 from cnn_pipeline.cli.screen import Screen
@@ -159,8 +156,8 @@ class PlainProgress:
             if now - self._printed < (_TRAINING_SECONDS if state.running else _STEP_SECONDS):
                 return
             if state.running:
-                trials = ", ".join(f"{name} {phase_text(t)}" for name, t in state.running.items())
-                left = range_left(state, now)
+                trials = ", ".join(f"{name} {t.phase_text}" for name, t in state.running.items())
+                left = state.left_text(now)
                 self._print(f"{trials}; {left}" if left else trials, now)
             elif state.stage:
                 self._print(f"still {state.stage}", now)
@@ -189,12 +186,12 @@ class PlainProgress:
                 total = self._state.total
                 trials = counted(total, "trial")
                 trials = f"at least {trials}" if event.max_rounds else trials
-                left = range_left(self._state, now)
+                left = self._state.left_text(now)
                 yield f"{sweep_id}: " + (f"{trials}, {left}" if total else "none to train")
                 if self._curves and total:
                     yield self._curves.line(event)
             case events.RoundStarted(round=number, trials=trials, estimates=estimates):
-                rest = range_left(self._state, now) if estimates else "none to train"
+                rest = self._state.left_text(now) if estimates else "none to train"
                 yield f"round {number}: {counted(len(trials), 'trial')}, {rest}"
             case events.TrialsChosen(text):
                 yield text
@@ -210,7 +207,7 @@ class PlainProgress:
                 metrics
             ):
                 parts = [f"epoch {epoch + 1}/{epochs}", accuracies(metrics, self._state.metric)]
-                parts += [speed(self._state.running[trial]), self._range_left(now)]
+                parts += [self._state.running[trial].speed_text, self._left_text(now)]
                 yield f"{trial}: {', '.join(part for part in parts if part)}"
             case events.SweepContinued():
                 yield continued_line(event)
@@ -221,12 +218,12 @@ class PlainProgress:
             case events.TrialEnded(trial=trial):
                 ended = f"{len(self._state.ended)} of {self._state.total}"
                 told = ending(event, self._state.metric)
-                yield f"{trial}: {told} ({ended}), {self._range_left(now)}"
+                yield f"{trial}: {told} ({ended}), {self._left_text(now)}"
 
-    def _range_left(self, now: float) -> str:
+    def _left_text(self, now: float) -> str:
         """The time left, up to a second old: of 5,000 trials it takes milliseconds."""
         if now - self._left_at >= 1:
-            self._left_at, self._left = now, range_left(self._state, now)
+            self._left_at, self._left = now, self._state.left_text(now)
         return self._left
 
 

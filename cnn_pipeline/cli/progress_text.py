@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING
 
 from rich.text import Text
 
 from cnn_pipeline.base import events, metric_names
 from cnn_pipeline.base.metric_names import MEASURES, Metric
 from cnn_pipeline.base.quantities import MOST, clock, counted
-
-if TYPE_CHECKING:
-    from cnn_pipeline.cli.forecast import Running, SweepState
 
 
 def ended_line(event: events.TrialEnded, metric: Metric = "accuracy") -> Text:
@@ -95,18 +91,6 @@ def _figures(metrics: Mapping[str, float], words: Iterable[tuple[str, str]]) -> 
     return ", ".join(f"{word} {metrics[key]:.3f}" for key, word in words if key in metrics)
 
 
-def phase_text(trial: Running) -> str:
-    """'epoch 2/5' during training, else the phase."""
-    if trial.phase == "training" and trial.epochs:
-        return f"epoch {trial.epoch + 1}/{trial.epochs}"
-    return trial.phase
-
-
-def speed(trial: Running) -> str:
-    """'9,400 images/s'; empty until it is known."""
-    return f"{trial.images_per_second:,.0f} images/s" if trial.images_per_second else ""
-
-
 def left_text(seconds: float | None, at_most: float | None = None) -> str:
     """'about 3:10 left', or '3:10 to 14:00 left' where it is not known how many rounds follow."""
     if seconds is None:
@@ -114,8 +98,3 @@ def left_text(seconds: float | None, at_most: float | None = None) -> str:
     if at_most is None or clock(at_most) == clock(seconds):
         return f"about {clock(seconds)} left"
     return f"{clock(seconds)} to {clock(at_most)} left"
-
-
-def range_left(state: SweepState, now: float) -> str:
-    """The time that is left of a sweep, as `left_text` says it."""
-    return left_text(state.seconds_left(now), state.seconds_left_at_most(now))

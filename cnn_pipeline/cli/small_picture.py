@@ -11,7 +11,7 @@ from rich.text import Text
 
 from cnn_pipeline.base.quantities import clock
 from cnn_pipeline.cli.forecast import SweepState
-from cnn_pipeline.cli.progress_text import accuracies, phase_text, range_left, speed
+from cnn_pipeline.cli.progress_text import accuracies
 
 
 def picture(state: SweepState, now: float) -> RenderableType:
@@ -27,16 +27,16 @@ def picture(state: SweepState, now: float) -> RenderableType:
     for name, trial in state.running.items():
         table.add_row(
             Text(name, "bold"),
-            phase_text(trial),
+            trial.phase_text,
             ProgressBar(total=1.0, completed=trial.trained, width=12),
-            ", ".join(filter(None, (accuracies(trial.metrics, state.metric), speed(trial)))),
+            ", ".join(filter(None, (accuracies(trial.metrics, state.metric), trial.speed_text))),
         )
     overall = Table.grid(padding=(0, 1))
     overall.add_row(
         Text("sweep", "bold"),
         f"{len(state.ended)}/{state.total}",
         ProgressBar(total=1.0, completed=state.done, width=28),
-        f"{elapsed}, {range_left(state, now)}",
+        f"{elapsed}, {state.left_text(now)}",
     )
     lines: list[RenderableType] = [table, overall]
     for told in (state.delay, state.stage, *state.waits):

@@ -103,8 +103,7 @@ def test_epochs_of_one_second_share_one_calculation_of_the_time_left(
 ) -> None:
     asked: list[float] = []
     monkeypatch.setattr(
-        "cnn_pipeline.cli.progress.range_left",
-        lambda _state, now: asked.append(now) or f"left at {now}",
+        SweepState, "left_text", lambda _, now: asked.append(now) or f"left at {now}"
     )
     stream, now = io.StringIO(), 0.0
     show = PlainProgress(stream, lambda: now)
