@@ -44,7 +44,7 @@ from cnn_pipeline.base.startup import collect_rarely
 from cnn_pipeline.experiment import steps
 from cnn_pipeline.experiment.data_card import prepare_data
 from cnn_pipeline.experiment.decide import decide
-from cnn_pipeline.experiment.rounds import run_rounds
+from cnn_pipeline.experiment.run_rounds import run_rounds
 from cnn_pipeline.experiment.sweep_run import SweepRun
 from cnn_pipeline.settings.sweep import MAX_VARIANTS, Axes, Sweep
 from cnn_pipeline.settings.trial import DataSettings, Training

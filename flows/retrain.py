@@ -42,7 +42,7 @@ from cnn_pipeline.champion.retraining.settings import NotifySettings, RetrainSet
 from cnn_pipeline.experiment.data_card import DataCard
 from cnn_pipeline.experiment.decide import Decision, crew_of, decide
 from cnn_pipeline.experiment.outcome import Outcome
-from cnn_pipeline.experiment.rounds import run_rounds
+from cnn_pipeline.experiment.run_rounds import run_rounds
 from cnn_pipeline.experiment.steps import running, trainer_pool
 from cnn_pipeline.services.notifying import check_blocks
 from cnn_pipeline.settings.engine import Engine

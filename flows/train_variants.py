@@ -19,7 +19,7 @@ from prefect.states import Completed, Failed
 from cnn_pipeline.base.home import resolve_home
 from cnn_pipeline.experiment.decide import Decision, deciding
 from cnn_pipeline.experiment.outcome import Outcome
-from cnn_pipeline.experiment.rounds import run_rounds
+from cnn_pipeline.experiment.run_rounds import run_rounds
 from cnn_pipeline.experiment.steps import late_pool, running
 from cnn_pipeline.settings.named import DEFAULT
 from cnn_pipeline.settings.trial import FilterCount, Pooling, Seed

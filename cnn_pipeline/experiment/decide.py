@@ -26,7 +26,8 @@ from cnn_pipeline.settings.engine import LOCAL, Engine
 from cnn_pipeline.settings.resuming import Resuming
 from cnn_pipeline.settings.sweep import Sweep
 from cnn_pipeline.settings.trial import DataSettings, Trial
-from cnn_pipeline.tracking.store import store_exists
+from cnn_pipeline.tracking.names import experiment_name
+from cnn_pipeline.tracking.store import open_store, store_exists
 from cnn_pipeline.trainers.pool import close_warm, warm_up
 from cnn_pipeline.trainers.scheduling import Crew, crew_for, longest_first
 
@@ -269,18 +270,35 @@ def decide(
         notes=notes,
     )
     if may_reuse(home, force=force):
-        from cnn_pipeline.experiment.reuse import find_stored
-
-        stored = find_stored(made)
-        made = replace(
-            made,
-            reusable=MappingProxyType(dict(stored.reusable)),
-            unchanged=stored.unchanged,
-            stopped=stored.stopped,
-        )
+        made = _with_all_stored(made)
     if made.unchanged is None:
         check_room(made.remaining, plans, card.num_test, crew.workers, home)
     return made
+
+
+def _with_all_stored(made: Decision) -> Decision:
+    """The decision, with what need not be trained of the trials that run in any case."""
+    from cnn_pipeline.experiment import reuse
+    from cnn_pipeline.tracking.reader import Reader
+
+    sweep, keys, purpose, fresh = made.sweep, made.content_keys, made.purpose, made.resuming.fresh
+    reader = Reader(open_store(made.home, os.environ))
+    experiment_id = reader.experiment(experiment_name(made.card.name))
+    if experiment_id is None or (purpose is not None and fresh):
+        return made
+    record = reader.same_sweep(experiment_id, sweep, made.key if purpose else "")
+    if record is not None and not (purpose and record.run_id in purpose.used):
+        unchanged = reuse.unchanged(reader, record, sweep, keys)
+        if unchanged is not None:
+            reusable = {result.name: result for result in unchanged.results}
+            return replace(made, unchanged=unchanged, reusable=MappingProxyType(reusable))
+    if not fresh:
+        made = replace(made, stopped=reuse.stopped_with(reader, experiment_id, made.key))
+    if purpose is not None:
+        return made
+    first = {one.name: keys[one.name] for one in sweep.trials() if one.name not in made.complete}
+    reusable = reuse.intact_of(reader, experiment_id, first)
+    return replace(made, reusable=MappingProxyType(reusable))
 
 
 def _measured(sweep: Sweep, card: DataCard) -> Sweep:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from types import MappingProxyType
 
 from cnn_pipeline.base import events
 from cnn_pipeline.base.home import Home
-from cnn_pipeline.experiment.decide import Decision
 from cnn_pipeline.experiment.outcome import Outcome
 from cnn_pipeline.experiment.rounds import needed_trials, rounds_of
 from cnn_pipeline.experiment.stored import outcome_of
@@ -19,45 +18,8 @@ from cnn_pipeline.tracking.names import experiment_name
 from cnn_pipeline.tracking.patience import open_patiently
 from cnn_pipeline.tracking.reader import Reader, SweepRecord
 from cnn_pipeline.tracking.stopped import StoppedSweep, find_stopped
-from cnn_pipeline.tracking.store import Store, open_store
+from cnn_pipeline.tracking.store import Store
 from cnn_pipeline.tracking.verify import faults
-
-
-@dataclass(frozen=True)
-class Stored:
-    """What is stored of a sweep."""
-
-    unchanged: Outcome | None = None
-    """Outcome of the newest identical sweep, if it was decided and all its trials are intact."""
-    stopped: StoppedSweep | None = None
-    """The newest identical sweep, if it was stopped. Its complete trials are intact."""
-    reusable: Mapping[str, TrialResult] = field(default_factory=dict)
-    """Results of other trials, by name: of those that run in any case."""
-
-
-def find_stored(decision: Decision) -> Stored:
-    """Find what need not be trained of a sweep; `decision` is what is known of it so far."""
-    sweep, keys, purpose = decision.sweep, decision.content_keys, decision.purpose
-    store = open_store(decision.home, os.environ)
-    reader = Reader(store)
-    experiment_id = reader.experiment(experiment_name(decision.card.name))
-    if experiment_id is None:
-        return Stored()
-    fresh = decision.resuming.fresh
-    if purpose is not None and fresh:
-        return Stored()
-    record = reader.same_sweep(experiment_id, sweep, decision.key if purpose else "")
-    if record is not None and not (purpose and record.run_id in purpose.used):
-        unchanged = _unchanged(reader, record, sweep, keys)
-        if unchanged is not None:
-            reusable = {result.name: result for result in unchanged.results}
-            return Stored(unchanged, None, reusable)
-    stopped = None if fresh else stopped_with(reader, experiment_id, decision.key)
-    if purpose is not None:
-        return Stored(None, stopped)
-    known = stopped.complete if stopped else {}
-    first = {trial.name: keys[trial.name] for trial in sweep.trials() if trial.name not in known}
-    return Stored(None, stopped, _intact_of(reader, experiment_id, first))
 
 
 def stopped_with(reader: Reader, experiment_id: str, key: str) -> StoppedSweep | None:
@@ -87,13 +49,16 @@ def find_reusable(dataset: str, home: Home, keys: Mapping[str, str]) -> dict[str
     """By name of the trial, the newest finished trial with its content key that is intact."""
     reader = Reader(open_patiently(home, os.environ), patient=True)
     experiment_id = reader.experiment(experiment_name(dataset))
-    return {} if experiment_id is None else _intact_of(reader, experiment_id, keys)
+    return {} if experiment_id is None else intact_of(reader, experiment_id, keys)
 
 
-def _unchanged(
+def unchanged(
     reader: Reader, record: SweepRecord, sweep: Sweep, keys: Mapping[str, str]
 ) -> Outcome | None:
-    """Faults are not reported here, because they are found again where trials are reused."""
+    """Outcome of an identical sweep, if it was decided and all its trials are intact.
+
+    Faults are not reported here, because they are found again where trials are reused.
+    """
     found = {result.name: result for result in reader.trials(record)}
     rounds = rounds_of(record.sweep, found.values(), record.num_validation)
     if rounds is not None and rounds.status == "open":
@@ -106,9 +71,10 @@ def _unchanged(
     return outcome_of(reader, record)
 
 
-def _intact_of(
+def intact_of(
     reader: Reader, experiment_id: str, keys: Mapping[str, str]
 ) -> dict[str, TrialResult]:
+    """As `find_reusable`, in a store that is open."""
     found = {
         name: next(
             (one for one in reader.with_content(experiment_id, key) if intact(reader, one)), None

@@ -12,7 +12,7 @@ from cnn_pipeline.experiment import steps
 from cnn_pipeline.experiment.decide import deciding
 from cnn_pipeline.experiment.outcome import Outcome
 from cnn_pipeline.experiment.preflight import check_sweep
-from cnn_pipeline.experiment.rounds import run_rounds
+from cnn_pipeline.experiment.run_rounds import run_rounds
 from cnn_pipeline.experiment.sweep_run import SweepRun
 from cnn_pipeline.experiment.trials import reuse_trial, run_trial
 from cnn_pipeline.network.results import TrialResult

@@ -14,7 +14,8 @@ from cnn_pipeline.base.home import Home
 from cnn_pipeline.comparison.rounds import Rounds
 from cnn_pipeline.experiment.data_card import prepare_data
 from cnn_pipeline.experiment.decide import Decision, decide
-from cnn_pipeline.experiment.rounds import needed_trials, rounds_of, run_rounds
+from cnn_pipeline.experiment.rounds import needed_trials, rounds_of
+from cnn_pipeline.experiment.run_rounds import run_rounds
 from cnn_pipeline.experiment.sweep_run import SweepRun
 from cnn_pipeline.network.results import TrialResult
 from cnn_pipeline.settings.sweep import Axes, Sweep
@@ -145,7 +146,7 @@ def test_ctrl_c_concludes_if_the_first_round_has_ended_unseen(
 ) -> None:
     """The trials of a round end in threads; Ctrl-C may come before their results are yielded."""
     first = [ended(trial, 70) for trial in THREE.trials([0])]
-    monkeypatch.setattr("cnn_pipeline.experiment.rounds._stored", lambda run: first)
+    monkeypatch.setattr("cnn_pipeline.experiment.run_rounds._stored", lambda run: first)
     told = heard(sweep_run, Scripted(CLOSE, interrupted_at(0)))
     assert told[-1] == events.Stage("concluding with what is there; Ctrl-C again stops")
 
@@ -160,7 +161,7 @@ def test_the_rule_is_applied_once_a_round(
         applied.append(len(known))
         return rounds_of(sweep, known, count)
 
-    monkeypatch.setattr("cnn_pipeline.experiment.rounds.rounds_of", counted)
+    monkeypatch.setattr("cnn_pipeline.experiment.run_rounds.rounds_of", counted)
     heard(sweep_run, Scripted(CLOSE))
     assert applied == [0, 3, 6, 8, 10, 12]
 
@@ -178,7 +179,7 @@ def test_ctrl_c_stops_before_that_and_where_nothing_is_concluded(
     seed: int, conclude: bool, sweep_run: SweepRun, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     two = [ended(trial, 70) for trial in THREE.trials([0])[:2]]
-    monkeypatch.setattr("cnn_pipeline.experiment.rounds._stored", lambda run: two)
+    monkeypatch.setattr("cnn_pipeline.experiment.run_rounds._stored", lambda run: two)
     with pytest.raises(KeyboardInterrupt):
         heard(sweep_run, Scripted(CLOSE, interrupted_at(seed)), conclude=conclude)
 

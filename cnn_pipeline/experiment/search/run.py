@@ -27,8 +27,8 @@ from cnn_pipeline.experiment.content_key import content_key, sweep_key
 from cnn_pipeline.experiment.data_card import DataCard, prepare_data
 from cnn_pipeline.experiment.decide import Decision, decide, may_reuse
 from cnn_pipeline.experiment.preflight import Preflight
-from cnn_pipeline.experiment.rounds import TrainTrials, run_trials
 from cnn_pipeline.experiment.run import train_trials
+from cnn_pipeline.experiment.run_rounds import TrainTrials, run_trials
 from cnn_pipeline.experiment.search.space import Search, entry_of, fits, searching
 from cnn_pipeline.experiment.search.study import Candidate, candidates
 from cnn_pipeline.experiment.steps import late_pool, running
