@@ -20,9 +20,9 @@ from cnn_pipeline.champion.registry import (
     registered_name,
 )
 from cnn_pipeline.network.load import check_content
-from cnn_pipeline.services.control import running
 from cnn_pipeline.services.lease import leased
 from cnn_pipeline.services.named import API_VARIABLE, named_api
+from cnn_pipeline.services.running import running
 from cnn_pipeline.services.shared import SharedStore
 from cnn_pipeline.services.temporary_prefect import is_temporary
 from cnn_pipeline.settings.trial import DataSettings

@@ -217,7 +217,7 @@ def prefect_ready(home: Home, prepare: Callable[[], Any] = _nothing) -> Iterator
     logging.raiseExceptions = False  # else Prefect prints that a lost server gets no logs
     from prefect.settings import get_current_settings
 
-    from cnn_pipeline.services.control import running
+    from cnn_pipeline.services.running import running
 
     if (configured := get_current_settings().api.url) is not None:
         check_address(API_VARIABLE, configured)

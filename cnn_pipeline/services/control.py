@@ -1,4 +1,4 @@
-"""Start the services, in the foreground or background, report on them, and stop them."""
+"""Start the services, in the foreground or background, and stop them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import httpx
 from filelock import FileLock, Timeout
@@ -21,7 +20,7 @@ from cnn_pipeline.services.addresses import Addresses, Ports, ServiceFolder, pro
 from cnn_pipeline.services.flow_runs import cancelling
 from cnn_pipeline.services.loopback import HOST, port_is_free
 from cnn_pipeline.services.processes import end_groups, groups_below, is_running
-from cnn_pipeline.services.running import Record
+from cnn_pipeline.services.running import Record, Running, running
 from cnn_pipeline.services.shared import OWN, SharedStore
 from cnn_pipeline.services.shared_check import require_shared
 from cnn_pipeline.services.supervisor import (
@@ -39,52 +38,6 @@ from cnn_pipeline.tracking.store import open_store, require_intact
 UP_LOG = "up"
 _STOP_SECONDS = 150
 _SHORT_GRACE = 10.0
-
-
-@dataclass(frozen=True)
-class Running:
-    """The services that run under a home."""
-
-    addresses: Addresses
-    ready: bool
-    supervisor_pid: int
-    services: dict[str, bool]
-    """Whether each service's processes are alive, by name."""
-
-    @property
-    def fault(self) -> str | None:
-        """Message that names the services that do not run, or None."""
-        dead = [name for name, alive in self.services.items() if not alive]
-        return f"{', '.join(dead)} does not run" if dead else None
-
-
-def running(home: Home) -> Running | None:
-    """The services that run under `home`; None if there are none."""
-    folder = ServiceFolder.of(home)
-    record = Record.load(folder)
-    if record is None or not record.supervisor.alive:
-        return None
-    return Running(
-        addresses=record.addresses,
-        ready=record.ready,
-        supervisor_pid=record.supervisor.pid,
-        services={name: is_running(leader) for name, leader in record.services.items()},
-    )
-
-
-def mlflow_address(home: Home) -> str:
-    """URL of the MLflow server whose pages show the runs of this home; empty if none is known.
-
-    It is the tracking server that was named, or the one that `cnn-pipeline up` runs.
-    """
-    for name in (links.UI_VARIABLE, TRACKING_VARIABLE):
-        given = os.environ.get(name, "")
-        if given.startswith(("http://", "https://")):
-            return links.to_open(given)
-    if os.environ.get(TRACKING_VARIABLE, "").strip():
-        return ""  # another database than that of the home
-    up = running(home)
-    return links.to_open(up.addresses.mlflow) if up is not None and up.ready else ""
 
 
 def bring_up(

@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING
 
 from cnn_pipeline.base.links import check_address
 from cnn_pipeline.services.prefect_client import impatient_client
+from cnn_pipeline.services.running import Running
 
 if TYPE_CHECKING:
     from prefect.client.orchestration import SyncPrefectClient
-
-    from cnn_pipeline.services.control import Running
 
 API_VARIABLE = "PREFECT_API_URL"
 

@@ -11,7 +11,7 @@ from cnn_pipeline.base.home import Home
 from cnn_pipeline.champion import register
 from cnn_pipeline.services import temporary_prefect
 from cnn_pipeline.services.addresses import Addresses
-from cnn_pipeline.services.control import Running
+from cnn_pipeline.services.running import Running
 from cnn_pipeline.tracking.store import Store
 
 SERVER = "http://ann:secret@servers.example:5000"

@@ -13,7 +13,7 @@ from cnn_pipeline.cli.app import status_of
 from cnn_pipeline.cli.forecast import SweepState
 from cnn_pipeline.cli.snapshot import Snapshot
 from cnn_pipeline.cli.watching import Follower, Watch
-from cnn_pipeline.services.control import mlflow_address
+from cnn_pipeline.services.running import mlflow_address
 from cnn_pipeline.settings.sweep import Axes, Sweep
 from cnn_pipeline.settings.trial import Training, Trial
 from cnn_pipeline.tracking import names

@@ -42,11 +42,10 @@ from cnn_pipeline.services.addresses import (
     ServiceFolder,
 )
 from cnn_pipeline.services.automations import CRASH_SILENT_RUNS, install_automations
-from cnn_pipeline.services.control import running
 from cnn_pipeline.services.loopback import HOST, free_port
 from cnn_pipeline.services.notifying import CRASHED, MISSED, install_notifications
 from cnn_pipeline.services.processes import is_running
-from cnn_pipeline.services.running import Record
+from cnn_pipeline.services.running import Record, running
 from cnn_pipeline.settings.sweep import Sweep
 from cnn_pipeline.settings.trial import DataSettings, Training, Variant
 from cnn_pipeline.tracking import names

@@ -22,9 +22,9 @@ from cnn_pipeline.cli.commands.up import text
 from cnn_pipeline.services import control
 from cnn_pipeline.services import environment as settings
 from cnn_pipeline.services.addresses import Addresses, Ports, ServiceFolder
-from cnn_pipeline.services.control import Running, bring_up, running, take_down
+from cnn_pipeline.services.control import bring_up, take_down
 from cnn_pipeline.services.processes import is_running, start
-from cnn_pipeline.services.running import Record
+from cnn_pipeline.services.running import Record, Running, running
 from cnn_pipeline.services.supervisor import Stopped, StopSignals
 from tests.running import wait_until
 

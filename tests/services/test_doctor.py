@@ -25,12 +25,12 @@ from cnn_pipeline.base.shell import MLFLOW, PREFECT
 from cnn_pipeline.cli.app import status_of
 from cnn_pipeline.data.catalog import FASHION_MNIST
 from cnn_pipeline.services.addresses import Addresses, Ports, ServiceFolder
-from cnn_pipeline.services.control import Running
 from cnn_pipeline.services.doctor import FAIL, OK, WARN, Finding, machine, runs, servers
 from cnn_pipeline.services.doctor.finding import failed
 from cnn_pipeline.services.doctor.machine import check_data, check_disk, check_versions
 from cnn_pipeline.services.doctor.servers import check_named_prefect, check_ports, check_servers
 from cnn_pipeline.services.doctor.store import check_prefect_store, check_store
+from cnn_pipeline.services.running import Running
 from cnn_pipeline.tracking.store import open_store
 from cnn_pipeline.tracking.writer import Tracker
 

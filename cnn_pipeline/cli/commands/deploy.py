@@ -33,10 +33,10 @@ def command(ctx: click.Context, /, home: str | None) -> int:
     faults.stop()
     assert place is not None
 
-    from cnn_pipeline.services.control import running
     from cnn_pipeline.services.deploying import deploy, deploy_to_named
     from cnn_pipeline.services.doctor.servers import require_named_prefect
     from cnn_pipeline.services.named import API_VARIABLE, named_api
+    from cnn_pipeline.services.running import running
 
     now = running(place)
     api = named_api(now)

@@ -70,9 +70,9 @@ def require_server(home: Home) -> None:
     Raises:
         UserError: there is none. A temporary one would have no blocks.
     """
-    from cnn_pipeline.services.control import running
     from cnn_pipeline.services.doctor.servers import require_named_prefect
     from cnn_pipeline.services.named import named_api
+    from cnn_pipeline.services.running import running
 
     up = running(home)
     if (api := named_api(up)) is not None:

@@ -107,7 +107,7 @@ def command(
 
     from cnn_pipeline.cli.launch import run_retrain
     from cnn_pipeline.cli.progress import Curves, progress_on
-    from cnn_pipeline.services.control import mlflow_address
+    from cnn_pipeline.services.running import mlflow_address
 
     curves = Curves(mlflow_address(place), f"{program()} ui{home_words(home)}")
     with clean_stdout(), progress_on(sys.stderr, curves=curves, full_screen=not no_live):

@@ -172,7 +172,7 @@ def command(
 
     from cnn_pipeline.cli.launch import run_flow
     from cnn_pipeline.cli.progress import Curves, progress_on
-    from cnn_pipeline.services.control import mlflow_address
+    from cnn_pipeline.services.running import mlflow_address
 
     curves = Curves(mlflow_address(place), f"{program()} ui{home_words(home)}")
     record: SearchRecord | None = None

@@ -18,7 +18,7 @@ from cnn_pipeline.cli.parsing import CollectingCommand, faults_of
 from cnn_pipeline.cli.steps import Steps
 
 if TYPE_CHECKING:
-    from cnn_pipeline.services.control import Running
+    from cnn_pipeline.services.running import Running
     from cnn_pipeline.services.shared import SharedStore
 
 PREFECT_PORT, MLFLOW_PORT = 4200, 5000
@@ -81,7 +81,8 @@ def command(
     shared = shared_from(address, files, place, os.environ.get(TRACKING_VARIABLE, "").strip())
 
     from cnn_pipeline.services.addresses import Ports, ServiceFolder
-    from cnn_pipeline.services.control import bring_up, detach, running
+    from cnn_pipeline.services.control import bring_up, detach
+    from cnn_pipeline.services.running import running
     from cnn_pipeline.services.shared_check import require_shared
 
     where = home_words(home)

@@ -54,7 +54,7 @@ def command(
 
     with clean_stdout():
         from cnn_pipeline.cli.watching import Watch
-        from cnn_pipeline.services.control import mlflow_address
+        from cnn_pipeline.services.running import mlflow_address
 
         watch = Watch(sweeps[0] if sweeps else None, place, mlflow_address(place), wait=not once)
         first = watch.snapshot() if once else None

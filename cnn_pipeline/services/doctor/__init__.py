@@ -12,7 +12,6 @@ from uuid import UUID
 from cnn_pipeline.base.errors import UserError
 from cnn_pipeline.base.home import Home
 from cnn_pipeline.services.addresses import POOL
-from cnn_pipeline.services.control import running
 from cnn_pipeline.services.deploying import client_for
 from cnn_pipeline.services.doctor import runs
 from cnn_pipeline.services.doctor.finding import FAIL, OK, WARN, Examination, Finding
@@ -35,6 +34,7 @@ from cnn_pipeline.services.doctor.shared import check_shared
 from cnn_pipeline.services.doctor.store import check_prefect_store, check_store
 from cnn_pipeline.services.doctor.sweeps import check_sweeps, end_sweep
 from cnn_pipeline.services.named import API_VARIABLE, named_api, named_client
+from cnn_pipeline.services.running import running
 
 if TYPE_CHECKING:
     from prefect.client.orchestration import SyncPrefectClient

@@ -13,10 +13,10 @@ from cnn_pipeline.base.links import check_address
 from cnn_pipeline.base.reachable import short, silence
 from cnn_pipeline.base.redaction import redacted
 from cnn_pipeline.services.addresses import Ports
-from cnn_pipeline.services.control import Running
 from cnn_pipeline.services.doctor.finding import FAIL, Finding, fail, failed, ok, warn
 from cnn_pipeline.services.loopback import port_is_free
 from cnn_pipeline.services.named import api_remedy, named_client
+from cnn_pipeline.services.running import Running
 from cnn_pipeline.services.supervisor import is_server
 from cnn_pipeline.tracking.store import StoreError, open_store
 

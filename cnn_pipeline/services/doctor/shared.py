@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 from cnn_pipeline.base.errors import UserError
 from cnn_pipeline.base.home import Home
-from cnn_pipeline.services.control import running
 from cnn_pipeline.services.doctor.finding import Finding, failed, ok, warn
+from cnn_pipeline.services.running import running
 from cnn_pipeline.services.shared import SharedStore
 from cnn_pipeline.services.shared_check import (
     answering_version,
