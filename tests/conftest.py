@@ -21,7 +21,8 @@ from cnn_pipeline.base.startup import KERAS_ENVIRONMENT
 from cnn_pipeline.experiment import run
 from cnn_pipeline.experiment.outcome import Outcome
 from cnn_pipeline.trainers.launching import Launcher, new_launcher
-from cnn_pipeline.trainers.pool import TrainerPool, trainers
+from cnn_pipeline.trainers.local_pool import TrainerPool
+from cnn_pipeline.trainers.pool import trainers
 from tests.recording import pytest_pyfunc_call, recorded  # noqa: F401
 from tests.running import QUICK, TINY
 

@@ -22,8 +22,8 @@ from cnn_pipeline.experiment.trials import run_trial
 from cnn_pipeline.network.results import TrialResult
 from cnn_pipeline.settings.sweep import Entry, Sweep
 from cnn_pipeline.settings.trial import DataSettings, Training, Trial, Variant
+from cnn_pipeline.trainers.local_pool import TrainerPool
 from cnn_pipeline.trainers.messages import Job, Reply
-from cnn_pipeline.trainers.pool import TrainerPool
 from cnn_pipeline.trainers.scheduling import crew_for
 
 SAMPLE = DataSettings(source="fashion-mnist-sample", validation_size=500, train_limit=600)

@@ -14,7 +14,7 @@ _POLL_SECONDS = 1.0
 
 
 class Trainers(Protocol):
-    """Trainers that run jobs: `pool.TrainerPool` on this machine, `ray_pool.RayPool` on a cluster.
+    """Trainers that run jobs: `TrainerPool` on this machine, `RayPool` on a cluster.
 
     What a trainer tells during a job is emitted as events of this process.
     """

@@ -20,6 +20,7 @@ from cnn_pipeline.base.errors import AGAIN, Interrupted
 from cnn_pipeline.base.home import cache_dir
 from cnn_pipeline.base.quantities import counted
 from cnn_pipeline.trainers import ray_cluster
+from cnn_pipeline.trainers.local_pool import TrainerPool
 from cnn_pipeline.trainers.messages import (
     JOBS,
     TRAINER_MESSAGES,
@@ -28,7 +29,6 @@ from cnn_pipeline.trainers.messages import (
     Job,
     Reply,
 )
-from cnn_pipeline.trainers.pool import TrainerPool
 from cnn_pipeline.trainers.protocol import give_up
 from cnn_pipeline.trainers.ray_cluster import Cluster
 from cnn_pipeline.trainers.ray_node import absolute, node_name

@@ -36,7 +36,7 @@ from cnn_pipeline.settings.sweep import Sweep
 from cnn_pipeline.settings.trial import DataSettings, Training, Variant
 from cnn_pipeline.tracking.writer import Tracker
 from cnn_pipeline.trainers import scheduling
-from cnn_pipeline.trainers.pool import TrainerPool
+from cnn_pipeline.trainers.local_pool import TrainerPool
 from cnn_pipeline.trainers.scheduling import threads_for
 from tests.running import QUICK, SAMPLE, TINY, begin, one_trial, run_trials
 

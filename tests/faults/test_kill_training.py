@@ -26,8 +26,8 @@ from cnn_pipeline.tracking import names
 from cnn_pipeline.tracking.store import Store
 from cnn_pipeline.tracking.writer import Tracker
 from cnn_pipeline.trainers.launching import ForkServer, can_fork
+from cnn_pipeline.trainers.local_pool import TrainerPool
 from cnn_pipeline.trainers.messages import Job, Reply
-from cnn_pipeline.trainers.pool import TrainerPool
 from tests.faults.commands import seconds_since
 from tests.recording import Recorded
 from tests.running import begin, wait_until

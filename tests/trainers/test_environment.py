@@ -20,7 +20,7 @@ from cnn_pipeline.trainers.environment import (
     numeric_environment,
     trainer_environment,
 )
-from cnn_pipeline.trainers.pool import TrainerPool
+from cnn_pipeline.trainers.local_pool import TrainerPool
 from tests.running import begin, one_trial, run_trials
 
 KEYED = {

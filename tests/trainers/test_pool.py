@@ -25,9 +25,9 @@ from cnn_pipeline.experiment import trials
 from cnn_pipeline.settings.sweep import Sweep
 from cnn_pipeline.tracking.store import Store
 from cnn_pipeline.tracking.writer import Tracker
-from cnn_pipeline.trainers import fork_server
-from cnn_pipeline.trainers import pool as workers
+from cnn_pipeline.trainers import fork_server, local_pool
 from cnn_pipeline.trainers.launching import ForkServer, Launcher, Spawner, can_fork
+from cnn_pipeline.trainers.local_pool import TrainerPool
 from cnn_pipeline.trainers.messages import (
     FORK_MESSAGES,
     FORK_PACKET_BYTES,
@@ -40,7 +40,7 @@ from cnn_pipeline.trainers.messages import (
     Kill,
     Reply,
 )
-from cnn_pipeline.trainers.pool import TrainerPool, close_warm, trainers, warm_up
+from cnn_pipeline.trainers.pool import close_warm, trainers, warm_up
 from cnn_pipeline.trainers.trainer import COMPILING
 from tests.running import (
     DEADLINE,
@@ -213,7 +213,7 @@ def test_a_trainer_is_replaced_after_its_jobs_without_changing_numbers(
 ) -> None:
     """This frees memory that TensorFlow never frees."""
     before = trainers_below(os.getpid())
-    monkeypatch.setattr(workers, "JOBS_OF_A_TRAINER", 2)
+    monkeypatch.setattr(local_pool, "JOBS_OF_A_TRAINER", 2)
     sweep_run = begin(one_trial().model_copy(update={"seeds": (0, 1, 2)}), home, tmp_path)
     trials = sweep_run.decision.sweep.trials()
     serving: list[set[int]] = []

@@ -28,8 +28,8 @@ from cnn_pipeline.settings.sweep import Sweep
 from cnn_pipeline.settings.trial import DataSettings, Variant
 from cnn_pipeline.tracking.models import stored_model
 from cnn_pipeline.tracking.store import Store
+from cnn_pipeline.trainers.local_pool import TrainerPool
 from cnn_pipeline.trainers.messages import JOBS, ScoreJob
-from cnn_pipeline.trainers.pool import TrainerPool
 from tests.champion.retraining.stored import log_run, model_path
 from tests.running import QUICK, SAMPLE, begin, run_trials
 
