@@ -29,7 +29,7 @@ from cnn_pipeline.experiment.trials import run_trial
 from cnn_pipeline.settings.sweep import Sweep
 from cnn_pipeline.settings.trial import DataSettings, Training, Trial, Variant
 from cnn_pipeline.trainers.messages import Reply
-from cnn_pipeline.trainers.scheduling import Crew
+from cnn_pipeline.trainers.pool import Crew
 
 if TYPE_CHECKING:
     from cnn_pipeline.network.device import Device

@@ -50,7 +50,7 @@ from cnn_pipeline.settings.sweep import MAX_VARIANTS, Axes, Sweep
 from cnn_pipeline.settings.trial import DataSettings, Training
 from cnn_pipeline.tracking import names
 from cnn_pipeline.trainers.messages import JOBS, TRAINER_MESSAGES, Job, Reply
-from cnn_pipeline.trainers.scheduling import Crew
+from cnn_pipeline.trainers.pool import Crew
 
 FILE = RESULTS / "scaling.json"
 PICTURE = RESULTS.parent.parent / "docs" / "images" / "scaling.png"

@@ -24,7 +24,7 @@ from cnn_pipeline.settings.sweep import Entry, Sweep
 from cnn_pipeline.settings.trial import DataSettings, Training, Trial, Variant
 from cnn_pipeline.trainers.local_pool import TrainerPool
 from cnn_pipeline.trainers.messages import Job, Reply
-from cnn_pipeline.trainers.scheduling import crew_for
+from cnn_pipeline.trainers.pool import crew_for
 
 SAMPLE = DataSettings(source="fashion-mnist-sample", validation_size=500, train_limit=600)
 # Threads and precision are fixed, so that equal trials give equal numbers on every machine's run.
@@ -103,8 +103,8 @@ COMPUTED = [
     "cnn_pipeline.experiment.data_card prepare_data",
     "cnn_pipeline.experiment.content_key content_key",
     "cnn_pipeline.network.plan plan_layers",
-    "cnn_pipeline.trainers.scheduling workers_for",
-    "cnn_pipeline.trainers.scheduling threads_for",
+    "cnn_pipeline.trainers.pool workers_for",
+    "cnn_pipeline.trainers.pool threads_for",
 ]
 # The start of a script that counts how often they are called in its process. They must be its
 # first argument, as JSON; it is taken away.

@@ -28,8 +28,9 @@ from cnn_pipeline.settings.sweep import Sweep
 from cnn_pipeline.settings.trial import DataSettings, Trial
 from cnn_pipeline.tracking.names import experiment_name
 from cnn_pipeline.tracking.store import open_store, store_exists
-from cnn_pipeline.trainers.pool import close_warm, warm_up
-from cnn_pipeline.trainers.scheduling import Crew, crew_for, longest_first
+from cnn_pipeline.trainers.pool import Crew, close_warm, crew_for, warm_up
+from cnn_pipeline.trainers.ray_cluster import join, leave
+from cnn_pipeline.trainers.scheduling import longest_first
 
 if TYPE_CHECKING:
     from cnn_pipeline.experiment.outcome import Outcome
@@ -201,8 +202,6 @@ def deciding(
     finally:
         close_warm()
         if engine.engine == "ray":
-            from cnn_pipeline.trainers.ray_cluster import leave
-
             leave()
 
 
@@ -214,10 +213,9 @@ def crew_of(sweep: Sweep, workers: int, engine: Engine, home: Home) -> Crew:
     """
     if engine.engine == "local":
         return crew_for(sweep, workers)
-    from cnn_pipeline.trainers.ray_cluster import crew_on
-
     store_uri = os.environ.get(TRACKING_VARIABLE, "").strip() or home.database_uri
-    return crew_on(engine, sweep, workers, store_uri, home.state / CHECKPOINTS)
+    cluster = join(engine, sweep, workers, store_uri, home.state / CHECKPOINTS)
+    return Crew(min(cluster.most, cluster.room), cluster.threads, cluster)
 
 
 def may_reuse(home: Home, *, force: bool) -> bool:

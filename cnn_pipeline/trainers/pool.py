@@ -4,15 +4,41 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
+from cnn_pipeline.settings.sweep import Sweep
 from cnn_pipeline.trainers.launching import Launcher
 from cnn_pipeline.trainers.local_pool import TrainerPool
 from cnn_pipeline.trainers.protocol import Trainers
 from cnn_pipeline.trainers.ray_cluster import Cluster
 from cnn_pipeline.trainers.ray_pool import RayPool
+from cnn_pipeline.trainers.scheduling import threads_for, workers_for
 
 _warm: list[Trainers] = []
+
+
+@dataclass(frozen=True)
+class Crew:
+    """The trainers of a sweep."""
+
+    workers: int
+    """Trainers at a time."""
+    threads: int
+    """Of each trainer."""
+    cluster: Cluster | None = None
+    """Where they run; None is this machine."""
+
+    @property
+    def most(self) -> int:
+        """Trainers at a time once a cluster has grown."""
+        return max(self.workers, self.cluster.most) if self.cluster else self.workers
+
+
+def crew_for(sweep: Sweep, workers: int) -> Crew:
+    """The trainers of a sweep on this machine. `workers` is the number asked for, or 0."""
+    count = workers_for(workers, len(sweep.trials()))
+    return Crew(count, threads_for(sweep, count))
 
 
 def warm_up(count: int, threads: int, log_folder: Path, cluster: Cluster | None = None) -> None:

@@ -37,7 +37,7 @@ from cnn_pipeline.trainers.ray_node import (
     facts,
     node_name,
 )
-from cnn_pipeline.trainers.scheduling import WORKERS_ON_GPU, Crew
+from cnn_pipeline.trainers.scheduling import WORKERS_ON_GPU
 
 START = "ray start --head --include-dashboard=false --disable-usage-stats"
 _ANSWER_SECONDS = 120  # a node imports this package first
@@ -177,6 +177,8 @@ class Cluster:
 
     def __init__(self, engine: Engine, needs: Needs, used: Sequence[Node], most: int) -> None:
         self.engine = engine
+        self.threads = needs.threads
+        """Of each trainer."""
         self.share = gpu_share(engine)
         self.used = tuple(used)
         self.most = most
@@ -187,12 +189,12 @@ class Cluster:
     @property
     def room(self) -> int:
         """How many trainers fit on the nodes that are used."""
-        return room(self.used, self._needs.threads, self.share)
+        return room(self.used, self.threads, self.share)
 
     def may_have_room(self) -> bool:
         """Whether a node has room that is used, or that was not compared yet."""
         alive = [node for node in nodes() if node.id not in self._refused]
-        return room(alive, self._needs.threads, self.share) > 0
+        return room(alive, self.threads, self.share) > 0
 
     def changes(self, over: Callable[[], bool]) -> Iterator[str]:
         """Compare nodes that joined, and forget lost ones. Yields a sentence after each change.
@@ -208,7 +210,7 @@ class Cluster:
             yield f"node {lost.name} was lost"
         known = {node.id for node in self.used}
         for node in alive:
-            if node.id in known or not node.room(self._needs.threads, self.share):
+            if node.id in known or not node.room(self.threads, self.share):
                 continue
             before = self._refused.get(node.id)
             if before and time.monotonic() < before.again:
@@ -284,8 +286,8 @@ def _faults(
     return faults
 
 
-def crew_on(engine: Engine, sweep: Sweep, workers: int, store_uri: str, checkpoints: Path) -> Crew:
-    """The trainers of a sweep on the cluster, which this process is connected to from now on.
+def join(engine: Engine, sweep: Sweep, workers: int, store_uri: str, checkpoints: Path) -> Cluster:
+    """The cluster for a sweep, which this process is connected to from now on.
 
     A trainer has one thread unless the sweep says otherwise: nodes have different numbers of cores.
 
@@ -308,8 +310,7 @@ def crew_on(engine: Engine, sweep: Sweep, workers: int, store_uri: str, checkpoi
         leave()  # Ray ends a connected process a minute after its cluster is gone
         raise
     most = workers or min(len(sweep.trials()), _MOST_TRAINERS)
-    cluster = Cluster(engine, needs, used, most)
-    return Crew(min(most, cluster.room), threads, cluster)
+    return Cluster(engine, needs, used, most)
 
 
 def ask(

@@ -4,15 +4,10 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from cnn_pipeline.base.machine import available_cores, available_memory, has_gpu
 from cnn_pipeline.settings.sweep import Sweep
 from cnn_pipeline.settings.trial import Trial
-
-if TYPE_CHECKING:
-    from cnn_pipeline.trainers.ray_cluster import Cluster
 
 TRAINER_BYTES = 2 * 1024**3
 """Memory per trainer: the largest of the default sweep peaks at 1.4 GB."""
@@ -38,29 +33,6 @@ def workers_for(asked: int, trials: int) -> int:
 def threads_for(sweep: Sweep, workers: int) -> int:
     """Threads of each trainer: as set, else the cores divided by `workers`."""
     return sweep.training.threads or max(1, available_cores() // workers)
-
-
-@dataclass(frozen=True)
-class Crew:
-    """The trainers of a sweep."""
-
-    workers: int
-    """Trainers at a time."""
-    threads: int
-    """Of each trainer."""
-    cluster: Cluster | None = None
-    """Where they run; None is this machine."""
-
-    @property
-    def most(self) -> int:
-        """Trainers at a time once a cluster has grown."""
-        return max(self.workers, self.cluster.most) if self.cluster else self.workers
-
-
-def crew_for(sweep: Sweep, workers: int) -> Crew:
-    """The trainers of a sweep. `workers` is the requested number; 0 is the default."""
-    count = workers_for(workers, len(sweep.trials()))
-    return Crew(count, threads_for(sweep, count))
 
 
 def longest_first(trials: Sequence[Trial], expected: Mapping[str, float]) -> list[Trial]:

@@ -35,7 +35,7 @@ from cnn_pipeline.tracking import names
 from cnn_pipeline.tracking.store import Store
 from cnn_pipeline.tracking.writer import Tracker
 from cnn_pipeline.trainers.local_pool import TrainerPool
-from cnn_pipeline.trainers.scheduling import Crew
+from cnn_pipeline.trainers.pool import Crew
 from tests.champion.server.test_request import BOOT, png
 from tests.experiment.test_run import own_data, write_npz
 from tests.flows.test_flow import environment

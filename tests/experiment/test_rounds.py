@@ -20,7 +20,7 @@ from cnn_pipeline.experiment.sweep_run import SweepRun
 from cnn_pipeline.network.results import TrialResult
 from cnn_pipeline.settings.sweep import Axes, Sweep
 from cnn_pipeline.settings.trial import Trial
-from cnn_pipeline.trainers.scheduling import Crew
+from cnn_pipeline.trainers.pool import Crew
 from tests.running import QUICK, SAMPLE
 
 THREE = Sweep(name="three", axes=Axes(filters=(2, 4, 8)), max_rounds=5, training=QUICK, data=SAMPLE)

@@ -15,9 +15,8 @@ from cnn_pipeline.settings.engine import Engine
 from cnn_pipeline.settings.sweep import Sweep
 from cnn_pipeline.settings.trial import DataSettings, Training
 from cnn_pipeline.trainers import ray_cluster, ray_node
-from cnn_pipeline.trainers.ray_cluster import Node, crew_on
+from cnn_pipeline.trainers.ray_cluster import Node, join
 from cnn_pipeline.trainers.ray_node import Answer, Question, differences
-from cnn_pipeline.trainers.scheduling import Crew
 
 RAY = Engine(engine="ray")
 SERVER = "http://127.0.0.1:5000"
@@ -55,11 +54,11 @@ def crew(
     monkeypatch: pytest.MonkeyPatch, folder: Path, cluster: Cluster, **more: object
 ) -> tuple[int, int]:
     """Trainers and threads of a sweep of four trials on a cluster."""
-    found = whole_crew(monkeypatch, folder, cluster, **more)  # type: ignore[arg-type]
-    return found.workers, found.threads
+    found = cluster_for(monkeypatch, folder, cluster, **more)  # type: ignore[arg-type]
+    return min(found.most, found.room), found.threads
 
 
-def whole_crew(
+def cluster_for(
     monkeypatch: pytest.MonkeyPatch,
     folder: Path,
     cluster: Cluster,
@@ -68,7 +67,7 @@ def whole_crew(
     workers: int = 0,
     threads: int = 0,
     source: str = "fashion-mnist-sample",
-) -> Crew:
+) -> ray_cluster.Cluster:
     monkeypatch.setattr(ray_cluster, "reach", lambda engine: None)
     monkeypatch.setattr(ray_cluster, "nodes", cluster.nodes)
     monkeypatch.setattr(ray_cluster, "own_node", lambda: "a")
@@ -80,7 +79,7 @@ def whole_crew(
         training=Training(threads=threads),
         data=DataSettings(source=source),
     )
-    return crew_on(engine, sweep, workers, uri, folder / "checkpoints")
+    return join(engine, sweep, workers, uri, folder / "checkpoints")
 
 
 def faults(
@@ -191,8 +190,7 @@ def test_nodes_that_join_are_compared_and_lost_ones_forgotten(
     other = changed(facts={**ray_node.facts(), "keras": "3.0.0"})
     fake = Cluster(node("a"), node("small", cores=0), b=other)
     monkeypatch.setattr(ray_cluster, "_store_faults", lambda total, uri: [])
-    found = whole_crew(monkeypatch, tmp_path, fake, uri=SERVER).cluster
-    assert found is not None
+    found = cluster_for(monkeypatch, tmp_path, fake, uri=SERVER)
     assert (found.room, found.most) == (2, 4)
 
     def changes() -> list[str]:
@@ -221,8 +219,7 @@ def test_a_node_that_was_refused_is_compared_again(
     clock = [0.0]
     monkeypatch.setattr(ray_cluster.time, "monotonic", lambda: clock[0])
     fake = Cluster(node("a"), b=changed(blind="no folder"))
-    found = whole_crew(monkeypatch, tmp_path, fake, uri=SERVER).cluster
-    assert found is not None
+    found = cluster_for(monkeypatch, tmp_path, fake, uri=SERVER)
     fake.found = (node("a"), node("b"))
 
     def changes(*times: float) -> list[str]:
@@ -242,8 +239,8 @@ def test_a_node_that_joins_a_sweep_in_a_file_is_not_used(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     fake = Cluster(node("a"))
-    found = whole_crew(monkeypatch, tmp_path, fake, workers=3).cluster
-    assert found is not None and found.most == 3
+    found = cluster_for(monkeypatch, tmp_path, fake, workers=3)
+    assert found.most == 3
     fake.found = (node("a"), node("b"))
     (said,) = found.changes(lambda: False)
     assert said.startswith("2 nodes need an MLflow server")

@@ -116,9 +116,8 @@ def engine(cluster: str) -> Engine:
 @pytest.fixture(scope="module")
 def ray_pool(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RayPool]:
     folder = tmp_path_factory.mktemp("pool")
-    crew = ray_cluster.crew_on(engine, one_trial(), 1, "", folder / "checkpoints")
-    assert crew.cluster is not None
-    pool = RayPool(crew.most, crew.threads, folder / "logs", crew.cluster)
+    cluster = ray_cluster.join(engine, one_trial(), 1, "", folder / "checkpoints")
+    pool = RayPool(cluster.most, cluster.threads, folder / "logs", cluster)
     yield pool
     pool.close()
 
@@ -319,10 +318,9 @@ def test_three_trainers_share_a_faked_gpu_and_more_come_with_another(tmp_path: P
         mlflow_server(tmp_path / "server") as server,
     ):
         engine = Engine(engine="ray", ray_address=address, gpu_share=0.33)
-        crew = ray_cluster.crew_on(engine, sweep, 0, server.address, tmp_path / "checkpoints")
-        assert (crew.workers, crew.most) == (3, 5)
-        assert crew.cluster is not None
-        pool = RayPool(crew.most, crew.threads, tmp_path / "logs", crew.cluster)
+        cluster = ray_cluster.join(engine, sweep, 0, server.address, tmp_path / "checkpoints")
+        assert (cluster.room, cluster.most) == (3, 5)
+        pool = RayPool(cluster.most, cluster.threads, tmp_path / "logs", cluster)
         try:
             wait_until(lambda: len(actors()) == 3, "three trainers on one card", 300)
             assert ray.available_resources()["GPU"] == pytest.approx(0.01)

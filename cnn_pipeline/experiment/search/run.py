@@ -39,7 +39,8 @@ from cnn_pipeline.settings.resuming import Resuming
 from cnn_pipeline.settings.sweep import Entry, Sweep
 from cnn_pipeline.settings.trial import Training
 from cnn_pipeline.tracking import names
-from cnn_pipeline.trainers.scheduling import Crew, threads_for, workers_for
+from cnn_pipeline.trainers.pool import Crew
+from cnn_pipeline.trainers.scheduling import threads_for, workers_for
 
 if TYPE_CHECKING:
     from cnn_pipeline.tracking.stopped import StoppedSweep
