@@ -18,8 +18,8 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from cnn_pipeline.base.errors import InvalidInput
 from cnn_pipeline.base.files import open_file
-from cnn_pipeline.data.formats.reading import read_up_to
 from cnn_pipeline.data.preparation import PUT_ON
+from cnn_pipeline.data.reading import read_up_to
 
 FORMATS = ("PNG", "JPEG", "GIF", "WEBP", "BMP", "TIFF")
 MAX_BYTES = 64 * 2**20

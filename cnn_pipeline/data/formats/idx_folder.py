@@ -20,7 +20,7 @@ from cnn_pipeline.data.arrays import MAX_BYTES, Part, Parts, image_faults, label
 from cnn_pipeline.data.fetching.payload import GZIP_MAGIC
 from cnn_pipeline.data.formats.array_labels import to_classes
 from cnn_pipeline.data.formats.idx import IdxError, header_size, parse_idx, parse_shape
-from cnn_pipeline.data.formats.reading import Stream, chunks_up_to, read_up_to
+from cnn_pipeline.data.reading import Stream, chunks_up_to, read_up_to
 from cnn_pipeline.data.rows import Rows
 
 _NAME = re.compile(

@@ -19,7 +19,7 @@ from cnn_pipeline.data.arrays import MAX_BYTES, Part, Parts
 from cnn_pipeline.data.formats.array_images import to_pixels
 from cnn_pipeline.data.formats.array_labels import to_classes
 from cnn_pipeline.data.formats.npz_names import Role, Slots, find_slots
-from cnn_pipeline.data.formats.reading import read_up_to
+from cnn_pipeline.data.reading import read_up_to
 
 # Raised by zipfile and its decompressors for damaged archives.
 _DAMAGE = (
