@@ -561,7 +561,8 @@ def _picture(trials: list[dict[str, Any]], store: list[dict[str, Any]]) -> bytes
             yOffset="store:N",
         )
     )
-    chart = (left | right).configure_axis(labelFontSize=12, titleFontSize=12)
+    chart = (left | right).resolve_scale(color="independent")
+    chart = chart.configure_axis(labelFontSize=12, titleFontSize=12)
     return bytes(vl_convert.vegalite_to_png(chart.to_dict(), scale=2))
 
 
