@@ -18,6 +18,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from cnn_pipeline.base import events
 from cnn_pipeline.base.errors import InvalidInput
 from cnn_pipeline.base.files import make_private
 from cnn_pipeline.base.machine import has_gpu
@@ -302,6 +303,7 @@ def join(engine: Engine, sweep: Sweep, workers: int, store_uri: str, checkpoints
         InvalidInput: see `reach` and `check`.
     """
     threads = sweep.training.threads or 1
+    events.emit(events.Stage("comparing the nodes of the Ray cluster"))
     reach(engine)
     needs = Needs(threads, sweep.data, store_uri, checkpoints, engine.checkpoints or "")
     try:

@@ -62,6 +62,7 @@ class RayPool:
         self._idle: list[_Actor] = []
         self._busy: set[_Actor] = set()
         self._failed_starts = 0
+        self._told_to_wait = False
         self._over = threading.Event()
         with self._lock:
             self._fill()
@@ -104,7 +105,7 @@ class RayPool:
 
         Those that have not may wait for the cores of a lost node, while another becomes idle.
         """
-        waited, told = time.monotonic(), False
+        waited = time.monotonic()
         while True:
             with self._lock:
                 if self.stopped:
@@ -128,8 +129,8 @@ class RayPool:
                 if not self._cluster.may_have_room():
                     reason = "no node of the Ray cluster has room for a trainer any more"
                     self._stop(f"{reason}. When one has, {AGAIN}.")
-                if not told:
-                    told = True
+                if not self._told_to_wait:
+                    self._told_to_wait = True
                     reason = "no trainer of the Ray cluster is ready; perhaps others use its cores"
                     events.emit(events.Delay(reason))
             time.sleep(_POLL_SECONDS)
