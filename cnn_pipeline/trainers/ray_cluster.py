@@ -185,6 +185,7 @@ class Cluster:
         self.most = most
         """Trainers that the sweep would use."""
         self._needs = needs
+        self._alive = tuple(used)
         self._refused: dict[str, _Refusal] = {}
 
     @property
@@ -193,8 +194,8 @@ class Cluster:
         return room(self.used, self.threads, self.share)
 
     def may_have_room(self) -> bool:
-        """Whether a node has room that is used, or that was not compared yet."""
-        alive = [node for node in nodes() if node.id not in self._refused]
+        """Whether a node had room that is used, or that was not compared yet, as last looked at."""
+        alive = [node for node in self._alive if node.id not in self._refused]
         return room(alive, self.threads, self.share) > 0
 
     def changes(self, over: Callable[[], bool]) -> Iterator[str]:
@@ -205,7 +206,7 @@ class Cluster:
 
         A node that was refused is compared again after a minute, and its reason is said once.
         """
-        alive = nodes()
+        self._alive = alive = nodes()
         for lost in [node for node in self.used if node.id not in {one.id for one in alive}]:
             self.used = tuple(node for node in self.used if node.id != lost.id)
             yield f"node {lost.name} was lost"
@@ -249,6 +250,13 @@ def check(engine: Engine, needs: Needs) -> tuple[Node, ...]:
     if faults:
         raise InvalidInput(faults)
     return used
+
+
+def head() -> str:
+    """Address of the connected cluster's head."""
+    import ray
+
+    return f"ray://{ray.get_runtime_context().gcs_address}"
 
 
 def own_node() -> str:

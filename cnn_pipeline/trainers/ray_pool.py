@@ -10,15 +10,16 @@ import contextlib
 import queue
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from cnn_pipeline.base import events
 from cnn_pipeline.base.errors import AGAIN, Interrupted
 from cnn_pipeline.base.home import cache_dir
 from cnn_pipeline.base.quantities import counted
+from cnn_pipeline.base.reachable import silence
 from cnn_pipeline.trainers import ray_cluster
 from cnn_pipeline.trainers.local_pool import TrainerPool
 from cnn_pipeline.trainers.messages import (
@@ -36,6 +37,9 @@ from cnn_pipeline.trainers.ray_node import absolute, node_name
 _POLL_SECONDS = 0.1
 _LOOK_SECONDS = 2.0
 _PATIENCE_SECONDS = 15.0
+_PROBE_SECONDS = 1.0
+# Ray ends each process that it has connected a minute after the head is lost.
+_HEAD_SECONDS = 20.0
 _MOST_FAILED_STARTS = 3
 # A trainer whose actor is gone cannot know whether the sweep is, too. So it ends no run: the sweep
 # does, or else the next command.
@@ -46,7 +50,8 @@ class RayPool:
     """As many trainers of `threads` threads as the cluster has room for, at most `count`.
 
     Their number follows the nodes that join, and are like this machine, and those that are lost. If
-    a node is lost, its trial runs again on another, from its last checkpoint.
+    a node is lost, its trial runs again on another, from its last checkpoint. If the head is lost,
+    no job can go on.
     """
 
     def __init__(self, count: int, threads: int, log_folder: Path, cluster: Cluster) -> None:
@@ -54,7 +59,10 @@ class RayPool:
         self.now = min(count, cluster.room)
         self.threads = threads
         self.stopped = ""
+        self._interrupted = ""
+        """Why no job can go on, if so; it is stopped then, too."""
         self._cluster = cluster
+        self._head = ray_cluster.head()
         self._log_folder = log_folder
         self._retries = cluster.engine.retries
         self._places = threading.BoundedSemaphore(count)
@@ -68,6 +76,7 @@ class RayPool:
             self._fill()
         self._looking = threading.Thread(target=self._look, name="nodes", daemon=True)
         self._looking.start()
+        threading.Thread(target=self._watch_head, name="head", daemon=True).start()
 
     def run(self, job: AnyJob) -> Reply:
         """Run one job on an idle trainer. If its node is lost, run it on another.
@@ -77,6 +86,8 @@ class RayPool:
         """
         with self._places:
             reply = self._run(job)
+        if self._interrupted:
+            raise Interrupted(self._interrupted)
         if reply and reply.stops_sweep and not self.stopped:
             self._end(reply.reason)
             give_up(job, reply.reason)
@@ -89,7 +100,7 @@ class RayPool:
             if (actor := self._take()) is None:
                 return None
             try:
-                return actor.run(job)
+                return actor.run(job, lambda: bool(self.stopped))
             except _Lost as error:
                 lost.append(f"{actor.node}: {error}")
                 if not self.stopped and isinstance(job, Job) and len(lost) <= self._retries:
@@ -101,7 +112,7 @@ class RayPool:
         return Reply("FAILED", f"{reason} ({'; '.join(lost)})")
 
     def _take(self) -> _Actor | None:
-        """A trainer that has started; None if the pool was closed.
+        """A trainer that has started; None if the pool was closed or can have none.
 
         Those that have not may wait for the cores of a lost node, while another becomes idle.
         """
@@ -123,25 +134,38 @@ class RayPool:
                     self._idle.remove(actor)
             if failed and self._failed_starts >= _MOST_FAILED_STARTS:
                 reason = f"no trainer could be started on the Ray cluster: {failed[-1].fault}"
-                self._stop(f"{reason}. When it can, {AGAIN}.")
+                self._interrupt(f"{reason}. When it can, {AGAIN}.")
             if time.monotonic() - waited > _PATIENCE_SECONDS:
                 waited = time.monotonic()
                 if not self._cluster.may_have_room():
                     reason = "no node of the Ray cluster has room for a trainer any more"
-                    self._stop(f"{reason}. When one has, {AGAIN}.")
-                if not self._told_to_wait:
+                    self._interrupt(f"{reason}. When one has, {AGAIN}.")
+                elif not self._told_to_wait:
                     self._told_to_wait = True
                     reason = "no trainer of the Ray cluster is ready; perhaps others use its cores"
                     events.emit(events.Delay(reason))
             time.sleep(_POLL_SECONDS)
 
-    def _stop(self, reason: str) -> NoReturn:
+    def _interrupt(self, reason: str) -> None:
+        self._interrupted = reason
         self._end(reason)
-        raise Interrupted(reason)
+
+    def _head_answers(self) -> bool:
+        """Ask before asking Ray for anything: without a head, that would block until the end."""
+        return not silence(self._head, seconds=_PROBE_SECONDS)
+
+    def _watch_head(self) -> None:
+        answered = time.monotonic()
+        while not self._over.wait(_LOOK_SECONDS):
+            if self._head_answers():
+                answered = time.monotonic()
+            elif time.monotonic() - answered > _HEAD_SECONDS:
+                reason = f"the head of the Ray cluster did not answer for {_HEAD_SECONDS:.0f} s"
+                self._interrupt(f"{reason}. When there is one, {AGAIN}.")
 
     def _fill(self) -> None:
         """Ask for as many trainers as there may be; Ray starts them where there is room."""
-        while len(self._idle) + len(self._busy) < self.now:
+        while len(self._idle) + len(self._busy) < self.now and self._head_answers():
             self._idle.append(_Actor(self.threads, self._cluster, self._log_folder))
 
     def _look(self) -> None:
@@ -149,7 +173,8 @@ class RayPool:
         import ray
 
         while not self._over.wait(_LOOK_SECONDS):
-            # The head may be silent for a moment.
+            if not self._head_answers():
+                continue
             with contextlib.suppress(ray.exceptions.RayError, RuntimeError, OSError):
                 for text in self._cluster.changes(self._over.is_set):
                     self._resize()
@@ -190,7 +215,8 @@ class RayPool:
         end = time.monotonic() + _PATIENCE_SECONDS
         while self._busy and time.monotonic() < end:  # Ray ends what they wait for
             time.sleep(_POLL_SECONDS)
-        self._looking.join(_PATIENCE_SECONDS)
+        if self._head_answers():  # else it may wait for the head
+            self._looking.join(_PATIENCE_SECONDS)
         ray_cluster.leave()
 
 
@@ -236,11 +262,15 @@ class _Actor:
                     self.fault = ray_cluster.last_line(error)
         return bool(self.node)
 
-    def run(self, job: AnyJob) -> Reply:
+    def run(self, job: AnyJob, over: Callable[[], bool]) -> Reply:
         """The reply to one job.
 
+        Args:
+            job: what to do.
+            over: whether nobody waits for the reply any more.
+
         Raises:
-            _Lost: the actor or its node is gone.
+            _Lost: the actor or its node is gone, or nobody waits.
         """
         import ray
 
@@ -248,11 +278,16 @@ class _Actor:
         if isinstance(job, Job):
             job = replace(job, process=_NO_PROCESS, node=self.node)
         try:
-            for line in self._actor.run.options(num_returns="streaming").remote(JOBS.write(job)):
-                message = TRAINER_MESSAGES.read(ray.get(line))
-                if isinstance(message, Reply):
-                    return message
-                events.emit(message)
+            lines = self._actor.run.options(num_returns="streaming").remote(JOBS.write(job))
+            while not over():
+                ready, _ = ray.wait([lines], timeout=_POLL_SECONDS)
+                if ready:
+                    message = TRAINER_MESSAGES.read(ray.get(next(lines)))
+                    if isinstance(message, Reply):
+                        return message
+                    events.emit(message)
+        except StopIteration:
+            pass
         except InvalidMessage as error:
             self.kill()
             return Reply("FAILED", f"the trainer on {self.node} sent an invalid message: {error}")

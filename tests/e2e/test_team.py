@@ -367,8 +367,8 @@ def test_a_run_of_the_pool_trains_on_ray_and_is_cancelled(team: Team, tmp_path: 
         return any("loss" in found.data.metrics for found in runs_of(team, "on-ray"))
 
     own = {"MLFLOW_TRACKING_URI": team.mlflow, "PREFECT_WORKER_QUERY_SECONDS": "3"}
-    with head(tmp_path / "ray") as address, worker(team, "on-ray", **own):
-        advanced = {"engine": "ray", "ray_address": address}
+    with head(tmp_path / "ray") as ray, worker(team, "on-ray", **own):
+        advanced = {"engine": "ray", "ray_address": ray.address}
         run = start(team, "train-variants", {**endless("on-ray"), "advanced": advanced})
         eventually("it trains", trains)
         (trial,) = (one for one in runs_of(team, "on-ray") if names.TRIAL in one.data.tags)

@@ -9,7 +9,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import psutil
@@ -30,6 +30,8 @@ class RayNode:
     folder: Path
     process: psutil.Process
     """The parent of all that runs there."""
+    address: str = ""
+    """Of the cluster, if this is its head."""
 
     def kill(self) -> None:
         """End everything on it at once, as when the machine loses power."""
@@ -71,11 +73,11 @@ def node(folder: Path, *words: str, **variables: str) -> Iterator[RayNode]:
 
 
 @contextmanager
-def head(folder: Path) -> Iterator[str]:
-    """A cluster with one node. Yields its address."""
+def head(folder: Path) -> Iterator[RayNode]:
+    """A cluster with one node, which is its head."""
     sockets = Path(tempfile.mkdtemp(prefix="ray-", dir="/tmp"))  # their paths must be short
     words = ["--head", "--port=0", "--include-dashboard=false", f"--temp-dir={sockets}"]
     with ExitStack() as stack:
         stack.callback(shutil.rmtree, sockets, ignore_errors=True)
-        stack.enter_context(node(folder, *words))
-        yield (sockets / "ray_current_cluster").read_text().strip()
+        made = stack.enter_context(node(folder, *words))
+        yield replace(made, address=(sockets / "ray_current_cluster").read_text().strip())

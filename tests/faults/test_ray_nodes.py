@@ -92,8 +92,18 @@ def bucket() -> Iterator[str]:
 def cluster(bucket: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Address of a Ray cluster with two nodes. Each test adds one of its own."""
     folder = tmp_path_factory.mktemp("nodes")
-    with head(folder / "a") as address, node(folder / "b", f"--address={address}"):
-        yield address
+    with head(folder / "a") as first, node(folder / "b", f"--address={first.address}"):
+        yield first.address
+
+
+def reached(running: Command, count: int) -> None:
+    """Wait until so many trials have finished."""
+
+    def there() -> bool:
+        assert running.process.poll() is None, running.said()
+        return running.said().count(": finished in ") >= count
+
+    wait_until(there, f"{count} trials", PATIENCE)
 
 
 def trials(uri: str) -> dict[str, Run]:
@@ -181,13 +191,6 @@ def test_a_node_the_command_and_both_servers_are_killed(
     ):
         uri = mlflow.address
 
-        def reached(running: Command, count: int) -> None:
-            def there() -> bool:
-                assert running.process.poll() is None, running.said()
-                return running.said().count(": finished in ") >= count
-
-            wait_until(there, f"{count} trials", PATIENCE)
-
         with command(home, *words, MLFLOW_TRACKING_URI=uri) as first:
             wait_until(
                 lambda: pause_file.exists() or first.process.poll() is not None,
@@ -232,3 +235,43 @@ def test_a_node_the_command_and_both_servers_are_killed(
         assert sweep.data.tags[names.VERDICT] == local[0].comparison.verdict.headline
     objects = boto3.client("s3").list_objects_v2(Bucket="bucket").get("Contents", [])
     assert [one["Key"] for one in objects if one["Size"]] == []  # the others stand for folders
+
+
+def test_the_head_is_lost_and_the_sweep_goes_on_with_another(
+    local: tuple[Outcome, dict[str, Run]], tmp_path: Path, recorded: Recorded
+) -> None:
+    """Ray ends what is connected to a lost head. The command ends before, and says what to do."""
+    home = Home(tmp_path / "home")
+    words = (*RUN, "--engine", "ray", "--checkpoints", str(tmp_path / "shared"))
+    with (
+        recorded(
+            fault="kill -9 of the head of a Ray cluster",
+            moment="after 4 of 24 trials; another is started",
+            promises="I3 I5 I6 I7",
+        ) as row,
+        mlflow_server(tmp_path / "mlflow") as mlflow,
+    ):
+        own = {"MLFLOW_TRACKING_URI": mlflow.address}
+        with (
+            head(tmp_path / "a") as first,
+            node(tmp_path / "b", f"--address={first.address}"),
+            command(home, *words, "--ray-address", first.address, **own) as running,
+        ):
+            reached(running, 4)
+            first.kill()
+            killed = time.monotonic()
+            assert running.wait(60) == 1, running.said()
+        said = running.said()
+        assert "the head of the Ray cluster did not answer for 20 s" in said
+        assert "run the same command again" in said.splitlines()[-1]
+        assert "Failed to connect to GCS" not in said  # that is Ray's end of a process
+        assert {run.info.status for run in runs_of(mlflow.address)} == {"FINISHED", "KILLED"}
+        before = finished(mlflow.address)
+        with (
+            head(tmp_path / "c") as second,
+            command(home, *words, "--ray-address", second.address, **own) as again,
+        ):
+            assert again.wait(PATIENCE) == 0, again.said()
+        row.recovered(seconds_since(killed))
+        assert_equal(mlflow.address, local[1])
+        assert not [name for name in before if f"{name}: training" in again.said()]

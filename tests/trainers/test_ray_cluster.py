@@ -209,6 +209,7 @@ def test_nodes_that_join_are_compared_and_lost_ones_forgotten(
     assert changes() == ["node a.example was lost", "node c.example was lost"]
     assert found.room == 0 and not found.may_have_room()
     fake.found = (node("d"),)
+    assert changes() == ["node d.example joined"]
     assert found.may_have_room()
 
 
