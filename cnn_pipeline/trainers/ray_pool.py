@@ -238,6 +238,7 @@ class _Actor:
             num_gpus=cluster.share,
             # Without spaces: Ray takes them for a part of the id that follows.
             label_selector={"ray.io/node-id": f"in({','.join(sorted(self.places))})"},
+            max_concurrency=2,  # it can be stopped while it runs a job
             max_restarts=0,
             max_task_retries=0,
         ).remote(threads, str(log_folder))
@@ -309,6 +310,7 @@ class _Actor:
 
         self.alive = False
         if ray.is_initialized():
+            self._actor.stop.remote()  # without a head, Ray kills nothing
             ray.kill(self._actor)
 
 
@@ -327,6 +329,10 @@ class _Trainer:
         import platform
 
         return self._node, node_name(platform.node(), self._node)
+
+    def stop(self) -> None:
+        """End the trainer, whatever it does."""
+        self._pool.close()
 
     def run(self, line: bytes) -> Iterator[bytes]:
         """Run a job on this node's data; yields messages, and the reply last."""
