@@ -34,6 +34,7 @@ def _without_damaged(reader: Reader, sweep: StoppedSweep) -> StoppedSweep:
     return replace(
         sweep,
         complete=MappingProxyType(complete),
+        given_up=tuple({*sweep.given_up}.difference(damaged.values())),
         begun=MappingProxyType({**sweep.begun, **damaged}),
     )
 

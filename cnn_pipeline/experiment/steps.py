@@ -120,6 +120,8 @@ def begin(
     else:
         sweep_id, run_id = stopped.sweep_id, stopped.run_id
         tracker.reopen(run_id, {**facts, **tags}, stopped.worked_until)
+        for trial_id in stopped.given_up:
+            tracker.finish_given_up(trial_id)
     sweep_run = SweepRun(
         decision=decision,
         sweep_id=sweep_id,

@@ -28,6 +28,8 @@ class StoppedSweep:
     """When it last recorded something, in seconds since 1970."""
     complete: Mapping[str, TrialResult]
     """Its trials that have everything, by name."""
+    given_up: tuple[str, ...]
+    """Run ids of those whose trainer went on after the sweep had ended them."""
     begun: Mapping[str, str]
     """Run ids of its other trials, by name."""
 
@@ -58,6 +60,9 @@ def find_stopped(store: Store, experiment_id: str, content_key: str) -> StoppedS
         run_id=sweep.info.run_id,
         worked_until=max([began(sweep), *(worked_until(client, run) for run in runs.values())]),
         complete=MappingProxyType(complete),
+        given_up=tuple(
+            runs[name].info.run_id for name in complete if runs[name].info.status != "FINISHED"
+        ),
         begun=MappingProxyType(
             {name: run.info.run_id for name, run in runs.items() if name not in complete}
         ),

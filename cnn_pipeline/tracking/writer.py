@@ -343,6 +343,13 @@ class Tracker:
         if not error.startswith(_PAST):
             self.log_files(run_id, {names.ERROR_FILE: _PAST + error})
 
+    def finish_given_up(self, run_id: str) -> None:
+        """End a complete trial as FINISHED that was ended otherwise; its end stays when it was."""
+        run = self._client.get_run(run_id)
+        if names.REASON in run.data.tags:
+            self._client.delete_tag(run_id, names.REASON)
+        self._client.set_terminated(run_id, "FINISHED", end_time=run.info.end_time)
+
     def end(self, run_id: str, status: str, reason: str = "") -> str:
         """End a run as FINISHED, FAILED or KILLED; `reason` becomes a tag.
 

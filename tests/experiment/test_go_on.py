@@ -244,6 +244,23 @@ def test_a_trial_that_was_killed_after_its_last_record_is_finished(
     assert {run.info.status for run in runs(home, "trial")} == {"FINISHED"}
 
 
+def test_a_trial_that_was_completed_after_its_sweep_had_given_it_up_is_finished(
+    home: Home, monkeypatch: pytest.MonkeyPatch, trained: list[str]
+) -> None:
+    """So a trainer does that the sweep cannot reach: the head of its cluster is lost."""
+    stopped_at(LAST, home, monkeypatch)
+    client = MlflowClient(home.database_uri)
+    (second,) = (run for run in runs(home, "trial") if run.info.run_name == SECOND)
+    client.set_terminated(second.info.run_id, "KILLED", end_time=second.info.end_time)
+    client.set_tag(second.info.run_id, names.REASON, "the sweep was stopped")
+    outcome, _ = go_on(home)
+    assert trained == [LAST] and outcome.ok
+    (second_now,) = (run for run in runs(home, "trial") if run.info.run_name == SECOND)
+    assert second_now.info.end_time == second.info.end_time
+    assert names.REASON not in second_now.data.tags
+    assert {run.info.status for run in runs(home, "trial")} == {"FINISHED"}
+
+
 def test_rounds_go_on(home: Home, monkeypatch: pytest.MonkeyPatch, trained: list[str]) -> None:
     auto = Sweep(
         name="auto", axes=Axes(filters=(2, 4)), max_rounds=3, decide=0.001, training=QUICK,
