@@ -183,7 +183,7 @@ def test_a_node_the_command_and_both_servers_are_killed(
     with (
         recorded(
             fault="kill -9 of a node of Ray, of the command, of PostgreSQL and of MLflow's server",
-            moment="one after the other: in a trial's second epoch, after 8 of 24 trials, 4, 4",
+            moment="in a trial's second epoch; after 8 of 24 trials; 4 later; 4 later",
             promises="I3 I5 I6 I7",
         ) as row,
         mlflow_server(tmp_path / "mlflow", store=f"postgresql://{store.host}/second") as mlflow,
