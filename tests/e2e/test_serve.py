@@ -258,6 +258,7 @@ def test_a_promotion_takes_effect_without_a_failed_request(
     with ThreadPoolExecutor(8) as pool:
         clients = [pool.submit(client, number) for number in range(8)]
         try:
+            wait_until(lambda: all(answers), "each client has an answer")
             crown(place, 2)
             assert server.line() == "now serving version 2 (was 1)"
             crown(place, 3)
