@@ -278,8 +278,8 @@ def test_a_worker_without_a_tracking_server_refuses_and_writes_nothing(
 def test_a_cron_on_retrain_fires_and_a_worker_of_ones_own_promotes(
     team: Team,
 ) -> None:
-    # The server needs a few seconds to plan it, and on a busy machine more than ten.
-    slot = datetime.datetime.now(datetime.UTC) + datetime.timedelta(seconds=90)
+    # The server plans within seconds what has just changed, or within a minute if it misses that.
+    slot = datetime.datetime.now(datetime.UTC) + datetime.timedelta(seconds=150)
     slot = slot.replace(second=0, microsecond=0)
     cron = CronSchedule(cron=f"{slot.minute} {slot.hour} * * *", timezone="UTC")
     candidates = {
@@ -306,7 +306,7 @@ def test_a_cron_on_retrain_fires_and_a_worker_of_ones_own_promotes(
     with worker(team, "weekly", **own):
         eventually("it is planned", lambda: bool(fired()))
         (run,) = fired()
-        ended = 90 + DEADLINE
+        ended = 150 + DEADLINE
         eventually("it has ended", lambda: state(team, run).startswith("Promoted"), within=ended)
     assert "is the first champion" in state(team, run)
     champion = MlflowClient(team.mlflow).get_model_version_by_alias(
