@@ -25,6 +25,16 @@ def programs() -> Path | None:
     return None if found is None else Path(found).resolve().parent
 
 
+def programs_or_skip() -> Path:
+    """The folder of its programs; a test that has none is skipped."""
+    import pytest  # not there where benchmarks use this file
+
+    found = programs()
+    if found is None:
+        pytest.skip("PostgreSQL is not installed: apt install postgresql")
+    return found
+
+
 @dataclass(frozen=True)
 class Postgres:
     """A running cluster, which a test may stop and start again."""

@@ -45,9 +45,7 @@ def files_with_password(folder: Path) -> Iterator[Path]:
 def test_up_keeps_everything_in_postgresql_and_a_folder_and_the_password_nowhere(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    programs = postgres.programs()
-    if programs is None:
-        pytest.skip("PostgreSQL is not installed: apt install postgresql")
+    programs = postgres.programs_or_skip()
     home, files = Home(tmp_path / "home"), tmp_path / "files"
     monkeypatch.setenv("PGPASSWORD", PASSWORD)
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)

@@ -442,6 +442,5 @@ def test_doctor_asks_the_servers_of_the_team(team: Team) -> None:
 
 
 def test_both_servers_are_on_postgresql(team: Team) -> None:
-    if postgres.programs() is None:
-        pytest.skip("PostgreSQL is not installed: apt install postgresql")
+    postgres.programs_or_skip()
     assert not [*team.folder.glob("?.db")]

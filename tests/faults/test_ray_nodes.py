@@ -66,10 +66,7 @@ def local(tmp_path_factory: pytest.TempPathFactory) -> tuple[Outcome, dict[str, 
 @pytest.fixture(scope="module")
 def store() -> Iterator[postgres.Postgres]:
     """A PostgreSQL with the databases 'first' and 'second'."""
-    programs = postgres.programs()
-    if programs is None:
-        pytest.skip("PostgreSQL is not installed: apt install postgresql")
-    with postgres.cluster(programs, ("first", "second")) as running:
+    with postgres.cluster(postgres.programs_or_skip(), ("first", "second")) as running:
         yield running
 
 

@@ -61,10 +61,7 @@ def runs_of(uri: str) -> list[Run]:
 @pytest.fixture
 def database() -> Iterator[postgres.Postgres]:
     """A PostgreSQL with the databases 'mlflow' and 'prefect'."""
-    programs = postgres.programs()
-    if programs is None:
-        pytest.skip("PostgreSQL is not installed: apt install postgresql")
-    with postgres.cluster(programs, ("mlflow", "prefect")) as running:
+    with postgres.cluster(postgres.programs_or_skip(), ("mlflow", "prefect")) as running:
         yield running
 
 
